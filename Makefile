@@ -1,0 +1,145 @@
+# The project's commands: `make help` lists them. Each one does all the set-up that it needs by itself and wants only
+# Python 3.11 or newer and a C++ compiler. Nothing outside this checkout is changed: environments live in .venv and
+# .venvs, builds in build and dist.
+#
+# The package under test is always a regular install of the working tree, never the tree itself.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+SHELL := bash
+
+PYTHON ?= python3
+# Arguments for the program that the target runs: make test ARGS="-k lease", make demo ARGS=--help
+ARGS ?=
+# A debug build and a release build are never in the same environment.
+VENV ?= $(if $(filter-out 0,$(BUFPOOL_DEBUG)),.venvs/debug,.venv)
+PY := $(CURDIR)/$(VENV)/bin/python
+PIP := "$(PY)" -m pip --disable-pip-version-check --quiet
+
+# Folders are listed too: their time changes when a file is added or removed.
+SOURCES := setup.py pyproject.toml MANIFEST.in README.md LICENSE \
+	$(shell find src \( -name __pycache__ -o -name '*.egg-info' \) -prune -o ! -name '*.so' ! -name src -print)
+
+# Prints the requirements of the named extras, one a line; "build" names those of the build and the package itself.
+define REQUIREMENTS
+import sys, tomllib
+from pathlib import Path
+
+config = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+project = config["project"]
+for extra in sys.argv[1:]:
+    if extra == "build":
+        print(*config["build-system"]["requires"], *project["dependencies"], sep="\n")
+    else:
+        print(*project["optional-dependencies"][extra], sep="\n")
+endef
+export REQUIREMENTS
+
+##@ Use
+
+demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipeline, plain and pooled: a table and a picture
+	"$(PY)" -m bufpool demo $(ARGS)
+
+bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## Ratios on this machine, each beside its bound
+	"$(PY)" -m bufpool bench $(ARGS)
+
+##@ Prove
+
+# The extras that the suite needs; without the demo's packages the tests of the demo skip themselves.
+TEST_EXTRAS ?= test demo
+
+test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
+	cd tests && "$(PY)" -m pytest $(ARGS)
+
+numpy-suite: $(VENV)/.installed $(VENV)/.extra-test ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
+	bash tests/numpy_suite/run "$(PY)" $(PART)
+
+matrix: ## The suite on each interpreter found, or on those in PYTHONS
+	@set -eu; candidates="$(PYTHONS)"; \
+	if [ -z "$$candidates" ]; then candidates="python3.11 python3.12 python3.13 python3.14 python3.13t python3.14t \
+		$$(ls -d "$$HOME"/.pyenv/versions/3.1[1-9]*/bin/python 2>/dev/null || true)"; fi; \
+	seen=" "; failed=""; \
+	for python in $$candidates; do \
+		version=$$("$$python" -c 'import sys, sysconfig; print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' 2>/dev/null) || { \
+			if [ -n "$(PYTHONS)" ]; then echo "matrix: cannot run $$python" >&2; failed="$$failed $$python"; fi; continue; }; \
+		case "$$seen" in *" $$version "*) continue;; esac; seen="$$seen$$version "; \
+		echo "== Python $$version ($$python)"; \
+		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' || failed="$$failed $$version"; \
+	done; \
+	echo "matrix: tested$$seen"; \
+	if [ -n "$$failed" ]; then echo "matrix: failed on$$failed" >&2; exit 1; fi
+
+##@ Check
+
+lint: $(VENV)/.extra-dev ## Style of Python, Cython, C++ headers, spelling, workflows
+	"$(PY)" -m ruff check
+	"$(VENV)/bin/cython-lint" src
+	"$(VENV)/bin/codespell"
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
+	"$(VENV)/bin/zizmor" --offline --quiet --no-progress .github
+	@# Each file of the core stands on its own: it includes what it uses, and compiles without a warning.
+	@for file in $$(find src/bufpool/core -name '*.hpp' -o -name '*.cpp'); do \
+		echo "#include \"$${file#src/}\"" | $(CXX) -x c++ -std=c++17 -O1 -Wall -Wextra -Wpedantic -Werror \
+			-fno-exceptions -fno-rtti -Isrc -Isrc/bufpool/core -S -o /dev/null - || { echo "in $$file" >&2; exit 1; }; done
+	@echo "lint: clean"
+
+format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
+	"$(PY)" -m ruff check --select I --fix
+	"$(PY)" -m ruff format
+
+typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, and stubs against modules
+	"$(PY)" -m mypy
+	cd tests && "$(PY)" -m mypy.stubtest --concise bufpool
+
+##@ Package
+
+wheel: dist/.built ## An sdist, and a wheel made from it, in dist
+
+wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere; the suite and a small demo there
+	@set -eu; elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
+	$(PYTHON) -m venv "$$elsewhere/env"; python="$$elsewhere/env/bin/python"; \
+	"$$python" -m pip --disable-pip-version-check --quiet install "$$(echo dist/*.whl)[demo,test]"; \
+	cp -R tests pyproject.toml "$$elsewhere"; \
+	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
+	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1
+
+##@ Keep house
+
+clean: ## Remove everything that these commands made
+	rm -rf .venv .venvs build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find src -name '*.so' -delete
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\n  Variables: ARGS=... for the program; PYTHON=python3.12 when an environment is made; BUFPOOL_DEBUG=1\n'
+
+# Set-up. The files below are stamps: they exist when the step they name is done, and are as old as its last run.
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "bufpool needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --upgrade pip
+	@touch $@
+
+$(VENV)/.extra-%: pyproject.toml $(VENV)/.created
+	"$(PY)" -c "$$REQUIREMENTS" $* >$@.txt
+	$(PIP) install -r $@.txt
+	@touch $@
+
+# Compiled in build/, so that only what changed is compiled again; files copied there before are not trusted.
+$(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
+	@find build -path '*/lib.*' -type f ! -name '*.so' -delete 2>/dev/null || true
+	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+dist/.built: $(SOURCES) $(VENV)/.extra-dev
+	rm -rf dist
+	"$(PY)" -m build --outdir dist
+	@touch $@
+
+.PHONY: bench clean demo format help lint matrix numpy-suite test typecheck wheel wheeltest

@@ -1,0 +1,131 @@
+"""Build the extension modules of bufpool. Everything else about the package stands in ``pyproject.toml``.
+
+Every ``src/bufpool/native/*.pyx`` becomes one extension module; a new file needs no change here.
+``BUFPOOL_DEBUG=1`` in the environment gives the debug build: invariants checked, symbols kept, little optimisation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from Cython.Compiler import Options
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("BUFPOOL_DEBUG", "") not in ("", "0")
+
+# Paths are relative, as setuptools wants them: a build always runs in the folder of this file.
+CORE = Path("src/bufpool/core")
+NATIVE = Path("src/bufpool/native")
+
+# A debug build lies beside the release build, so that switching between them never reuses the other's objects.
+BUILD_BASE = "build/debug" if DEBUG else "build/release"
+
+MACROS: list[tuple[str, str | None]] = [
+    # One wheel for every NumPy 2: build against the newest headers, call only what NumPy 2.0 has.
+    ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+    ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+]
+if DEBUG:
+    MACROS.append(("BUFPOOL_DEBUG", "1"))
+
+DIRECTIVES = {
+    "language_level": 3,
+    # Without this, importing any one of the modules turns the GIL back on in free-threaded CPython.
+    "freethreading_compatible": True,
+    # Signatures as Python shows them, in the docstrings of compiled functions.
+    "embedsignature": True,
+    "embedsignature.format": "python",
+    # C semantics of division in both builds: the sizes are unsigned, and zero is refused before.
+    "cdivision": True,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+}
+
+MSVC_COMPILE = ["/std:c++17", "/Zc:__cplusplus", "/GR-", *(["/Od", "/Zi", "/UNDEBUG"] if DEBUG else ["/O2"])]
+
+UNIX_COMPILE = [
+    "-std=c++17",
+    # Nothing here throws or asks for a type at run time: with both off, no C++ runtime library is needed.
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fvisibility=hidden",
+    # NDEBUG comes from Python's own flags; ours come later and win.
+    *(["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"] if DEBUG else ["-O3", "-g0"]),
+]
+# Calls within a module, and from it into Python, go straight to their target instead of through the PLT.
+ELF_COMPILE = ["-fno-semantic-interposition", "-fno-plt"]
+# The C++ driver always names libstdc++; the linker drops it again because nothing needs it.
+ELF_LINK = ["-Wl,--as-needed"]
+
+
+class BuildExtensions(build_ext):
+    """Translate and compile; only a real build does, so that metadata and the sdist come without Cython's work."""
+
+    def build_extensions(self) -> None:
+        """Turn each ``.pyx`` into C++ and give every extension the flags of the compiler at hand."""
+        compile_flags, link_flags = _flags(self.compiler.compiler_type)
+        # A warning of Cython's stops a debug build; it must not stop a user with a newer Cython.
+        Options.warning_errors = DEBUG
+        translated = cythonize(
+            self.extensions,
+            build_dir=f"{BUILD_BASE}/cython",
+            compiler_directives=DIRECTIVES,
+            include_path=["src"],
+            nthreads=_jobs() if sys.platform == "linux" else 0,
+        )
+        sources = {extension.name: extension.sources for extension in translated}
+        for extension in self.extensions:
+            # setuptools keeps notes on its own Extension objects: take only the sources from Cython's copies.
+            extension.sources = sources[extension.name]
+            extension.extra_compile_args = compile_flags
+            extension.extra_link_args = link_flags
+        super().build_extensions()
+
+
+def _flags(compiler: str) -> tuple[list[str], list[str]]:
+    """For compiling and for linking."""
+    if compiler == "msvc":
+        return MSVC_COMPILE, []
+    if sys.platform in ("darwin", "win32", "cygwin"):
+        return UNIX_COMPILE, []
+    return UNIX_COMPILE + ELF_COMPILE, ELF_LINK
+
+
+def _jobs() -> int:
+    return os.cpu_count() or 1
+
+
+def _extensions() -> list[Extension]:
+    """One extension for each ``.pyx``; an edit to any header or ``.pxd`` rebuilds them all."""
+    headers = [
+        path for folder in (CORE, NATIVE) for path in folder.glob("*") if path.suffix in (".hpp", ".pxd")
+    ]
+    depends = ["setup.py", *sorted(path.as_posix() for path in headers)]
+    extensions = []
+    for path in sorted(NATIVE.glob("*.pyx")):
+        # State that exists once per process lives in the core's own sources, linked into the arena's module alone.
+        extra = sorted(CORE.glob("*.cpp")) if path.stem == "_arena" else []
+        extensions.append(
+            Extension(
+                f"bufpool.native.{path.stem}",
+                [path.as_posix(), *(source.as_posix() for source in extra)],
+                include_dirs=["src", CORE.as_posix(), np.get_include()],
+                define_macros=MACROS,
+                depends=depends,
+                language="c++",
+            )
+        )
+    return extensions
+
+
+setup(
+    ext_modules=_extensions(),
+    cmdclass={"build_ext": BuildExtensions},
+    options={"build": {"build_base": BUILD_BASE}, "build_ext": {"parallel": _jobs()}},
+)

@@ -1,0 +1,1 @@
+# For `cimport`: the contracts stand in bufpool.core and bufpool.native.

@@ -1,0 +1,317 @@
+"""L6: `BufferPool`, the face of everything that concerns memory."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bufpool.errors import SettingError, SizeError
+from bufpool.native._arena import total_memory
+from bufpool.native._arrays import ArrayPool, touch
+from bufpool.native._buffer import Buffer, make_buffer
+from bufpool.native._lease import Lease, make_lease
+from bufpool.native._scratch import Scratch, make_scratch
+from bufpool.stats import PoolStats, from_reading
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from numpy.typing import DTypeLike
+
+__all__ = ["BufferPool", "default_pool"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+PAGES = ("plain", "thp", "hugetlb")
+MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pause costs no page faults
+LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
+
+_numbers = itertools.count(1)
+
+
+class BufferPool(ArrayPool):
+    """Memory for arrays and buffers, kept ready for reuse, bounded, and given back when it is no longer needed.
+
+    Safe to share between threads. Arrays and buffers may outlive the pool.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Most bytes in use and idle together. A request beyond it makes the pool give back idle memory, collect garbage,
+        wait up to `timeout` and then raise `LimitError`. A bounded pool keeps no per-thread caches. Default: no limit.
+    max_retained : int, optional
+        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the machine's memory.
+    max_idle : float or None, default 30.0
+        Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
+        checked when memory comes back. None: they never do.
+    timeout : float or None, default 0.0
+        Seconds to wait at the limit; None: for ever. NumPy's own allocations under ``with pool:`` never wait.
+    alignment : int, default 64
+        Of every block, in bytes: a power of two up to 2 MiB.
+    upstream : {'thp', 'plain', 'hugetlb'}
+        Where memory comes from: transparent huge pages where a region holds one, plain pages, or explicit huge pages
+        of the system's reserve (`PoolStats.degraded` counts the regions that it could not serve).
+    mlock : bool
+        Lock the memory, so that it is never swapped out. Bounded by ``ulimit -l``.
+    prefault : bool
+        Touch memory when it is mapped and not on first use.
+    wipe : bool
+        No block shows a byte of its last user. Costs a write of the block on each checkout.
+    name : str, optional
+        Shown in messages. Default: ``pool-1``, ``pool-2``, ...
+
+    Raises
+    ------
+    SettingError
+        A setting out of its range; nothing was made. A `ValueError`.
+
+    Examples
+    --------
+    >>> import bufpool, numpy as np
+    >>> pool = bufpool.BufferPool(limit=1 << 30)
+    >>> a = pool.empty((1080, 1920), "f4")      # an ndarray; its memory comes back by itself
+    >>> with pool:                              # NumPy's own allocations, code unchanged
+    ...     b = np.sqrt(a * a)
+    >>> pool.owns(b)
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        limit: int | None = None,
+        *,
+        max_retained: int | None = None,
+        max_idle: float | None = 30.0,
+        timeout: float | None = 0.0,
+        alignment: int = 64,
+        upstream: str = "thp",
+        mlock: bool = False,
+        prefault: bool = False,
+        wipe: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if name is None:
+            name = f"pool-{next(_numbers)}"
+        elif not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        if upstream not in PAGES:
+            raise SettingError(f"pool {name!r}: upstream must be one of {', '.join(PAGES)}, not {upstream!r}")
+        if max_retained is None and limit is None:
+            max_retained = total_memory() // 4 or None
+        idle = _seconds("max_idle", max_idle, name)
+        wait = _seconds("timeout", timeout, name)
+        self._set_up(
+            name=name,
+            limit=_bytes("limit", limit, name),
+            max_retained=_bytes("max_retained", max_retained, name),
+            min_retained=MIN_RETAINED,
+            max_idle_ns=0 if idle is None else max(2, int(idle * 1e9)),
+            alignment=alignment,
+            pages=upstream,
+            lock=bool(mlock),
+            prefault=bool(prefault),
+            wipe=bool(wipe),
+            timeout=wait,
+        )
+
+    # --- besides the array constructors ---
+
+    def lease(
+        self, shape: Any, dtype: DTypeLike = float, order: str = "C", *, alignment: int | None = None
+    ) -> Lease:
+        """Return a context manager that gives an array for the length of a block.
+
+        At the end its memory returns to the pool at once if nobody else can reach it. A plain local name of the array
+        does not hinder that: the array becomes empty (its shape all zeros). With a view, a container or a memoryview
+        still alive, the memory returns when they are gone.
+
+        Arguments and errors as of `empty`; the array is made when the block is entered.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> with bufpool.BufferPool().lease((2, 2)) as a:
+        ...     a[:] = 1
+        ...     a.sum()
+        np.float64(4.0)
+        """
+        return make_lease(self, shape, dtype, order, alignment)
+
+    def scratch(
+        self, shape: Any, dtype: DTypeLike = float, order: str = "C", *, alignment: int | None = None
+    ) -> Scratch:
+        """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
+
+        Arguments and errors as of `empty`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch(1024, "f4")
+        >>> with scratch as a:
+        ...     a.fill(0)
+        """
+        return make_scratch(self, shape, dtype, order, alignment)
+
+    def buffer(self, nbytes: int, *, alignment: int | None = None) -> Buffer:
+        """Return a `Buffer` of `nbytes` bytes for readers of the buffer protocol. Its contents are arbitrary.
+
+        Raises
+        ------
+        SizeError
+            Negative, or above 64 TiB. A `ValueError`.
+        LimitError
+            The pool's limit leaves no room. A `MemoryError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> b = bufpool.BufferPool().buffer(3)
+        >>> b[:] = b"abc"
+        >>> bytes(b[1:])
+        b'bc'
+        """
+        return make_buffer(self, nbytes, alignment)
+
+    def prewarm(self, n: int, shape: Any, dtype: DTypeLike = float) -> None:
+        """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
+
+        Raises
+        ------
+        LimitError
+            The limit does not leave room for all of them; what was made stays idle.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> pool.prewarm(4, 1 << 20, "u1")
+        >>> pool.stats().idle_bytes
+        4194304
+        """
+        count = operator.index(n)
+        if count < 0:
+            raise SizeError(f"pool {self.name!r}: cannot prewarm {count} arrays")
+        blocks = []
+        for _ in range(count):
+            blocks.append(self.empty(shape, dtype))
+            touch(blocks[-1])
+
+    # --- NumPy's allocator ---
+
+    def __call__(self, function: F) -> F:
+        """Make `function` run under ``with pool:``: as a decorator, or to hand a function to a thread pool.
+
+        Generators, coroutines and asynchronous generators run under the pool while they run, and not between.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> pool = bufpool.BufferPool()
+        >>> @pool
+        ... def double(a):
+        ...     return a + a
+        >>> pool.owns(double(np.arange(3)))
+        True
+        """
+        from bufpool.decorate import under
+
+        return under(self, function)
+
+    def thread_pool(self, max_workers: int | None = None, **kwargs: Any) -> ThreadPoolExecutor:
+        """Return a `concurrent.futures.ThreadPoolExecutor` whose workers run under this pool.
+
+        Arguments as of the executor; an `initializer` of yours runs after the pool is installed.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> pool = bufpool.BufferPool()
+        >>> with pool.thread_pool(2) as workers:
+        ...     results = list(workers.map(np.ones, [10, 20]))
+        >>> all(pool.owns(each) for each in results)
+        True
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        initializer = kwargs.pop("initializer", None)
+
+        def start(*args: Any) -> None:
+            self.install()
+            if initializer is not None:
+                initializer(*args)
+
+        return ThreadPoolExecutor(max_workers, initializer=start, **kwargs)
+
+    # --- measures ---
+
+    def stats(self) -> PoolStats:
+        """Return a snapshot of all counts. It stops nobody and costs the hot paths nothing.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> a = pool.empty(1000, "u1")
+        >>> pool.stats().in_use_bytes
+        1024
+        """
+        return from_reading(self._read())
+
+    def __repr__(self) -> str:
+        state = self._read()
+        limit = "no limit" if self.limit is None else f"limit {self.limit}"
+        closed = ", closed" if self.closed else ""
+        return (
+            f"<BufferPool {self.name!r}: {state['in_use_bytes']} bytes in use, "
+            f"{state['reserved_bytes'] - state['in_use_bytes']} idle, {limit}{closed}>"
+        )
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot pickle or copy pool {self.name!r}: it is memory of this process")
+
+
+_default: BufferPool | None = None
+_default_lock = threading.Lock()
+
+
+def default_pool() -> BufferPool:
+    """Return the process's own pool, made on first use.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> bufpool.default_pool() is bufpool.default_pool()
+    True
+    """
+    global _default
+    if _default is None:
+        with _default_lock:
+            if _default is None:
+                _default = BufferPool(name="default")
+    return _default
+
+
+def _bytes(what: str, value: Any, name: str) -> int | None:
+    if value is None:
+        return None
+    number = operator.index(value)
+    if isinstance(value, bool) or not 0 <= number < 1 << 63:
+        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
+    return number
+
+
+def _seconds(what: str, value: Any, name: str) -> float | None:
+    """None for ever; raises for what is negative, NaN or no number."""
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"pool {name!r}: {what} must be a number of seconds or None, not {value!r}")
+    number = float(value)
+    if not number >= 0:
+        raise SettingError(f"pool {name!r}: {what} must be 0 seconds or more, or None, not {value!r}")
+    return None if number > LONGEST_WAIT else number

@@ -1,0 +1,129 @@
+"""The memory allocators that a user could put under unchanged NumPy code instead of a pool, and how to find them.
+
+Each one has to be in place before the process starts, so a contender on another allocator runs in a worker process
+whose environment is given here.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+_GIB = 1 << 30
+
+_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib",
+)
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """One allocator: the library to preload, if any, and the settings that make it the strongest rival."""
+
+    name: str
+    library: str = ""  #: the stem of the shared library, as in ``lib<stem>.so``; empty: the C library's own
+    package: str = ""  #: a PyPI distribution that ships the library, looked at first
+    settings: Mapping[str, str] = field(default_factory=dict)  #: environment of the worker
+    install: str = ""  #: what to tell a user who lacks it
+
+
+DEFAULT = Allocator("default")
+
+ALLOCATORS = {
+    allocator.name: allocator
+    for allocator in (
+        DEFAULT,
+        # All three together: a raised trim threshold alone turns glibc's dynamic mmap threshold off, and blocks
+        # from 128 KiB up are then mapped and unmapped every time, which makes plain NumPy several times slower.
+        Allocator(
+            "glibc tuned",
+            settings={
+                "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={4 * _GIB}"
+                f":glibc.malloc.trim_threshold={16 * _GIB}:glibc.malloc.top_pad={_GIB // 16}"
+            },
+            install="needs Linux with glibc",
+        ),
+        Allocator(
+            "jemalloc",
+            library="jemalloc",
+            settings={"MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1"},
+            install="apt-get install libjemalloc2",
+        ),
+        Allocator(
+            "mimalloc",
+            library="mimalloc",
+            package="cmeel-mimalloc",
+            install="pip install cmeel-mimalloc, or apt-get install libmimalloc2.0",
+        ),
+        Allocator("tcmalloc", library="tcmalloc_minimal", install="apt-get install libtcmalloc-minimal4"),
+    )
+}
+
+
+def locate(allocator: Allocator) -> str | None:
+    """The path or soname to preload, or None where the library is not on this machine."""
+    return (
+        _in_package(allocator)
+        or _in_folders(allocator.library)
+        or ctypes.util.find_library(allocator.library)
+    )
+
+
+def _in_package(allocator: Allocator) -> str | None:
+    if not allocator.package:
+        return None
+    try:
+        files = metadata.files(allocator.package) or []
+    except metadata.PackageNotFoundError:
+        return None
+    name = f"lib{allocator.library}.so"
+    return next((str(Path(str(file.locate())).resolve()) for file in files if file.name == name), None)
+
+
+def _in_folders(library: str) -> str | None:
+    found = (path for folder in _FOLDERS for path in sorted(Path(folder).glob(f"lib{library}.so*")))
+    return next((str(path) for path in found), None)
+
+
+def missing(name: str) -> str:
+    """Why the allocator `name` cannot be had here, with what to do about it; empty where it can be had."""
+    allocator = ALLOCATORS[name]
+    if allocator is DEFAULT:
+        return ""
+    if not sys.platform.startswith("linux"):
+        return "n/a: allocators are swapped by LD_PRELOAD, on Linux only"
+    if allocator.library:
+        return "" if locate(allocator) else f"not installed: {allocator.install}"
+    return "" if platform.libc_ver()[0] == "glibc" else f"n/a: {allocator.install}"
+
+
+def environment(name: str) -> dict[str, str]:
+    """The environment for a worker on the allocator `name`.
+
+    The default allocator gets an environment without anybody's malloc settings, so that "plain" means plain also
+    when the user's own shell preloads something.
+    """
+    allocator = ALLOCATORS[name]
+    env = {key: value for key, value in os.environ.items() if not _tunes_malloc(key)}
+    if allocator.library:
+        path = locate(allocator)
+        if path is None:
+            raise FileNotFoundError(f"{allocator.name}: lib{allocator.library} {missing(name)}")
+        env["LD_PRELOAD"] = path
+    return env | dict(allocator.settings)
+
+
+def _tunes_malloc(variable: str) -> bool:
+    return variable in ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_CONF") or variable.startswith(
+        ("MALLOC_", "MIMALLOC_", "TCMALLOC_")
+    )

@@ -1,0 +1,133 @@
+"""The table as text, printed line by line while the run goes on, and the whole run as JSON.
+
+With rich installed and a terminal to write to, the verdicts are in colour; the text is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from bufpool.cli.bench import machine
+from bufpool.cli.bench.checks import DECIMALS, Result
+from bufpool.cli.bench.parts import Row
+from bufpool.cli.bench.timing import Plan
+
+_WIDTHS = (22, 10, 15, 10, 12, 18, 16, 5)
+_HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "bound", "holds")
+
+
+class Report:
+    """Prints the table to the standard output and progress to a terminal on the error stream."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._colour = sys.stdout.isatty() and find_spec("rich") is not None
+
+    def head(self) -> None:
+        """The machine, and the headings."""
+        self._print(machine.line())
+        self._print(columns(_HEADINGS))
+
+    def row(self, row: Row) -> None:
+        """The title of a row."""
+        self._print(f"\n{row.id}: {row.words}")
+
+    def results(self, results: Sequence[Result]) -> None:
+        """One line for each result."""
+        self._clear()
+        for result in results:
+            self._print(columns(cells(result)), result.holds)
+
+    def left_out(self, names: Sequence[str]) -> None:
+        """Name the sizes that a quick run does not measure."""
+        self._print(f"  not with --quick: {', '.join(names)}")
+
+    def listing(self, rows: Sequence[Row]) -> None:
+        """Every row with its bounds, nothing measured."""
+        for row in rows:
+            self.row(row)
+            for check in row.checks:
+                against = f"against {check.theirs}" if check.theirs else ""
+                self._print(f"  {check.label.ljust(22)}{str(check.bound).ljust(18)}{against}".rstrip())
+
+    def progress(self, words: str) -> None:
+        """What is going on now; overwritten by the next words."""
+        if self._live:
+            self._note(f"\r\033[K{words[:100]}")
+
+    def tail(self, results: Sequence[Result]) -> None:
+        """How many bounds hold."""
+        held = sum(result.holds is True for result in results)
+        broken = sum(result.holds is False for result in results)
+        unknown = sum(result.figure is None for result in results)
+        self._print(f"\n{held} bounds hold, {broken} do NOT, {unknown} could not be measured.")
+
+    def _clear(self) -> None:
+        if self._live:
+            self._note("\r\033[K")
+
+    def _note(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    def _print(self, text: str, holds: bool | None = None) -> None:
+        if self._colour and holds is not None:
+            from rich.console import Console
+            from rich.text import Text
+
+            style = "green" if holds else "bold red"
+            verdict = len(text.rstrip()) - len(_verdict(holds))
+            Console(width=sum(_WIDTHS) + 2 * len(_WIDTHS)).print(
+                Text(text[:verdict]) + Text(text[verdict:], style=style), soft_wrap=True
+            )
+        else:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()  # a row at a time, also into a pipe
+
+
+def columns(texts: Sequence[str]) -> str:
+    """One line of the table."""
+    return ("  " + "  ".join(text.ljust(width) for text, width in zip(texts, _WIDTHS, strict=True))).rstrip()
+
+
+def cells(result: Result) -> tuple[str, ...]:
+    """The texts of one line, under the headings."""
+    check = result.check
+    if result.figure is None:
+        return (check.label, "-", check.theirs, "-", "-", "-", str(check.bound), result.note or "-")
+    unit = check.bound.unit if check.bound.kind == "value" else ""
+    ratio = f"{result.figure:.{DECIMALS}f}{f' {unit}' if unit else 'x'}"
+    spread = "-" if result.low is None or result.high is None else f"{result.low:.3g} .. {result.high:.3g}"
+    ours, theirs = (_quantity(value, unit) for value in (result.ours, result.theirs))
+    return (check.label, ours, check.theirs, theirs, ratio, spread, str(check.bound), _verdict(result.holds))
+
+
+def _verdict(holds: bool | None) -> str:
+    return {True: "yes", False: "NO", None: "-"}[holds]
+
+
+def _quantity(value: float | None, unit: str) -> str:
+    """A time with the prefix that suits it, or a figure in its own unit."""
+    if value is None:
+        return "-"
+    if unit:
+        return f"{value:.4g} {unit}"
+    for factor, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if value >= factor:
+            return f"{value / factor:.4g} {name}"
+    return f"{value / 1e-9:.4g} ns"
+
+
+def save(path: Path, plan: Plan, results: dict[str, list[Result]]) -> None:
+    """Write the machine, the plan and every result, by row, as JSON."""
+    document = {
+        "machine": machine.describe(),
+        "plan": asdict(plan),
+        "rows": {row: [result.as_dict() for result in found] for row, found in results.items()},
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

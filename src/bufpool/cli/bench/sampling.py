@@ -1,0 +1,45 @@
+"""Samples: how often to run something for one reading of the clock, and the loop it runs in.
+
+A *sample* is a function that runs its workload n times and returns the seconds that took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from time import perf_counter
+from typing import Any
+
+Sample = Callable[[int], float]
+
+
+def loop(statement: str, **names: Any) -> Sample:
+    """A timed loop around `statement`, whose `names` are local variables of the loop.
+
+    The loop is generated, as ``timeit`` does it: contenders of one workload share it, so that its overhead is the
+    same for all, and none is subtracted.
+    """
+    arguments = "".join(f", {name}={name}" for name in names)
+    source = (
+        f"def sample(_n{arguments}):\n"
+        f"    _start = _clock()\n"
+        f"    for _i in _repeat(None, _n):\n"
+        f"        {statement}\n"
+        f"    return _clock() - _start\n"
+    )
+    scope: dict[str, Any] = {**names, "_clock": perf_counter, "_repeat": repeat}
+    exec(compile(source, f"<bench: {statement}>", "exec"), scope)  # noqa: S102 - a loop around a call would time the call
+    return scope["sample"]  # type: ignore[no-any-return]
+
+
+def calibrate(sample: Sample, seconds: float) -> int:
+    """Warm `sample` up and find the number of iterations that takes about `seconds`.
+
+    A pool that hands out the block last used settles after two iterations, and so do the caches.
+    """
+    loops, took = 1, min(sample(1), sample(1))
+    while took < seconds / 2:
+        # A short sample says little about a long one, so the guess grows tenfold at most.
+        loops = max(2 * loops, min(10 * loops, int(loops * seconds / took) if took > 0 else 10 * loops))
+        took = sample(loops)
+    return max(1, round(loops * seconds / took))

@@ -1,0 +1,165 @@
+"""The contenders: what is timed, written once for the command line, the benchmarks and the tests.
+
+A workload is built in the process that will run it, for one way of doing it (`how`) and one size in bytes; what it
+builds is a sample (see `sampling`).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from math import isqrt
+from time import perf_counter
+
+import numpy as np
+
+import bufpool
+from bufpool.cli.bench import real_code
+from bufpool.cli.bench.sampling import Sample, loop
+
+PAGE = 4096
+
+
+def under_pool(sample: Sample) -> Sample:
+    """The same sample, every NumPy allocation of it from a pool with default settings."""
+    pool = bufpool.BufferPool(name="bench")
+
+    def run(n: int) -> float:
+        with pool:
+            return sample(n)
+
+    return run
+
+
+def scratch(how: str, size: int) -> Sample:
+    """Check one array out and back: a list of ready arrays, or a scratch pool, by calls or by ``with``."""
+    if how == "list":
+        ready = [np.empty(size, np.uint8)]
+        return loop("append(pop())", append=ready.append, pop=ready.pop)
+    pool = bufpool.BufferPool(name="bench")
+    ours = pool.scratch(size, np.uint8)
+    if how == "with":
+        return loop("with scratch as a: pass", scratch=ours)
+    return loop("release(acquire())", acquire=ours.acquire, release=ours.release)
+
+
+def empty(how: str, size: int) -> Sample:
+    """Get an array and drop it, never touching its memory."""
+    make = np.empty if how == "plain" else bufpool.BufferPool(name="bench").empty
+    return loop("empty(n, f4)", empty=make, n=size // 4, f4=np.float32)
+
+
+def zeros(how: str, size: int) -> Sample:
+    """Get a zeroed array, write to each page, drop it."""
+    make = np.zeros if how == "plain" else bufpool.BufferPool(name="bench").zeros
+    return loop("a = zeros(n, u1); a[::page] = 1; del a", zeros=make, n=size, u1=np.uint8, page=PAGE)
+
+
+def four(how: str, size: int) -> Sample:
+    """Four arrays live at once, one write to each page of each, then all dropped."""
+    names = "abcd"
+    touch = "; ".join(f"{name}[::page] = 1" for name in names)
+    if how == "list":
+        ready = [np.empty(size, np.uint8) for _ in names]
+        get = "; ".join(f"{name} = pop()" for name in names)
+        put = "; ".join(f"append({name})" for name in reversed(names))
+        return loop(f"{get}; {touch}; {put}", pop=ready.pop, append=ready.append, page=PAGE)
+    make = np.empty if how == "plain" else bufpool.BufferPool(name="bench").empty
+    get = "; ".join(f"{name} = empty(n, u1)" for name in names)
+    return loop(f"{get}; {touch}; del {', '.join(names)}", empty=make, n=size, u1=np.uint8, page=PAGE)
+
+
+def expression(how: str, size: int) -> Sample:
+    """``y = sqrt(a*a + b*b) + c*d`` on float32, the result kept until the next one replaces it.
+
+    ``out`` is the best version by hand: two scratch arrays, everything else in place.
+    """
+    rng = np.random.default_rng(7)
+    # Filled in place: freeing a large temporary here would move glibc's mmap threshold before the race starts.
+    inputs = {name: rng.random(size // 4, dtype=np.float32) for name in "abcd"}
+    if how == "out":
+        t, u = np.empty_like(inputs["a"]), np.empty_like(inputs["a"])
+        return loop(
+            "mul(a, a, out=t); mul(b, b, out=u); add(t, u, out=t); sqrt(t, out=t); mul(c, d, out=u); add(t, u, out=t)",
+            mul=np.multiply, add=np.add, sqrt=np.sqrt, t=t, u=u, **inputs,
+        )  # fmt: skip
+    sample = loop("y = sqrt(a*a + b*b) + c*d", sqrt=np.sqrt, **inputs)
+    return sample if how == "plain" else under_pool(sample)
+
+
+def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
+    """Frames made by one thread, read and dropped by another; at most two wait in a ``queue.Queue``.
+
+    `source` is the thread that makes them, "main" or "worker": glibc gives each thread an arena of its own, and only
+    the main one shrinks eagerly.  `write` is how it writes them: "touched", one byte in each page, shows the cost of
+    the memory itself; "filled", every byte, adds the writing that a decoder has to do anyway.
+    """
+    orders: queue.SimpleQueue[int] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[None] = queue.SimpleQueue()
+    frames: queue.Queue[np.ndarray] = queue.Queue(maxsize=2)
+    pool = None if how == "plain" else bufpool.BufferPool(name="bench")
+    step = PAGE if write == "touched" else 1
+
+    def make(n: int) -> None:
+        for number in range(n):
+            frame = np.empty(size, np.uint8)
+            frame[::step] = number & 255
+            frames.put(frame)
+            del frame  # else the next frame would be made while this name still holds the last
+
+    def use(n: int) -> None:
+        for _ in range(n):
+            frame = frames.get()
+            frame[::PAGE].max()
+            del frame
+
+    there, here = (use, make) if source == "main" else (make, use)
+
+    def serve() -> None:
+        if pool is not None:
+            pool.install()  # the handler is a context variable: a new thread starts without it
+        while True:
+            there(orders.get())
+            finished.put(None)
+
+    # One thread for all samples, as in a program that plays a film; a daemon, for it waits when the process ends.
+    threading.Thread(target=serve, name="bench handoff", daemon=True).start()
+
+    def sample(n: int) -> float:
+        start = perf_counter()
+        orders.put(n)
+        with nullcontext() if pool is None else pool:
+            here(n)
+        finished.get()
+        return perf_counter() - start
+
+    return sample
+
+
+def _piece(name: str) -> Callable[[str, int], Sample]:
+    def build(how: str, size: int) -> Sample:
+        height = isqrt(size // real_code.BYTES_PER_PIXEL * 9 // 16)
+        piece, inputs = real_code.PIECES[name](height, height * 16 // 9)
+        sample = loop("y = piece(*inputs)", piece=piece, inputs=inputs)
+        return sample if how == "plain" else under_pool(sample)
+
+    build.__doc__ = f"The piece of real code called {name!r}, on a frame of `size` bytes."
+    return build
+
+
+WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
+    "scratch": scratch,
+    "empty": empty,
+    "zeros": zeros,
+    "four": four,
+    "expression": expression,
+    **{
+        f"handoff {source} {write}": partial(handoff, source=source, write=write)
+        for source in ("main", "worker")
+        for write in ("touched", "filled")
+    },
+    **{name: _piece(name) for name in real_code.PIECES},
+}

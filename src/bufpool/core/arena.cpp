@@ -1,0 +1,134 @@
+// L3 · The hot paths of the arena: checkout and return.
+#include "arena.hpp"
+
+#include <cstring>
+
+#include "arena_internal.hpp"
+
+namespace bufpool {
+
+PageMap g_pages;   // one for the process: a block finds its arena wherever it is released
+
+void Arena::note_used(std::uint64_t bytes) noexcept {
+    const std::uint64_t used = counters.used.add_relaxed(bytes);
+    if (BUFPOOL_UNLIKELY(used > counters.peak.load_relaxed())) counters.peak.raise_relaxed(used);
+}
+
+// --- checkout -----------------------------------------------------------------------------------------------------
+
+Block Arena::acquire(std::size_t nbytes) noexcept {
+    if (BUFPOOL_UNLIKELY(config.alignment > kGranule)) return acquire_aligned(nbytes, config.alignment);
+    return acquire_aligned(nbytes, kGranule);
+}
+
+Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - alignment)) return Block{nullptr, Refusal::too_large, false};
+    // A block starts on a cache line by itself. For more, take more and move up: release finds the block from any
+    // address inside it.
+    const std::size_t slack = alignment - kGranule;
+    const std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
+    Block block = parks(c) ? acquire_parked(c) : acquire_shared(c);
+    if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
+        const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
+        block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
+    }
+    if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
+        std::memset(block.address, 0, room_from(block.address));
+        block.zeroed = true;
+    }
+    return block;
+}
+
+Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
+    Block block = acquire(nbytes);
+    if (block.address != nullptr && !block.zeroed) std::memset(block.address, 0, nbytes);
+    return block;
+}
+
+inline Block Arena::acquire_parked(std::uint32_t c) noexcept {
+    ThreadCache* const mine = cache();
+    if (BUFPOOL_UNLIKELY(mine == nullptr)) return acquire_shared(c);
+    Magazine& magazine = mine->magazines[c];
+    std::uint32_t count = magazine.count.load_relaxed();
+    if (BUFPOOL_UNLIKELY(count == 0)) {
+        refill(magazine, c);
+        count = magazine.count.load_relaxed();
+        if (count == 0) return grow(c);
+    }
+    // The block is read before the count goes down: a fork in between loses nothing in the child.
+    void* const address = magazine.blocks[count - 1];
+    magazine.count.store_relaxed(count - 1);
+    magazine.hits.add_single_writer(1);
+    return Block{address, Refusal::none, false};
+}
+
+inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return grow(c);   // which refuses
+    SizeClass& klass = classes[c];
+    std::uint32_t left = 0;
+    const std::uint32_t index = klass.idle.pop(nodes, left);
+    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c);
+    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
+    Node& node = nodes[index];
+    node.next.store_relaxed(kOwned);
+    note_used(class_size(c));
+    return Block{node.block, Refusal::none, false};
+}
+
+// --- return -------------------------------------------------------------------------------------------------------
+
+Arena* Arena::owner_of(const void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    return slab == nullptr ? nullptr : slab->arena;
+}
+
+std::size_t Arena::room_from(const void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    return slab == nullptr ? 0 : slab->room_from(address);
+}
+
+bool Arena::release(void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    if (BUFPOOL_UNLIKELY(slab == nullptr)) return false;
+    Arena* const arena = slab->arena;
+    const std::uint32_t c = slab->class_index;
+    if (arena->parks(c)) {
+        ThreadCache* const mine = arena->cache();
+        if (BUFPOOL_LIKELY(mine != nullptr)) {
+            Magazine& magazine = mine->magazines[c];
+            std::uint32_t count = magazine.count.load_relaxed();
+            if (BUFPOOL_UNLIKELY(count == magazine_capacity(c))) {
+                arena->spill(magazine, count / 2);
+                count = magazine.count.load_relaxed();
+            }
+            magazine.blocks[count] = address;
+            magazine.count.store_relaxed(count + 1);
+            return true;
+        }
+    }
+    const std::uint32_t node = slab->node_of(address);
+    if (BUFPOOL_UNLIKELY(arena->nodes[node].next.load_relaxed() != kOwned)) return false;
+    arena->release_shared(slab, node);
+    if (BUFPOOL_UNLIKELY(arena->waiters.load_relaxed() != 0)) arena->wake(arena->wake_argument);
+    return true;
+}
+
+void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return release_closed(slab, node);
+    const std::uint32_t c = slab->class_index;
+    SizeClass& klass = classes[c];
+    const std::uint64_t size = class_size(c);
+    const std::uint64_t used = counters.used.load_relaxed() - size;
+    const std::uint64_t reserved = counters.reserved.load_relaxed();
+    if (BUFPOOL_UNLIKELY(reserved > used && reserved - used > config.max_retained)) {
+        return release_over(slab, node, reserved - used);
+    }
+    counters.used.sub_relaxed(size);
+    klass.idle.push(nodes, node);
+    // The clock is looked at by every large return and by every 64th of the others.
+    const std::uint32_t paced = klass.releases.load_relaxed() + 1;
+    klass.releases.store_relaxed(paced);
+    if (slab->dedicated() || (paced & 63) == 0) check_clock();
+}
+
+}  // namespace bufpool

@@ -1,0 +1,143 @@
+// L3 · The arena: blocks of all sizes from slabs, bounded, aged, and given back. The C-level acquire and release.
+//
+//   acquire   magazine (own thread, small)  ->  free list of the class (lock-free)  ->  grow (lock, system)
+//   release   page map finds the slab       ->  magazine or free list               ->  drop if too much is idle
+//
+// Release never takes a lock and never allocates: it may run in any deallocation. Growth and trimming share one lock
+// an arena; a release only ever tries it.
+//
+// Arenas and their metadata are never freed: an arena that is closed and empty is used again for the next pool. So a
+// block may outlive its pool, and the interpreter too.
+#pragma once
+
+#include "atomics.hpp"
+#include "counters.hpp"
+#include "freelist.hpp"
+#include "magazine.hpp"
+#include "os_memory.hpp"
+#include "slab.hpp"
+
+namespace bufpool {
+
+enum class Refusal : std::uint32_t { none = 0, limit = 1, no_memory = 2, not_lockable = 3, too_large = 4, closed = 5 };
+
+struct Block {
+    void* address;      // null if refused
+    Refusal refusal;
+    bool zeroed;        // the system's fresh zero pages, never used before
+};
+
+struct ArenaConfig {
+    std::uint64_t limit;          // bytes: most that `reserved` may be
+    std::uint64_t max_retained;   // bytes: most that may be idle
+    std::uint64_t min_retained;   // bytes: idle memory below this never ages out
+    std::uint64_t max_idle_ns;    // a block idle for this long is given back; 0: never
+    std::uint64_t alignment;      // bytes: of every block
+    Upstream upstream;
+    bool wipe;                    // no block shows a byte of its last owner
+};
+
+constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
+
+struct SizeClass {
+    alignas(kNoSharing) FreeList idle;            // shared idle blocks
+    Atomic<std::uint32_t> low_water;              // fewest idle since the last ageing: those were not needed
+    Atomic<std::uint32_t> releases;               // paces the look at the clock; a lost count is harmless
+    alignas(kNoSharing) Atomic<std::uint64_t> existing;   // blocks: owned, parked and idle
+    Atomic<std::uint64_t> misses;                 // checkouts that found no idle block
+    Atomic<std::uint64_t> popped_aside;           // blocks popped, but not for a client: trimming, magazines
+    FreeList hollow;                              // dedicated slabs without memory, by their node
+    Slab* slabs;                                  // multi-block slabs, hollow ones too; under the lock
+    Slab* growing;                                // the one with blocks not yet carved; under the lock
+    std::uint32_t generation;                     // slabs made: each is twice as large as the last; under the lock
+};
+
+struct ClassReading {
+    std::uint64_t size, existing, idle, hits, misses;   // bytes; blocks; blocks (parked ones too); checkouts; checkouts
+};
+
+struct Arena {
+    // --- the C-level interface; any thread, no GIL ---
+    Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
+    Block acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept;   // a power of two, at least 64
+    Block acquire_zeroed(std::size_t nbytes) noexcept;
+    // The arena that owns the address, or null for a foreign one.
+    static Arena* owner_of(const void* address) noexcept;
+    // Bytes from the address to the end of its block; 0 for a foreign one.
+    static std::size_t room_from(const void* address) noexcept;
+    // False, and nothing done: not an address of ours, or its block is not out.
+    static bool release(void* address) noexcept;
+
+    // Gives back idle memory until at most `keep` bytes are idle. Bytes given back.
+    std::uint64_t trim(std::uint64_t keep) noexcept;
+    // From now on nothing is handed out, and what comes back goes to the system.
+    void close() noexcept;
+
+    // --- readings: exact when quiet ---
+    std::uint64_t parked_bytes() const noexcept;
+    ClassReading read_class(std::uint32_t class_index) noexcept;
+
+    // --- life ---
+    static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
+    void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
+
+    ArenaConfig config;
+    Counters counters;
+    Atomic<std::uint32_t> closed;
+    Atomic<std::uint32_t> waiters;         // threads that wait at the limit; a release wakes them
+    void (*wake)(void*);                   // called by a release while waiters > 0; must not block
+    void* wake_argument;
+    void* attachment;                      // the layer above's companion of this arena, made once, never freed
+    NodeTable nodes;
+    SizeClass classes[kClassCount];
+
+  private:
+    friend struct ThreadExit;
+
+    Block acquire_parked(std::uint32_t c) noexcept;
+    Block acquire_shared(std::uint32_t c) noexcept;
+    Block grow(std::uint32_t c) noexcept;
+    Block carve(std::uint32_t c) noexcept;
+    Block make_dedicated(std::uint32_t c) noexcept;
+    bool back(Slab* slab, Refusal& why) noexcept;
+    void unback(Slab* slab) noexcept;
+    Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride, std::size_t region) noexcept;
+    bool charge(std::uint64_t bytes) noexcept;
+    void note_used(std::uint64_t bytes) noexcept;
+
+    void release_shared(Slab* slab, std::uint32_t node) noexcept;
+    void release_closed(Slab* slab, std::uint32_t node) noexcept;
+    void release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept;
+    void drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept;
+    void check_clock() noexcept;
+
+    // Under the lock. Each returns the bytes given back.
+    std::uint64_t evict(std::uint64_t bytes, Drop reason, bool stale_only) noexcept;
+    // Gives back up to `blocks` idle blocks, those idle longest first. Small ones go by whole slabs: `round_up` says
+    // whether the last slab may exceed the number.
+    std::uint64_t shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept;
+
+    bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && parking_.load_relaxed() != 0; }
+    ThreadCache* cache() noexcept;
+    ThreadCache* adopt_cache() noexcept;
+    void refill(Magazine& magazine, std::uint32_t c) noexcept;
+    void spill(Magazine& magazine, std::uint32_t keep) noexcept;
+    void flush(ThreadCache* cache) noexcept;
+
+    static void before_fork() noexcept;
+    static void after_fork_parent() noexcept;
+    static void after_fork_child() noexcept;
+
+    Lock lock_;
+    Atomic<std::uint32_t> parking_;               // 1: small blocks may be parked in magazines
+    Atomic<std::uint32_t> abandoned_;
+    Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock
+    Atomic<std::uint64_t> idle_at_failure_;       // idle bytes when trimming last found nothing to give back
+    Atomic<std::uint32_t> colour_;
+    Atomic<ThreadCache*> caches_;
+    Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
+    std::uint32_t spare_count_;
+    Arena* next_arena_;                           // all arenas ever made; under the registry's lock
+};
+
+}  // namespace bufpool

@@ -1,0 +1,76 @@
+# L3 contract: blocks of all sizes. Any thread, no GIL, no Python object.
+from libc.stdint cimport uint32_t, uint64_t
+
+from bufpool.core.os_memory cimport Upstream
+
+cdef extern from "arena.hpp" namespace "bufpool" nogil:
+    cdef enum class Refusal "bufpool::Refusal":
+        none
+        limit          # config.limit leaves no room, idle memory of other sizes given back already
+        no_memory      # the system's word
+        not_lockable   # mlock failed
+        too_large      # beyond kMaxBlock
+        closed
+
+    cdef cppclass AtomicU32 "bufpool::Atomic<std::uint32_t>":
+        uint32_t load_relaxed() noexcept
+        uint32_t add_relaxed(uint32_t) noexcept   # the value after
+        uint32_t sub_relaxed(uint32_t) noexcept
+
+    cdef cppclass AtomicU64 "bufpool::Atomic<std::uint64_t>":
+        uint64_t load_relaxed() noexcept
+
+    cdef struct Block:
+        void* address      # null if refused
+        Refusal refusal
+        bint zeroed        # fresh zero pages of the system
+
+    cdef struct ArenaConfig:
+        uint64_t limit          # bytes, owned and idle
+        uint64_t max_retained   # bytes, idle
+        uint64_t min_retained   # bytes, idle, that never age out
+        uint64_t max_idle_ns    # 0: never ages out
+        uint64_t alignment      # bytes, of every block
+        Upstream upstream
+        bint wipe               # no block shows a byte of its last owner
+
+    cdef cppclass Counters:
+        AtomicU64 used       # bytes not in a shared free list: owned, or parked with a thread
+        AtomicU64 reserved   # bytes of all blocks
+        AtomicU64 peak       # highest `used`
+        AtomicU64 mapped     # bytes of system memory
+        AtomicU64 refused    # requests
+        AtomicU64 degraded   # maps without the huge pages asked for
+        AtomicU64 drops[4]   # blocks given back: over_max_retained, aged_out, trimmed, closed
+
+    cdef struct ClassReading:
+        uint64_t size, existing, idle, hits, misses   # bytes, blocks, blocks, checkouts, checkouts
+
+    const uint64_t kUnlimited
+
+    cdef cppclass Arena:
+        ArenaConfig config
+        Counters counters
+        AtomicU32 closed
+        AtomicU32 waiters         # threads waiting at the limit
+        void (*wake)(void*) noexcept nogil
+        void* wake_argument
+        void* attachment          # the NumPy handler's capsule, once made
+
+        Block acquire(size_t nbytes) noexcept
+        Block acquire_aligned(size_t nbytes, size_t alignment) noexcept
+        Block acquire_zeroed(size_t nbytes) noexcept
+        uint64_t trim(uint64_t keep) noexcept
+        void close() noexcept
+        void abandon() noexcept
+        uint64_t parked_bytes() noexcept
+        ClassReading read_class(uint32_t class_index) noexcept
+
+        @staticmethod
+        Arena* create(const ArenaConfig& config) noexcept
+        @staticmethod
+        Arena* owner_of(const void* address) noexcept
+        @staticmethod
+        size_t room_from(const void* address) noexcept
+        @staticmethod
+        bint release(void* address) noexcept

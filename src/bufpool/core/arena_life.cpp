@@ -1,0 +1,268 @@
+// L3 · Life of an arena and of the threads' caches: creation, reuse, thread exit, fork, readings.
+#include <new>
+
+#include "arena_internal.hpp"
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace bufpool {
+
+namespace {
+
+Lock g_registry_lock;
+Arena* g_arenas = nullptr;                       // all ever made, newest first
+thread_local ThreadCache* t_recent = nullptr;    // the cache used last
+thread_local ThreadCache* t_caches = nullptr;    // all of this thread
+
+}  // namespace
+
+// --- a thread's caches --------------------------------------------------------------------------------------------
+
+struct ThreadExit {
+    static void give_back(ThreadCache* caches) noexcept {
+        while (caches != nullptr) {
+            ThreadCache* const next = caches->next_of_thread;
+            caches->arena->flush(caches);
+            caches->taken.store_release(0);      // release: the next owner sees our counts
+            caches = next;
+        }
+    }
+#if defined(_WIN32)
+    static void WINAPI on_exit(void* caches) { run(caches); }
+#else
+    static void on_exit(void* caches) { run(caches); }
+#endif
+    static void run(void*) noexcept {
+        ThreadCache* const all = t_caches;
+        t_recent = t_caches = nullptr;           // a later destructor of this thread may come back and adopt anew
+        give_back(all);
+    }
+    static void fork_prepare() { Arena::before_fork(); }
+    static void fork_parent() { Arena::after_fork_parent(); }
+    static void fork_child() { Arena::after_fork_child(); }
+};
+
+namespace {
+
+// A key of the system's own thread-local storage, because C++'s thread_local destructors need the C++ run-time library.
+struct ExitKey {
+#if defined(_WIN32)
+    DWORD key = FlsAlloc(&ThreadExit::on_exit);
+    bool arm() noexcept { return FlsSetValue(key, this) != 0; }
+#else
+    pthread_key_t key;
+    bool made = pthread_key_create(&key, &ThreadExit::on_exit) == 0;
+    bool arm() noexcept { return made && pthread_setspecific(key, this) == 0; }
+#endif
+};
+ExitKey g_exit_key;
+
+}  // namespace
+
+ThreadCache* Arena::cache() noexcept {
+    ThreadCache* const recent = t_recent;
+    if (BUFPOOL_LIKELY(recent != nullptr && recent->arena == this)) return recent;
+    return adopt_cache();
+}
+
+BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
+    // What this thread still parks for pools that are gone is given back on the way.
+    for (ThreadCache** link = &t_caches; *link != nullptr;) {
+        ThreadCache* const each = *link;
+        if (each->arena == this) return t_recent = each;
+        if (each->arena->closed.load_relaxed() != 0) {
+            *link = each->next_of_thread;
+            each->next_of_thread = nullptr;
+            ThreadExit::give_back(each);
+        } else {
+            link = &each->next_of_thread;
+        }
+    }
+    t_recent = nullptr;
+    if (!g_exit_key.arm()) return nullptr;       // without notice of the thread's end nothing may be parked
+    ThreadCache* found = caches_.load_acquire();
+    for (; found != nullptr; found = found->next_of_arena) {
+        std::uint32_t free = 0;
+        if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;
+    }
+    if (found == nullptr) {
+        Region region;
+        if (map_region(Upstream{Pages::plain, false, false}, sizeof(ThreadCache), region) != MapResult::ok) return nullptr;
+        found = static_cast<ThreadCache*>(region.start);
+        found->arena = this;
+        found->taken.store_relaxed(1);
+        ThreadCache* head = caches_.load_relaxed();
+        do {
+            found->next_of_arena = head;
+        } while (!caches_.cas_weak_release_acquire(head, found));
+    }
+    found->next_of_thread = t_caches;
+    t_caches = found;
+    return t_recent = found;
+}
+
+// Half a magazine from the shared list with one CAS.
+BUFPOOL_NOINLINE void Arena::refill(Magazine& magazine, std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    Chain chain = klass.idle.pop_some(nodes, magazine_capacity(c) / 2);
+    if (chain.count == 0) return;
+    klass.popped_aside.add_relaxed(chain.count);
+    const std::uint32_t left = klass.idle.size(nodes);
+    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
+    std::uint32_t index = chain.first;
+    for (std::uint32_t i = chain.count; i-- > 0;) {           // the hottest block ends on top
+        const std::uint32_t next = nodes[index].next.load_relaxed();
+        nodes[index].next.store_relaxed(kOwned);
+        magazine.blocks[i] = nodes[index].block;
+        index = next;
+    }
+    magazine.count.store_relaxed(chain.count);
+    note_used(std::uint64_t{chain.count} * class_size(c));
+}
+
+// The coldest blocks, those at the bottom, go to the shared list; `keep` stay.
+BUFPOOL_NOINLINE void Arena::spill(Magazine& magazine, std::uint32_t keep) noexcept {
+    const std::uint32_t count = magazine.count.load_relaxed();
+    const std::uint32_t going = count - keep;
+    magazine.count.store_relaxed(0);
+    for (std::uint32_t i = 0; i < going; ++i) {
+        Slab* const slab = g_pages.find(magazine.blocks[i]);
+        release_shared(slab, slab->node_of(magazine.blocks[i]));
+    }
+    for (std::uint32_t i = 0; i < keep; ++i) magazine.blocks[i] = magazine.blocks[going + i];
+    magazine.count.store_relaxed(keep);
+}
+
+void Arena::flush(ThreadCache* cache) noexcept {
+    for (Magazine& magazine : cache->magazines) spill(magazine, 0);
+}
+
+// --- life ---------------------------------------------------------------------------------------------------------
+
+Arena* Arena::create(const ArenaConfig& config) noexcept {
+    LockGuard guard(g_registry_lock);
+    Arena* arena = g_arenas;
+    for (; arena != nullptr; arena = arena->next_arena_) {
+        if (arena->abandoned_.load_acquire() != 0 && arena->counters.reserved.load_acquire() == 0) break;
+    }
+    if (arena == nullptr) {
+#if !defined(_WIN32)
+        if (g_arenas == nullptr) {
+            pthread_atfork(&ThreadExit::fork_prepare, &ThreadExit::fork_parent, &ThreadExit::fork_child);
+        }
+#endif
+        Region region;
+        if (map_region(Upstream{Pages::plain, false, false}, sizeof(Arena), region) != MapResult::ok) return nullptr;
+        arena = static_cast<Arena*>(region.start);            // zero-filled, which is right for all but the lists' heads
+        for (SizeClass& klass : arena->classes) {
+            new (&klass.idle) FreeList;
+            new (&klass.hollow) FreeList;
+        }
+        arena->next_arena_ = g_arenas;
+        g_arenas = arena;
+    }
+    // The counts of an earlier pool do not show in the next one's.
+    for (SizeClass& klass : arena->classes) {
+        klass.popped_aside.store_relaxed(klass.idle.popped());
+        klass.misses.store_relaxed(0);
+        klass.low_water.store_relaxed(0);
+    }
+    for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
+        for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);
+    }
+    Counters& counters = arena->counters;
+    counters.peak.store_relaxed(0);
+    counters.refused.store_relaxed(0);
+    counters.degraded.store_relaxed(0);
+    for (Atomic<std::uint64_t>& drops : counters.drops) drops.store_relaxed(0);
+    arena->config = config;
+    arena->idle_at_failure_.store_relaxed(0);
+    arena->next_ageing_.store_relaxed(monotonic_ns() + config.max_idle_ns / 2);
+    arena->parking_.store_relaxed(config.limit == kUnlimited && !config.wipe);
+    arena->abandoned_.store_relaxed(0);
+    arena->closed.store_release(0);
+    return arena;
+}
+
+void Arena::close() noexcept {
+    closed.store_release(1);
+    parking_.store_release(0);
+    if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;
+    for (ThreadCache** link = &t_caches; *link != nullptr; link = &(*link)->next_of_thread) {
+        ThreadCache* const each = *link;
+        if (each->arena != this) continue;
+        *link = each->next_of_thread;
+        each->next_of_thread = nullptr;
+        ThreadExit::give_back(each);
+        break;
+    }
+    LockGuard guard(lock_);
+    evict(kUnlimited, Drop::closed, false);
+}
+
+void Arena::abandon() noexcept {
+    close();
+    abandoned_.store_release(1);
+}
+
+// --- fork ---------------------------------------------------------------------------------------------------------
+// The locks are taken before a fork, so that the child finds every list and slab whole. A block that another thread
+// was just moving stays out in the child; nothing is owned twice.
+
+void Arena::before_fork() noexcept {
+    g_registry_lock.lock();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
+}
+
+void Arena::after_fork_parent() noexcept {
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
+    g_registry_lock.unlock();
+}
+
+// The parent's other threads do not exist here: what they had parked serves everybody.
+void Arena::after_fork_child() noexcept {
+    after_fork_parent();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+        arena->waiters.store_relaxed(0);
+        for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
+            bool mine = false;
+            for (ThreadCache* own = t_caches; own != nullptr; own = own->next_of_thread) mine |= own == each;
+            if (mine || each->taken.load_relaxed() == 0) continue;
+            arena->flush(each);
+            each->taken.store_release(0);
+        }
+    }
+}
+
+// --- readings -----------------------------------------------------------------------------------------------------
+
+std::uint64_t Arena::parked_bytes() const noexcept {
+    std::uint64_t bytes = 0;
+    for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
+        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) {
+            bytes += std::uint64_t{each->magazines[c].count.load_relaxed()} * class_size(c);
+        }
+    }
+    return bytes;
+}
+
+ClassReading Arena::read_class(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    ClassReading reading;
+    reading.size = class_size(c);
+    reading.existing = klass.existing.load_relaxed();
+    reading.idle = klass.idle.size(nodes);
+    reading.hits = klass.idle.popped() - klass.popped_aside.load_relaxed();
+    reading.misses = klass.misses.load_relaxed();
+    if (c < kMagazineClasses) {
+        for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
+            reading.idle += each->magazines[c].count.load_relaxed();
+            reading.hits += each->magazines[c].hits.load_relaxed();
+        }
+    }
+    return reading;
+}
+
+}  // namespace bufpool

@@ -1,0 +1,40 @@
+// L2 · Magazines: a thread's own few blocks of each small class, in front of the shared free lists.
+//
+// After Bonwick and Adams (2001). A checkout that finds a block here costs no locked instruction, and threads that
+// allocate and free small arrays do not meet. One thread alone writes a ThreadCache; others only read its counts.
+// A bounded arena has none: a block parked with one thread could not serve another that waits at the limit.
+#pragma once
+
+#include "atomics.hpp"
+#include "size_classes.hpp"
+
+namespace bufpool {
+
+struct Arena;
+
+constexpr std::uint32_t kMagazineClasses = 8 + (16 - 9) * 8;     // blocks up to 64 KiB
+constexpr std::uint32_t kMagazineBlocks = 32;
+constexpr std::size_t kMagazineBytes = std::size_t{128} << 10;   // a class parks at most this, and at least 4 blocks
+
+static_assert(class_size(kMagazineClasses - 1) == std::size_t{64} << 10);
+
+constexpr std::uint32_t magazine_capacity(std::uint32_t class_index) noexcept {
+    const std::size_t fit = kMagazineBytes / class_size(class_index);
+    return fit > kMagazineBlocks ? kMagazineBlocks : fit < 4 ? 4 : static_cast<std::uint32_t>(fit);
+}
+
+struct Magazine {
+    Atomic<std::uint32_t> count;          // blocks parked
+    Atomic<std::uint64_t> hits;           // checkouts served from here
+    void* blocks[kMagazineBlocks];        // a stack: the block used last on top
+};
+
+struct ThreadCache {
+    Arena* arena;                         // whose blocks
+    ThreadCache* next_of_thread;          // the thread's caches for other arenas; the owner thread alone reads it
+    ThreadCache* next_of_arena;           // set once; all caches of the arena, free ones too
+    Atomic<std::uint32_t> taken;          // 1 while a thread owns it
+    Magazine magazines[kMagazineClasses];
+};
+
+}  // namespace bufpool

@@ -1,0 +1,131 @@
+// L0 · The operating systems behind os_memory.hpp.
+#include "os_memory.hpp"
+
+#include "atomics.hpp"
+
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+namespace bufpool {
+
+void touch_pages(void* start, std::size_t bytes) noexcept {
+    if (bytes == 0) return;
+    volatile char* const p = static_cast<volatile char*>(start);
+    for (std::size_t i = 0; i < bytes; i += kPage) p[i] = p[i];
+    p[bytes - 1] = p[bytes - 1];
+}
+
+#if defined(_WIN32)
+
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
+    const std::size_t rounded = (bytes + kPage - 1) & ~(kPage - 1);
+    // Windows aligns to 64 KiB by itself; its large pages need a privilege and a commit up front, so that
+    // huge_advised means plain pages here and huge_explicit is reported as degraded.
+    void* const start = VirtualAlloc(nullptr, rounded, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    if (start == nullptr) return MapResult::no_memory;
+    if (upstream.lock && !VirtualLock(start, rounded)) {
+        VirtualFree(start, 0, MEM_RELEASE);
+        return MapResult::not_lockable;
+    }
+    if (upstream.prefault) touch_pages(start, rounded);
+    out = Region{start, rounded, upstream.pages == Pages::huge_explicit};
+    return MapResult::ok;
+}
+
+void unmap_region(void* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
+
+std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
+
+std::uint64_t physical_memory() noexcept {
+    MEMORYSTATUSEX status;
+    status.dwLength = sizeof status;
+    return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+}
+
+#else
+
+namespace {
+
+std::size_t system_page() noexcept {
+    static const std::size_t size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    return size;
+}
+
+void* map_anonymous(std::size_t bytes, int flags) noexcept {
+    void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? nullptr : p;
+}
+
+// The kernel may happen to give an aligned map; if not, map more and cut both ends off.
+void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
+    void* const first = map_anonymous(bytes, 0);
+    if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;
+    munmap(first, bytes);
+    char* const wide = static_cast<char*>(map_anonymous(bytes + alignment, 0));
+    if (wide == nullptr) return nullptr;
+    const std::size_t head = -reinterpret_cast<std::uintptr_t>(wide) & (alignment - 1);
+    if (head != 0) munmap(wide, head);
+    if (head != alignment) munmap(wide + head + bytes, alignment - head);
+    return wide + head;
+}
+
+}  // namespace
+
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
+    const std::size_t page = system_page() > kPage ? system_page() : kPage;
+    std::size_t rounded = (bytes + page - 1) & ~(page - 1);
+    void* start = nullptr;
+    bool degraded = false;
+#if defined(MAP_HUGETLB)
+    if (upstream.pages == Pages::huge_explicit && rounded >= kHugePage) {
+        const std::size_t whole = (rounded + kHugePage - 1) & ~(kHugePage - 1);
+        start = map_anonymous(whole, MAP_HUGETLB);
+        degraded = start == nullptr;
+        if (!degraded) rounded = whole;
+    }
+#else
+    degraded = upstream.pages == Pages::huge_explicit;
+#endif
+    if (start == nullptr) {
+        start = map_aligned(rounded, rounded >= kHugePage ? kHugePage : kRegionAlign);
+        if (start == nullptr) return MapResult::no_memory;
+#if defined(MADV_HUGEPAGE)
+        // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
+        if (upstream.pages != Pages::plain && rounded >= kHugePage) madvise(start, rounded, MADV_HUGEPAGE);
+#endif
+    }
+    if (upstream.lock && mlock(start, rounded) != 0) {
+        munmap(start, rounded);
+        return MapResult::not_lockable;
+    }
+    if (upstream.prefault) touch_pages(start, rounded);
+    out = Region{start, rounded, degraded};
+    return MapResult::ok;
+}
+
+void unmap_region(void* start, std::size_t bytes) noexcept { munmap(start, bytes); }
+
+std::uint64_t monotonic_ns() noexcept {
+    timespec now;
+#if defined(CLOCK_MONOTONIC_COARSE)
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t physical_memory() noexcept {
+#if defined(_SC_PHYS_PAGES)
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    if (pages > 0) return static_cast<std::uint64_t>(pages) * system_page();
+#endif
+    return 0;
+}
+
+#endif
+
+}  // namespace bufpool

@@ -1,0 +1,46 @@
+// L0 · Memory of the operating system: regions mapped and unmapped, huge pages, locking, first touch, the clock.
+//
+// An Upstream says where regions come from. Plain maps, huge-page advice and explicit huge pages are here; shared
+// memory and pinned memory of a GPU come as further upstreams with the same two functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bufpool {
+
+constexpr std::size_t kPage = 4096;                      // bytes; what sizes are rounded to, on every target
+constexpr std::size_t kHugePage = std::size_t{2} << 20;  // bytes
+constexpr std::size_t kRegionAlign = std::size_t{64} << 10;  // bytes; Windows' granularity, and the page map's
+
+enum class Pages : std::uint32_t {
+    plain = 0,         // 4 KiB pages, whatever the system's default advice
+    huge_advised = 1,  // transparent huge pages where a region holds a whole one; plain where refused
+    huge_explicit = 2  // MAP_HUGETLB from the system's reserve; advised where the reserve is empty
+};
+
+struct Upstream {
+    Pages pages;
+    bool lock;      // mlock: never swapped out
+    bool prefault;  // touched when mapped, not on first use
+};
+
+enum class MapResult : std::uint32_t { ok = 0, no_memory = 1, not_lockable = 2 };
+
+struct Region {
+    void* start;          // aligned to kHugePage from kHugePage bytes up, to kRegionAlign below
+    std::size_t bytes;
+    bool degraded;        // explicit huge pages were asked for and not to be had
+};
+
+// Zero-filled, readable and writable memory of at least `bytes`, rounded up to whole pages.
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept;
+void unmap_region(void* start, std::size_t bytes) noexcept;
+
+// Touches every page of [start, start + bytes) without changing its contents.
+void touch_pages(void* start, std::size_t bytes) noexcept;
+
+std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
+std::uint64_t physical_memory() noexcept;  // bytes; 0 if unknown
+
+}  // namespace bufpool

@@ -1,0 +1,92 @@
+// L2 · A slab: one region of memory cut into equal blocks, and a node for each block.
+//
+//   region   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
+//   nodes        node f       node f+1               node f+n-1          (f = first_node)
+//
+// The descriptor and the nodes stand outside the region and are never unmapped, so that a slow reader of a stale
+// index reads a stale node and never faults. A slab of 2 MiB blocks and more holds one block ("dedicated").
+//
+// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
+// in their low address bits and fight for the same cache sets.
+#pragma once
+
+#include "atomics.hpp"
+#include "freelist.hpp"
+#include "os_memory.hpp"
+#include "size_classes.hpp"
+
+namespace bufpool {
+
+struct Arena;
+
+struct Node {
+    Atomic<std::uint32_t> next;    // free list: index of the node below, kNone, or kOwned while a client owns the block
+    Atomic<std::uint32_t> depth;   // free list: blocks from here down, this one included
+    char* block;                   // address of the block; written before the node is first shared
+};
+
+// Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
+class NodeTable {
+  public:
+    Node& operator[](std::uint32_t index) noexcept {
+        return chunks_[index >> kChunkBits].load_relaxed()[index & (kChunkNodes - 1)];
+    }
+    // Indices of `count` new nodes in a row, or kNone. Under the arena's lock.
+    std::uint32_t reserve(std::uint32_t count) noexcept;
+
+  private:
+    static constexpr unsigned kChunkBits = 12;
+    static constexpr std::uint32_t kChunkNodes = 1u << kChunkBits;
+    static constexpr std::uint32_t kChunks = 1u << 14;            // 64 Mi blocks an arena
+
+    Atomic<Node*> chunks_[kChunks];
+    std::uint32_t used_ = 0;
+};
+
+struct Slab {
+    // Set once, when the slab is made.
+    Arena* arena;
+    std::uint32_t class_index;
+    std::uint32_t first_node;
+    std::uint32_t blocks;          // blocks that fit
+    std::size_t stride;            // bytes from one block to the next, gap included
+    std::uint64_t reciprocal;      // ceil(2^48 / stride); 0 in a dedicated slab: every address is block 0
+    std::size_t region_bytes;      // asked for; the same each time the slab is backed again
+    // Changed under the arena's lock, or by the sole owner of a dedicated slab's one block.
+    char* region;                  // null while hollow: the memory went back to the system
+    char* base;                    // address of block 0
+    std::size_t mapped;            // bytes of the region as mapped
+    std::uint32_t carved;          // blocks 0 ... carved-1 exist; the others were never touched
+    std::uint32_t seen;            // scratch of Arena::shrink: idle blocks found
+    Slab* next;                    // list of its class: all multi-block slabs, or all hollow ones
+
+    bool dedicated() const noexcept { return reciprocal == 0; }
+
+    std::uint32_t node_of(const void* address) const noexcept {
+        const std::uint64_t offset = static_cast<std::uint64_t>(static_cast<const char*>(address) - base);
+        return first_node + static_cast<std::uint32_t>((offset * reciprocal) >> 48);
+    }
+    // Bytes that a client may use from `address` to the end of its block.
+    std::size_t room_from(const void* address) const noexcept {
+        const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - base);
+        return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);
+    }
+};
+
+constexpr std::size_t kDedicatedFrom = kHugePage;               // bytes; such a block has a region of its own
+constexpr std::size_t kMaxSlabRegion = std::size_t{16} << 20;   // bytes
+// The reciprocal is exact while offset < 2^48 / stride, and the product fits while offset * 2^48 / stride < 2^64.
+static_assert(kMaxSlabRegion <= (std::uint64_t{1} << 48) / (2 * kDedicatedFrom), "reciprocal too coarse");
+static_assert(kMaxSlabRegion / kRegionAlign < 65536 && kHugePage / kGranule < 65536, "product too wide");
+
+// Bytes between neighbours of a slab: none below 8 KiB, where strides differ enough by themselves; above, about
+// 1/256 of the size in whole cache lines and an odd number of them, so that neighbours spread over all cache sets.
+constexpr std::size_t gap_of(std::size_t block) noexcept {
+    return block < 8192 ? 0 : ((block >> 14) | 1) * kGranule;
+}
+
+// Where a dedicated block starts in its region: a page and three lines further for each colour, 16 colours.
+constexpr std::size_t kColours = 16;
+constexpr std::size_t kColourStep = kPage + 3 * kGranule;
+
+}  // namespace bufpool

@@ -1,0 +1,1 @@
+# L4: contracts of the compiled modules, for cimport.

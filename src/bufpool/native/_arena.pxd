@@ -1,0 +1,26 @@
+# The arena as Python's layers hold it, and the C functions that the other modules here call.
+from bufpool.core.arena cimport Arena, Block, Refusal
+
+cdef class PoolBase:
+    cdef Arena* arena              # never null: a pool that was never set up has the closed arena
+    cdef readonly str name
+    cdef readonly object timeout   # seconds to wait at the limit; None: for ever
+    cdef void* waiting_room        # a PyThread lock that a release opens while somebody waits
+    cdef bint owns_arena           # false until __init__, and after the arena was abandoned
+    cdef object __weakref__
+
+    # A block, or a named error. `zeroed` tells whether it is known to hold zeros.
+    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL
+    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL
+    cdef object refusal(self, size_t nbytes, Refusal why, object waited)
+
+cdef size_t checked_alignment(object alignment, str pool) except 0
+
+# What the hooks of NumPy's allocator and the objects' deallocators call: no GIL, no Python object.
+cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
+cdef void arena_release(void* address) noexcept nogil
+cdef Arena* arena_owner(const void* address) noexcept nogil     # null: foreign
+cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil
+cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil
+cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil
+cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil

@@ -1,0 +1,368 @@
+"""L4: the arena behind a pool: its settings, its limit, its readings.
+
+This module alone is linked with the core, so that the state that a process has once exists once; the other modules
+call it through the functions that ``_arena.pxd`` declares.
+"""
+
+import gc
+import operator
+import time
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+
+from bufpool.core.arena cimport Arena, ArenaConfig, Block, ClassReading, Refusal, kUnlimited
+from bufpool.core.os_memory cimport Pages, kHugePage, physical_memory
+from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
+
+from bufpool.errors import (
+    AlignmentError,
+    ClosedError,
+    LimitError,
+    LimitTimeoutError,
+    MemoryLockError,
+    OutOfMemoryError,
+    SizeError,
+)
+
+cdef extern from "pythread.h":
+    ctypedef void* PyThread_type_lock
+    ctypedef enum PyLockStatus:
+        PY_LOCK_FAILURE
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR
+    PyThread_type_lock PyThread_allocate_lock() nogil
+    void PyThread_free_lock(PyThread_type_lock) nogil
+    PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) nogil
+    void PyThread_release_lock(PyThread_type_lock) noexcept nogil
+
+# How long a waiter sleeps at most before it looks again: a bound on what a lost wake-up can cost.
+cdef long long SLICE_US = 5000
+
+PAGES = {"plain": <int>Pages.plain, "thp": <int>Pages.huge_advised, "hugetlb": <int>Pages.huge_explicit}
+DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
+
+
+# --- for the other modules ---------------------------------------------------------------------------------------
+
+cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil:
+    if alignment <= kGranule:
+        return arena.acquire(nbytes)
+    return arena.acquire_aligned(nbytes, alignment)
+
+
+cdef void arena_release(void* address) noexcept nogil:
+    Arena.release(address)
+
+
+cdef Arena* arena_owner(const void* address) noexcept nogil:
+    return Arena.owner_of(address)
+
+
+cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil:
+    return (<Arena*>arena).acquire(nbytes).address
+
+
+cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
+    if size != 0 and count > (<size_t>-1) // size:
+        return NULL
+    return (<Arena*>arena).acquire_zeroed(count * size).address
+
+
+cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
+    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, so that memory comes back.
+    if address == NULL:
+        return hook_malloc(arena, nbytes)
+    cdef size_t room = Arena.room_from(address)
+    if nbytes <= room and (nbytes >= room // 2 or room <= 1024):
+        return address
+    cdef void* moved = hook_malloc(arena, nbytes)
+    if moved == NULL:
+        return address if nbytes <= room else NULL
+    memcpy(moved, address, nbytes if nbytes < room else room)
+    Arena.release(address)
+    return moved
+
+
+cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
+    # NumPy's size is a guess and is not used: the block is found by its address.
+    if address != NULL:
+        Arena.release(address)
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+cdef size_t checked_alignment(object alignment, str pool) except 0:
+    """Bytes, at least a cache line. Raises `AlignmentError`, or `TypeError` for what is no integer."""
+    cdef object value = operator.index(alignment)
+    if value <= 0 or value > kHugePage or value & (value - 1):
+        raise AlignmentError(
+            f"pool {pool!r}: alignment must be a power of two from 1 to {kHugePage} bytes, not {value}"
+        )
+    return max(<size_t>value, kGranule)
+
+
+def good_size(nbytes):
+    """Bytes in the block that serves a request of `nbytes`.
+
+    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 448 bytes.
+
+    Parameters
+    ----------
+    nbytes : int
+        What is asked for, in bytes, from 0 to 64 TiB.
+
+    Returns
+    -------
+    int
+        The size of the block in bytes, a multiple of 64.
+
+    Raises
+    ------
+    SizeError
+        `nbytes` is negative or above 64 TiB.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> bufpool.good_size(1_000_000)
+    1048576
+    """
+    cdef object value = operator.index(nbytes)
+    if value < 0 or value > kMaxBlock:
+        raise SizeError(f"a block has 0 to {kMaxBlock} bytes, not {value}")
+    return class_size(class_of(<size_t>value or 1))
+
+
+def total_memory():
+    """Bytes of physical memory of the machine, or 0 if the system does not say."""
+    return physical_memory()
+
+
+# --- the pool's base ---------------------------------------------------------------------------------------------
+
+cdef Arena* closed_arena = NULL
+
+
+cdef Arena* the_closed_arena() except NULL:
+    """Stands behind a pool whose ``__init__`` never ran: it refuses everything."""
+    global closed_arena
+    cdef ArenaConfig config
+    if closed_arena == NULL:
+        config.limit = config.max_retained = config.min_retained = config.max_idle_ns = 0
+        config.alignment = kGranule
+        config.upstream.pages = Pages.plain
+        config.upstream.lock = config.upstream.prefault = config.wipe = False
+        closed_arena = Arena.create(config)
+        if closed_arena == NULL:
+            raise OutOfMemoryError("no memory for a pool's own records")
+        closed_arena.close()
+    return closed_arena
+
+
+cdef void open_waiting_room(void* lock) noexcept nogil:
+    # Opening an open PyThread lock is undefined: close it first if it is open, without waiting.
+    PyThread_acquire_lock_timed(lock, 0, 0)
+    PyThread_release_lock(lock)
+
+
+cdef class PoolBase:
+    """What all faces of a pool share: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.arena = the_closed_arena()
+        self.name = "(not set up)"
+        self.timeout = 0.0
+
+    def __dealloc__(self):
+        # Arrays may outlive the pool: the arena itself stays, and takes their memory back to the system.
+        if self.owns_arena:
+            self.arena.abandon()
+            self.arena.wake_argument = NULL
+        if self.waiting_room != NULL:
+            PyThread_free_lock(self.waiting_room)
+
+    def _set_up(self, *, str name, limit, max_retained, uint64_t min_retained, uint64_t max_idle_ns, alignment,
+                str pages, bint lock, bint prefault, bint wipe, timeout):
+        """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
+        if self.owns_arena:
+            raise RuntimeError(f"pool {self.name!r} is set up already")
+        cdef ArenaConfig config
+        config.limit = kUnlimited if limit is None else <uint64_t>limit
+        config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
+        config.min_retained = min_retained
+        config.max_idle_ns = max_idle_ns
+        config.alignment = checked_alignment(alignment, name)
+        config.upstream.pages = <Pages><int>PAGES[pages]
+        config.upstream.lock = lock
+        config.upstream.prefault = prefault
+        config.wipe = wipe
+        self.waiting_room = PyThread_allocate_lock()
+        if self.waiting_room == NULL:
+            raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
+        cdef Arena* arena = Arena.create(config)
+        if arena == NULL:
+            raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
+        arena.wake = open_waiting_room
+        arena.wake_argument = self.waiting_room
+        self.arena = arena
+        self.owns_arena = True
+        self.name = name
+        self.timeout = timeout
+
+    # --- blocks ---
+
+    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        cdef Block block = arena_acquire(self.arena, nbytes, alignment)
+        if block.address == NULL:
+            return self.take_slowly(nbytes, alignment, block, zeroed)
+        zeroed[0] = block.zeroed
+        return block.address
+
+    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
+        """At the limit: idle memory went back already; collect garbage, then wait, then say why not."""
+        if refused.refusal != Refusal.limit:
+            raise self.refusal(nbytes, refused.refusal, None)
+        gc.collect()
+        cdef Block block = arena_acquire(self.arena, nbytes, alignment)
+        cdef Arena* arena = self.arena
+        cdef double started = time.monotonic()
+        cdef double until = float("inf") if self.timeout is None else started + <double>self.timeout
+        cdef double now = started
+        cdef long long slice_us
+        cdef PyLockStatus status
+        cdef bint can_come = class_size(class_of(nbytes or 1)) <= arena.config.limit
+        if block.address == NULL and can_come and until > now:
+            arena.waiters.add_relaxed(1)
+            try:
+                while block.address == NULL and block.refusal == Refusal.limit and now < until:
+                    slice_us = <long long>min(<double>SLICE_US, (until - now) * 1e6 + 1)
+                    with nogil:
+                        status = PyThread_acquire_lock_timed(self.waiting_room, slice_us, 1)
+                    if status == PY_LOCK_INTR:
+                        PyErr_CheckSignals()
+                    block = arena_acquire(arena, nbytes, alignment)
+                    now = time.monotonic()
+            finally:
+                arena.waiters.sub_relaxed(1)
+        if block.address == NULL:
+            raise self.refusal(nbytes, block.refusal, now - started if now > started and until > started else None)
+        zeroed[0] = block.zeroed
+        return block.address
+
+    cdef object refusal(self, size_t nbytes, Refusal why, object waited):
+        """The named error for a refused request."""
+        cdef Arena* arena = self.arena
+        state = (
+            f"{arena.counters.used.load_relaxed()} bytes in use, "
+            f"{arena.counters.reserved.load_relaxed()} in use and idle"
+        )
+        if why == Refusal.closed:
+            return ClosedError(f"pool {self.name!r} is closed: {nbytes} bytes were asked for, {state}")
+        if why == Refusal.too_large:
+            return SizeError(f"pool {self.name!r}: {nbytes} bytes were asked for, a block has at most {kMaxBlock}")
+        block = class_size(class_of(nbytes or 1))
+        if why == Refusal.limit:
+            text = (
+                f"pool {self.name!r}: {nbytes} bytes were asked for (a block of {block}), "
+                f"the limit is {arena.config.limit} bytes, {state}"
+            )
+            if waited is None:
+                return LimitError(text)
+            return LimitTimeoutError(f"{text}; waited {waited:.3g} s")
+        if why == Refusal.not_lockable:
+            return MemoryLockError(
+                f"pool {self.name!r}: the system refused to lock {block} bytes in memory (see 'ulimit -l'); {state}"
+            )
+        return OutOfMemoryError(f"pool {self.name!r}: the system gave no memory for {block} bytes; {state}")
+
+    # --- life and readings ---
+
+    @property
+    def closed(self):
+        """Whether the pool hands out nothing more."""
+        return self.arena.closed.load_relaxed() != 0
+
+    @property
+    def limit(self):
+        """Most bytes that may be in use and idle together; None: no limit."""
+        return None if self.arena.config.limit == kUnlimited else self.arena.config.limit
+
+    @property
+    def max_retained(self):
+        """Most bytes that may be idle; None: no bound."""
+        return None if self.arena.config.max_retained == kUnlimited else self.arena.config.max_retained
+
+    @property
+    def alignment(self):
+        """Bytes: the address of every block is a multiple of it."""
+        return self.arena.config.alignment
+
+    def close(self):
+        """Hand out nothing more, and give idle memory back to the system.
+
+        What is still in use stays valid, and goes to the system when it is released. Closing twice is no error.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> a = pool.zeros(3)
+        >>> pool.close()
+        >>> a
+        array([0., 0., 0.])
+        """
+        if self.owns_arena:
+            self.arena.close()
+
+    def trim(self, keep=0):
+        """Give idle memory back to the system now.
+
+        Small blocks go by whole slabs: those between blocks in use stay. Up to 128 KiB of each small size that another
+        thread has parked for itself stay with it until it ends.
+
+        Parameters
+        ----------
+        keep : int
+            Idle bytes that may stay.
+
+        Returns
+        -------
+        int
+            Bytes given back.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> del_me = pool.empty(1 << 20, "u1"); del del_me
+        >>> pool.trim()
+        1048576
+        """
+        cdef object value = operator.index(keep)
+        if value < 0:
+            raise SizeError(f"pool {self.name!r}: keep must not be negative, not {value}")
+        return self.arena.trim(<uint64_t>min(value, <uint64_t>kUnlimited))
+
+    def _read(self):
+        """All counts, as a dict of plain integers and a list of classes; `bufpool.stats` gives them names."""
+        cdef Arena* arena = self.arena
+        cdef ClassReading reading
+        cdef unsigned int c
+        classes = []
+        for c in range(kClassCount):
+            reading = arena.read_class(c)
+            if reading.existing or reading.hits or reading.misses:
+                classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
+        used = arena.counters.used.load_relaxed()
+        return {
+            "in_use_bytes": max(0, used - arena.parked_bytes()),
+            "reserved_bytes": arena.counters.reserved.load_relaxed(),
+            "peak_bytes": arena.counters.peak.load_relaxed(),
+            "mapped_bytes": arena.counters.mapped.load_relaxed(),
+            "refused": arena.counters.refused.load_relaxed(),
+            "degraded": arena.counters.degraded.load_relaxed(),
+            "drops": tuple(arena.counters.drops[i].load_relaxed() for i in range(4)),
+            "classes": classes,
+        }

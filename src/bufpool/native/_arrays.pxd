@@ -1,0 +1,33 @@
+# Arrays that own pooled memory, and the fields of an array that NumPy's accessors do not reach.
+cimport numpy as cnp
+from cpython.object cimport PyObject
+
+from bufpool.native._handler cimport AllocatorPool
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct ArrayFields "PyArrayObject_fields":
+        char* data
+        int nd
+        cnp.npy_intp* dimensions
+        cnp.npy_intp* strides        # directly behind the dimensions
+        PyObject* base               # whose memory it is, if not its own
+        void* descr
+        int flags
+        PyObject* weakreflist
+        PyObject* mem_handler        # whose free() gets `data`; owned
+
+# What empty() and its kin were asked for, checked.
+cdef struct Request:
+    int nd
+    cnp.npy_intp dims[64]            # NPY_MAXDIMS of NumPy 2
+    int flags                        # C or Fortran order
+    size_t nbytes
+    size_t alignment
+
+cdef class ArrayPool(AllocatorPool):
+    # Fills `request`; returns the dtype. Raises NumPy's own errors for what NumPy refuses too.
+    cdef cnp.dtype check(self, object shape, object dtype, object order, object alignment, Request* request)
+    # A new array on a new block.
+    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros)
+    # Calls a constructor of NumPy's with this pool as its allocator.
+    cdef object build(self, object function, tuple args, dict kwargs)

@@ -1,0 +1,377 @@
+"""L4: real ndarrays on pooled memory.
+
+An array owns its block through the pool's NumPy handler (NEP 49) and not through a base object. So NumPy's reuse of
+temporaries and ``resize`` keep working, views hold the array as they always do, and the block comes back when the last
+of them is gone.
+"""
+
+import gc
+import time
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+
+cimport numpy as cnp
+
+import numpy as np
+
+from libc.string cimport memset
+
+from bufpool.core.arena cimport Refusal
+from bufpool.core.size_classes cimport kMaxBlock
+from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
+from bufpool.native._trace cimport track
+
+from bufpool.errors import ObjectDtypeError, SizeError
+
+cdef extern from *:
+    """
+    #ifndef NPY_NEEDS_INIT
+    #define NPY_NEEDS_INIT 0x08
+    #endif
+    #define BUFPOOL_HOLDS_REFERENCES(d) PyDataType_FLAGCHK(d, NPY_ITEM_REFCOUNT | NPY_NEEDS_INIT)
+    static inline int bufpool_descr_converter(PyObject* object, PyObject** descr) {
+        return PyArray_DescrConverter(object, (PyArray_Descr**)descr);
+    }
+    static inline PyObject* bufpool_new_from_descr(PyArray_Descr* descr, int nd, npy_intp* dims, void* data, int flags) {
+        Py_INCREF(descr);   // the call below takes it, also when it fails
+        return PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, flags, NULL);
+    }
+    """
+    bint BUFPOOL_HOLDS_REFERENCES(cnp.dtype)
+    int bufpool_descr_converter(object, PyObject**) except 0   # a new reference
+    object bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
+
+cdef extern from "numpy/arrayobject.h":
+    int PyArray_IntpConverter(object, cnp.PyArray_Dims*) except 0
+    int PyArray_OrderConverter(object, cnp.NPY_ORDER*) except 0
+    void PyDimMem_FREE(cnp.npy_intp*)
+
+cdef extern from "Python.h":
+    Py_ssize_t PyNumber_AsSsize_t(object, object overflow) except? -1
+    void Py_DECREF(PyObject*)
+
+cnp.import_array()
+
+
+cdef tuple shape_of(Request* request):
+    return tuple([request.dims[i] for i in range(request.nd)])
+
+
+cdef class ArrayPool(AllocatorPool):
+    """A pool that makes arrays. Use `bufpool.BufferPool`."""
+
+    # --- the common path ---
+
+    cdef cnp.dtype check(self, object shape, object dtype, object order, object alignment, Request* request):
+        cdef PyObject* converted = NULL
+        cdef cnp.dtype descr
+        cdef cnp.PyArray_Dims dims
+        cdef cnp.NPY_ORDER parsed = cnp.NPY_CORDER
+        cdef size_t size, count = 1, extent
+        cdef int i
+        cdef bint empty = False
+
+        bufpool_descr_converter(dtype, &converted)
+        descr = <cnp.dtype>converted
+        Py_DECREF(converted)
+        if BUFPOOL_HOLDS_REFERENCES(descr):
+            raise ObjectDtypeError(
+                f"pool {self.name!r}: dtype {descr} holds references, and recycled bytes would be read as pointers; "
+                "use NumPy's own constructor (under 'with pool:' too)"
+            )
+        if type(shape) is int:
+            request.nd = 1
+            request.dims[0] = PyNumber_AsSsize_t(shape, ValueError)
+        else:
+            dims.ptr = NULL
+            dims.len = 0
+            PyArray_IntpConverter(shape, &dims)
+            if dims.len > 64:
+                i = dims.len
+                PyDimMem_FREE(dims.ptr)
+                raise SizeError(f"pool {self.name!r}: an array has at most 64 dimensions, not {i}")
+            request.nd = dims.len
+            for i in range(dims.len):
+                request.dims[i] = dims.ptr[i]
+            PyDimMem_FREE(dims.ptr)
+        if order is not None and order != "C":
+            PyArray_OrderConverter(order, &parsed)
+            if parsed != cnp.NPY_CORDER and parsed != cnp.NPY_FORTRANORDER:
+                raise ValueError(f"pool {self.name!r}: order must be 'C' or 'F', not {order!r}")
+        request.flags = cnp.NPY_ARRAY_FARRAY if parsed == cnp.NPY_FORTRANORDER else cnp.NPY_ARRAY_CARRAY
+
+        # An unsized string becomes one character in NumPy: four bytes at most.
+        size = descr.itemsize if descr.itemsize > 0 else 4
+        for i in range(request.nd):
+            if request.dims[i] < 0:
+                raise SizeError(
+                    f"pool {self.name!r}: negative dimensions are not allowed: {shape_of(request)}"
+                )
+            extent = <size_t>request.dims[i]
+            if extent == 0:
+                empty = True
+            elif size > kMaxBlock // extent:
+                count = 0
+            else:
+                size *= extent
+        if count == 0 and not empty:
+            raise SizeError(
+                f"pool {self.name!r}: shape {shape_of(request)} of {descr} is larger than a block can be "
+                f"({kMaxBlock} bytes)"
+            )
+        request.nbytes = 1 if empty else size
+        request.alignment = 0 if alignment is None else checked_alignment(alignment, self.name)
+        return descr
+
+    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
+        cdef bint zeroed = False
+        cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
+        cdef cnp.ndarray array
+        try:
+            array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
+        except BaseException:
+            arena_release(block)
+            raise
+        cdef ArrayFields* fields = <ArrayFields*>array
+        Py_INCREF(self.capsule)
+        fields.mem_handler = <PyObject*>self.capsule
+        fields.flags |= cnp.NPY_ARRAY_OWNDATA
+        track(block, request.nbytes)
+        if zeros and not zeroed:
+            if request.nbytes < (1 << 20):
+                memset(block, 0, request.nbytes)
+            else:
+                with nogil:
+                    memset(block, 0, request.nbytes)
+        return array
+
+    # --- constructors with NumPy's own argument names ---
+
+    def empty(self, shape, dtype=float, order="C", *, alignment=None):
+        """Return a new array on pooled memory, its contents arbitrary.
+
+        The memory returns to the pool when the array and every view of it are gone.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            Of the array, in elements.
+        dtype : data-type, default float64
+            Anything that `numpy.dtype` takes, but nothing that holds references (``object``, `numpy.dtypes.StringDType`).
+        order : {'C', 'F'}
+            Row-major or column-major.
+        alignment : int, optional
+            Of the first element, in bytes: a power of two up to 2 MiB; never less than the pool's own, 64 by default.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Raises
+        ------
+        SizeError
+            A negative dimension, or more bytes than a block can have. A `ValueError`.
+        ObjectDtypeError
+            `dtype` holds references. A `TypeError`.
+        AlignmentError
+            No power of two, or above 2 MiB. A `ValueError`.
+        LimitError
+            The pool's limit leaves no room. A `MemoryError`.
+        ClosedError
+            The pool is closed.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> a = pool.empty((2, 3), "f4")
+        >>> a.shape, a.dtype, a.ctypes.data % 64
+        ((2, 3), dtype('float32'), 0)
+        """
+        cdef Request request
+        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
+        return self.make(descr, &request, False)
+
+    def zeros(self, shape, dtype=float, order="C", *, alignment=None):
+        """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
+
+        Fresh memory of the system is zero already and is not written again.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().zeros(3, int)
+        array([0, 0, 0])
+        """
+        cdef Request request
+        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
+        return self.make(descr, &request, True)
+
+    def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
+        """Return a new array on pooled memory, filled with `fill_value`.
+
+        Arguments and errors as of `empty`; the dtype is by default that of ``numpy.array(fill_value)``.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().full((2, 2), 7)
+        array([[7, 7],
+               [7, 7]])
+        """
+        cdef Request request
+        if dtype is None:
+            fill_value = np.asarray(fill_value)
+            dtype = fill_value.dtype
+        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
+        cdef cnp.ndarray array = self.make(descr, &request, False)
+        np.copyto(array, fill_value, casting="unsafe")
+        return array
+
+    def ones(self, shape, dtype=float, order="C", *, alignment=None):
+        """Return a new array of ones on pooled memory. Arguments and errors as of `empty`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().ones(2, "i4")
+        array([1, 1], dtype=int32)
+        """
+        return self.full(shape, 1, dtype, order, alignment=alignment)
+
+    # --- those that NumPy itself builds, allocating from the pool ---
+
+    cdef object build(self, object function, tuple args, dict kwargs):
+        """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
+        if self.arena.closed.load_relaxed():
+            raise self.refusal(0, Refusal.closed, None)
+        cdef double until = float("inf") if self.timeout is None else time.monotonic() + <double>self.timeout
+        collected = False
+        while True:
+            before = cnp.PyDataMem_SetHandler(self.capsule)
+            try:
+                array = function(*args, **kwargs)
+                break
+            except MemoryError as error:
+                failure = error
+            finally:
+                cnp.PyDataMem_SetHandler(before)
+            if not collected:
+                gc.collect()
+                collected = True
+            elif time.monotonic() < until:
+                time.sleep(0.001)
+            else:
+                nbytes = getattr(failure, "_total_size", None)
+                raise self.refusal(1 if nbytes is None else nbytes, Refusal.limit, None) from failure
+        if BUFPOOL_HOLDS_REFERENCES(array.dtype):
+            raise ObjectDtypeError(
+                f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"
+            )
+        return array
+
+    def empty_like(self, prototype, dtype=None, order="K", subok=True, shape=None):
+        """Return a new array on pooled memory with the shape and dtype of `prototype`.
+
+        Arguments as of `numpy.empty_like`; errors as of `empty`.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> bufpool.BufferPool().empty_like(np.zeros((2, 5), order="F")).flags.f_contiguous
+        True
+        """
+        return self.build(np.empty_like, (prototype,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
+
+    def zeros_like(self, a, dtype=None, order="K", subok=True, shape=None):
+        """Return zeros on pooled memory with the shape and dtype of `a`, as `numpy.zeros_like`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().zeros_like([1.5, 2.5])
+        array([0., 0.])
+        """
+        return self.build(np.zeros_like, (a,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
+
+    def ones_like(self, a, dtype=None, order="K", subok=True, shape=None):
+        """Return ones on pooled memory with the shape and dtype of `a`, as `numpy.ones_like`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().ones_like([[3, 4]])
+        array([[1, 1]])
+        """
+        return self.build(np.ones_like, (a,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
+
+    def full_like(self, a, fill_value, dtype=None, order="K", subok=True, shape=None):
+        """Return `fill_value` on pooled memory with the shape and dtype of `a`, as `numpy.full_like`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().full_like([1, 2], 9)
+        array([9, 9])
+        """
+        return self.build(
+            np.full_like, (a, fill_value), {"dtype": dtype, "order": order, "subok": subok, "shape": shape}
+        )
+
+    def array(self, object, dtype=None, *, order="K", subok=False, ndmin=0):
+        """Return a copy of `object` as an array on pooled memory, as ``numpy.array(..., copy=True)``.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> bufpool.BufferPool().array([[1, 2], [3, 4]], dtype="u1")
+        array([[1, 2],
+               [3, 4]], dtype=uint8)
+        """
+        return self.build(
+            np.array, (object,), {"dtype": dtype, "copy": True, "order": order, "subok": subok, "ndmin": ndmin}
+        )
+
+    def ascontiguousarray(self, a, dtype=None):
+        """Return `a` itself if it is C-contiguous and of that dtype, else a pooled copy, as `numpy.ascontiguousarray`.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> bufpool.BufferPool().ascontiguousarray(np.eye(3).T).flags.c_contiguous
+        True
+        """
+        return self.build(np.ascontiguousarray, (a,), {"dtype": dtype})
+
+    def asfortranarray(self, a, dtype=None):
+        """Return `a` itself if it is Fortran-contiguous and of that dtype, else a pooled copy, as `numpy.asfortranarray`.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> bufpool.BufferPool().asfortranarray(np.ones((2, 3))).flags.f_contiguous
+        True
+        """
+        return self.build(np.asfortranarray, (a,), {"dtype": dtype})
+
+    def owns(self, a):
+        """Whether the memory of array `a`, or of the array that it is a view of, comes from this pool.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> pool = bufpool.BufferPool()
+        >>> pool.owns(pool.empty(9)[::2]), pool.owns(np.empty(9))
+        (True, False)
+        """
+        cdef cnp.ndarray array = a
+        return arena_owner((<ArrayFields*>array).data) == self.arena and self.owns_arena
+
+
+def touch(cnp.ndarray array):
+    """Write to every page of a new array, so that using it causes no page fault."""
+    cdef ArrayFields* fields = <ArrayFields*>array
+    cdef size_t nbytes = <size_t>array.nbytes
+    with nogil:
+        memset(fields.data, 0, nbytes)

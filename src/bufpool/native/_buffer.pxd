@@ -1,0 +1,12 @@
+from bufpool.native._arena cimport PoolBase
+
+cdef class Buffer:
+    cdef readonly PoolBase pool    # held: its name goes into messages
+    cdef void* block               # null once released
+    cdef readonly size_t nbytes    # asked for; what the outside sees
+    cdef Py_ssize_t exports        # memoryviews and others that look in
+    cdef bint ended                # released, or to be released with the last export
+    cdef object __weakref__
+
+    cdef object alive(self)
+    cdef void* taken(self) noexcept

@@ -1,0 +1,193 @@
+"""L4: ``pool.buffer(nbytes)``: a block of bytes for ``readinto``, ``recv_into``, ``pickle`` and every other reader of
+the buffer protocol (PEP 3118).
+
+Exports are counted. While one is alive the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do, and the
+end of a ``with`` block defers to the last export.
+"""
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
+from cpython.object cimport PyObject
+
+cimport cython
+
+from bufpool.native._arena cimport PoolBase, arena_release, checked_alignment
+
+import operator
+
+import numpy as np
+
+from bufpool.core.size_classes cimport kMaxBlock
+
+from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
+
+cdef char* FORMAT = b"B"
+
+
+# no_gc_clear: the pool must stay until we are gone, in a cycle too.
+@cython.final
+@cython.no_gc_clear
+cdef class Buffer:
+    """A writable block of bytes; made by `BufferPool.buffer`.
+
+    It supports ``len``, indexing, slicing (slices are memoryviews), ``bytes``, DLPack and the ``with`` statement. When
+    nothing holds it any more, its memory returns to the pool by itself.
+
+    Examples
+    --------
+    >>> import bufpool, io
+    >>> pool = bufpool.BufferPool()
+    >>> with pool.buffer(4) as b:
+    ...     io.BytesIO(b"pool").readinto(b)
+    ...     bytes(b)
+    4
+    b'pool'
+    """
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("a Buffer is made by BufferPool.buffer()")
+
+    def __dealloc__(self):
+        # Every export holds a reference to us, so none is left here.
+        if self.block != NULL:
+            arena_release(self.block)
+
+    # --- the buffer protocol ---
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        with cython.critical_section(self):
+            self.alive()
+            self.exports += 1
+            view.buf = self.block
+        view.obj = self
+        view.len = <Py_ssize_t>self.nbytes
+        view.readonly = 0
+        view.itemsize = 1
+        view.format = FORMAT if flags & PyBUF_FORMAT else NULL
+        view.ndim = 1
+        view.shape = <Py_ssize_t*>&self.nbytes if flags & PyBUF_ND else NULL
+        view.strides = &view.itemsize if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
+        view.suboffsets = NULL
+        view.internal = NULL
+
+    def __releasebuffer__(self, Py_buffer* view):
+        cdef void* block = NULL
+        with cython.critical_section(self):
+            self.exports -= 1
+            if self.ended and self.exports == 0:
+                block = self.taken()
+        if block != NULL:
+            arena_release(block)
+
+    def __dlpack__(self, **kwargs):
+        """A DLPack capsule of the bytes; it counts as an export. Keywords as of `numpy.ndarray.__dlpack__`."""
+        return np.frombuffer(self, "u1").__dlpack__(**kwargs)
+
+    def __dlpack_device__(self):
+        """Always the CPU."""
+        return (1, 0)
+
+    # --- the life of the block ---
+
+    def release(self):
+        """Return the block to the pool now.
+
+        Raises
+        ------
+        ExportedError
+            Memoryviews, arrays or DLPack capsules still look in. A `BufferError`; nothing is changed.
+        DoubleReleaseError
+            It was released before. A `ValueError`.
+        """
+        cdef void* block
+        with cython.critical_section(self):
+            if self.ended or self.block == NULL:
+                raise DoubleReleaseError(f"{self!r} was released before")
+            if self.exports:
+                raise ExportedError(f"{self!r} cannot be released: {self.exports} exports look into it")
+            self.ended = True
+            block = self.taken()
+        arena_release(block)
+
+    @property
+    def released(self):
+        """Whether it can no longer be used."""
+        return self.ended or self.block == NULL
+
+    def __enter__(self):
+        self.alive()
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        cdef void* block = NULL
+        with cython.critical_section(self):
+            if not self.ended:
+                self.ended = True
+                if self.exports == 0:
+                    block = self.taken()
+        if block != NULL:
+            arena_release(block)
+        return False
+
+    cdef object alive(self):
+        if self.ended or self.block == NULL:
+            raise ReleasedError(f"{self!r} was released")
+
+    cdef void* taken(self) noexcept:
+        """The block, which is ours no longer."""
+        cdef void* block = self.block
+        self.block = NULL
+        return block
+
+    # --- as a sequence of bytes ---
+
+    def __len__(self):
+        self.alive()
+        return <Py_ssize_t>self.nbytes
+
+    def __getitem__(self, item):
+        return memoryview(self)[item]
+
+    def __setitem__(self, item, value):
+        memoryview(self)[item] = value
+
+    def __bytes__(self):
+        return bytes(memoryview(self))
+
+    def __eq__(self, other):
+        if self is other:
+            return True
+        if self.ended or self.block == NULL:
+            return NotImplemented
+        return memoryview(self) == other
+
+    __hash__ = None
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError(
+            "cannot pickle or copy a Buffer; pickle.PickleBuffer(buffer) takes its bytes, out of band or in"
+        )
+
+    def __repr__(self):
+        if self.ended and self.block != NULL:
+            state = f"released, {self.exports} exports hold it"
+        elif self.ended or self.block == NULL:
+            state = "released"
+        else:
+            state = f"at {<size_t>self.block:#x}, {self.exports} exports"
+        name = "?" if self.pool is None else self.pool.name
+        return f"<Buffer of {self.nbytes} bytes, pool {name!r}, {state}>"
+
+
+def make_buffer(PoolBase pool, nbytes, alignment=None):
+    """See `BufferPool.buffer`."""
+    cdef object size = operator.index(nbytes)
+    if size < 0 or size > kMaxBlock:
+        raise SizeError(f"pool {pool.name!r}: a buffer has 0 to {kMaxBlock} bytes, not {size}")
+    cdef size_t aligned = 0 if alignment is None else checked_alignment(alignment, pool.name)
+    cdef bint zeroed = False
+    # The wrapper first: if there is no memory for it, no block is lost.
+    cdef Buffer buffer = Buffer.__new__(Buffer)
+    buffer.pool = pool
+    buffer.nbytes = <size_t>size
+    buffer.block = pool.take(buffer.nbytes, aligned, &zeroed)
+    return buffer

@@ -1,0 +1,133 @@
+"""L4: NumPy's allocator (NEP 49): installing a pool in the current context, nested, and taking it out again.
+
+NumPy keeps its handler in a context variable. So do we with the list of what was installed: each ``with`` adds an
+entry, and leaving removes the newest entry *of that pool*, wherever it stands, so that generators and tasks that
+leave in another order than they entered take out their own and no other.
+"""
+
+from contextvars import ContextVar
+
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport Py_INCREF, PyObject
+from libc.stdlib cimport calloc, free
+from libc.string cimport strcpy
+
+cimport numpy as cnp
+
+from bufpool.core.arena cimport Arena, Refusal
+from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
+
+cdef extern from *:
+    """
+    // A capsule that every array holds a reference to is a count that all threads fight over; an immortal one is not.
+    static void bufpool_immortalise(PyObject* object) {
+    #if defined(Py_GIL_DISABLED)
+        object->ob_tid = _Py_UNOWNED_TID;
+        object->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
+        object->ob_ref_shared = 0;
+    #else
+        (void)object;
+    #endif
+    }
+    """
+    void bufpool_immortalise(object)
+
+cnp.import_array()
+
+_installed = ContextVar("bufpool_installed", default=())   # (capsule, what was there before), newest last
+
+
+cdef object handler_capsule(Arena* arena):
+    """The capsule of the arena. Its reference here is never given up, and neither is the arena."""
+    cdef cnp.PyDataMem_Handler* handler
+    if arena.attachment != NULL:
+        return <object>arena.attachment
+    handler = <cnp.PyDataMem_Handler*>calloc(1, sizeof(cnp.PyDataMem_Handler))
+    if handler == NULL:
+        raise MemoryError("no memory for NumPy's handler")
+    strcpy(handler.name, "bufpool")
+    handler.version = 1
+    handler.allocator.ctx = arena
+    handler.allocator.malloc = hook_malloc
+    handler.allocator.calloc = hook_calloc
+    handler.allocator.realloc = hook_realloc
+    handler.allocator.free = hook_free
+    try:
+        capsule = PyCapsule_New(handler, "mem_handler", NULL)
+    except BaseException:
+        free(handler)
+        raise
+    Py_INCREF(capsule)
+    bufpool_immortalise(capsule)
+    arena.attachment = <PyObject*>capsule
+    return capsule
+
+
+cdef class AllocatorPool(PoolBase):
+    """A pool that NumPy can allocate from: ``with pool:``. Use `bufpool.BufferPool`."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.capsule = handler_capsule(self.arena)
+
+    def _set_up(self, **settings):
+        PoolBase._set_up(self, **settings)
+        self.capsule = handler_capsule(self.arena)
+
+    @property
+    def installed(self):
+        """Whether NumPy allocates from this pool in the current context."""
+        return cnp.PyDataMem_GetHandler() is self.capsule
+
+    def install(self):
+        """Make NumPy allocate from this pool in the current context, until `uninstall`.
+
+        The form without a block, for an executor's ``initializer``, say. The context is that of `contextvars`: this
+        thread outside asyncio, the current task inside. A new thread sees NumPy's default.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> pool = bufpool.BufferPool()
+        >>> with ThreadPoolExecutor(2, initializer=pool.install) as workers:
+        ...     total = workers.submit(lambda: np.ones(1000).sum()).result()
+        >>> pool.stats().hits + pool.stats().misses > 0
+        True
+        """
+        if self.arena.closed.load_relaxed():
+            raise self.refusal(0, Refusal.closed, None)
+        entries = _installed.get()
+        _installed.set((*entries, (self.capsule, cnp.PyDataMem_SetHandler(self.capsule))))
+
+    def uninstall(self):
+        """Take out the newest installation of this pool in the current context.
+
+        Returns
+        -------
+        bool
+            False, and nothing changed, if there is none: a generator may be closed in another context than the one
+            it was started in.
+        """
+        entries = _installed.get()
+        last = len(entries) - 1
+        cdef Py_ssize_t i = last
+        while i >= 0 and entries[i][0] is not self.capsule:
+            i -= 1
+        if i < 0:
+            return False
+        before = entries[i][1]
+        if i == last:
+            cnp.PyDataMem_SetHandler(before)
+            _installed.set(entries[:i])
+        else:
+            # Somebody entered after us and is still inside: what they will put back must be what we found.
+            _installed.set((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
+        return True
+
+    def __enter__(self):
+        self.install()
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.uninstall()
+        return False

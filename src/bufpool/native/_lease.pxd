@@ -1,0 +1,10 @@
+cimport numpy as cnp
+
+from bufpool.native._arrays cimport ArrayPool, Request
+
+cdef class Lease:
+    cdef readonly ArrayPool pool   # held, so that its limit and name outlive the lease
+    cdef cnp.dtype descr
+    cdef Request request
+    cdef cnp.ndarray array         # while entered
+    cdef int state                 # 0 new, 1 entered, 2 ended

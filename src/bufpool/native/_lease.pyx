@@ -1,0 +1,114 @@
+"""L4: ``with pool.lease(shape, dtype) as a``: an array for a block of code.
+
+The rule is that a stale name never aliases. At the end of the block there are three cases:
+
+- nobody else holds the array: its memory returns at once;
+- local variables of the function with the ``with`` statement hold it, and nothing else: no view can exist, so the
+  array is *detached*. It becomes empty, as a transferred ``ArrayBuffer`` does in JavaScript, and its memory returns;
+- anything else (a view, a container, a memoryview, a variable shared with an inner function): the memory returns when
+  the last of them is gone.
+"""
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_REFCNT
+
+cimport cython
+cimport numpy as cnp
+
+from bufpool.native._arena cimport arena_release
+from bufpool.native._arrays cimport ArrayFields, ArrayPool, Request
+from bufpool.native._frames cimport names_in_caller
+from bufpool.native._trace cimport untrack
+from bufpool.native._unique cimport sole_reference
+
+from bufpool.errors import ReleasedError
+
+cdef extern from "Python.h":
+    void Py_DECREF(PyObject*)
+
+cnp.import_array()
+
+# Where a detached array points: never read, because it has no elements, but never null either.
+cdef double[8] nowhere
+
+
+cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
+    """Take the block from an array that only names hold. False: it has none to give."""
+    cdef ArrayFields* fields = <ArrayFields*>array
+    cdef int i
+    cdef char* block = fields.data
+    if (
+        fields.nd == 0                                        # always has an element
+        or not fields.flags & cnp.NPY_ARRAY_OWNDATA
+        or fields.base != NULL
+        or fields.mem_handler != handler
+    ):
+        return False
+    for i in range(fields.nd):
+        fields.dimensions[i] = 0
+    fields.data = <char*>nowhere
+    fields.flags &= ~cnp.NPY_ARRAY_OWNDATA
+    fields.mem_handler = NULL
+    Py_DECREF(handler)
+    untrack(block)
+    arena_release(block)
+    return True
+
+
+# no_gc_clear: the pool must stay until we are gone, in a cycle too.
+@cython.final
+@cython.no_gc_clear
+cdef class Lease:
+    """An array for the length of a ``with`` block; made by `BufferPool.lease`.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.BufferPool()
+    >>> def total():
+    ...     with pool.lease(1000, "i8") as a:
+    ...         a[:] = 2
+    ...         result = int(a.sum())
+    ...     return result, a.size
+    >>> total()
+    (2000, 0)
+    """
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("a Lease is made by BufferPool.lease()")
+
+    def __enter__(self):
+        if self.state != 0:
+            raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
+        cdef cnp.ndarray array = self.pool.make(self.descr, &self.request, False)
+        self.array = array
+        self.state = 1
+        return array
+
+    def __exit__(self, kind, value, traceback):
+        if self.state != 1:
+            raise ReleasedError(f"{self!r} is not entered")
+        self.state = 2
+        cdef cnp.ndarray array = self.array
+        self.array = None
+        cdef Py_ssize_t names
+        # Ours is one of the references. While an exception passes, its traceback holds the frame, and the same names.
+        if not sole_reference(<PyObject*>array):
+            names = names_in_caller(array)
+            if names > 0 and Py_REFCNT(array) == 1 + names:
+                detach(array, <PyObject*>self.pool.capsule)
+        return False
+
+    def __repr__(self):
+        state = ("not entered", "entered", "ended")[self.state]
+        shape = tuple([self.request.dims[i] for i in range(self.request.nd)])
+        name = "?" if self.pool is None else self.pool.name
+        return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"
+
+
+def make_lease(ArrayPool pool, shape, dtype=float, order="C", alignment=None):
+    """See `BufferPool.lease`."""
+    cdef Lease lease = Lease.__new__(Lease)
+    lease.descr = pool.check(shape, dtype, order, alignment, &lease.request)
+    lease.pool = pool
+    return lease

@@ -1,0 +1,20 @@
+cimport numpy as cnp
+from cpython.object cimport PyObject
+
+from bufpool.native._arrays cimport ArrayPool, Request
+
+cdef class Scratch:
+    cdef readonly ArrayPool pool
+    cdef cnp.dtype descr
+    cdef Request request
+    cdef int flags                 # an untouched array's
+    cdef PyObject** slots          # arrays, each owned: idle ones first, the one used last on top; then those out
+    cdef Py_ssize_t idle           # how many are idle
+    cdef Py_ssize_t count          # how many there are
+    cdef Py_ssize_t room           # length of `slots`
+    cdef object __weakref__
+
+    cdef cnp.ndarray take_other(self)
+    cdef object give_back_other(self, object array)
+    cdef bint pristine(self, PyObject* array) noexcept
+    cdef void drop(self, Py_ssize_t slot) noexcept

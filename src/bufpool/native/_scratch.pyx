@@ -1,0 +1,237 @@
+"""L4: one shape and dtype, checked out again and again: the fastest path.
+
+The array *objects* are kept, not only their memory. An array is handed out again only if the scratch alone holds it
+and it looks as it was made; a released array that somebody still has a name or a view of waits until they let go. So
+in ``with scratch as a`` two arrays alternate: the one that the name still holds, and the one that is free.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp
+
+cimport cython
+cimport numpy as cnp
+
+from bufpool.core.arena cimport Refusal
+from bufpool.native._arrays cimport ArrayFields, ArrayPool, Request
+from bufpool.native._unique cimport sole_reference
+
+from bufpool.errors import DoubleReleaseError, ForeignReleaseError
+
+cdef extern from "Python.h":
+    void Py_INCREF(PyObject*)
+    void Py_DECREF(PyObject*)
+
+cnp.import_array()
+
+# Idle arrays kept; of those that others still look into, this many.
+cdef Py_ssize_t MOST_IDLE = 64
+
+
+# no_gc_clear: while a cycle through the pool is broken up, the pool must stay until we are gone.
+@cython.final
+@cython.no_gc_clear
+cdef class Scratch:
+    """Arrays of one shape and dtype for reuse; made by `BufferPool.scratch`.
+
+    Use it as a context manager (nested too, and from several threads), or with `acquire` and `release`. Contents are
+    arbitrary at each checkout.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> scratch = bufpool.BufferPool().scratch((480, 640), "f4")
+    >>> for frame in range(3):
+    ...     with scratch as a:
+    ...         a.fill(frame)
+    >>> a = scratch.acquire()
+    >>> scratch.release(a)
+    """
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("a Scratch is made by BufferPool.scratch()")
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            Py_DECREF(self.slots[i])
+        free(self.slots)
+
+    def acquire(self):
+        """Check an array out.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of this scratch's shape and dtype, that nobody else can reach.
+
+        Raises
+        ------
+        LimitError
+            A further array is needed and the pool's limit leaves no room for it.
+        ClosedError
+            The pool is closed.
+        """
+        cdef PyObject* top
+        with cython.critical_section(self):
+            if self.idle > 0:
+                top = self.slots[self.idle - 1]
+                if self.pristine(top):
+                    self.idle -= 1
+                    return <object>top
+            return self.take_other()
+
+    def release(self, array):
+        """Return an array that `acquire` gave.
+
+        It is handed out again once nobody holds it or a view of it any more.
+
+        Raises
+        ------
+        DoubleReleaseError
+            It was released before. A `ValueError`.
+        ForeignReleaseError
+            It is not an array of this scratch. A `ValueError`.
+        """
+        with cython.critical_section(self):
+            if self.idle < self.count and self.slots[self.idle] == <PyObject*>array:
+                self.idle += 1
+                return None
+            return self.give_back_other(array)
+
+    def __enter__(self):
+        cdef PyObject* top
+        with cython.critical_section(self):
+            if self.idle > 0:
+                top = self.slots[self.idle - 1]
+                if self.pristine(top):
+                    self.idle -= 1
+                    return <object>top
+            return self.take_other()
+
+    def __exit__(self, kind, value, traceback):
+        # Nested blocks end in reverse order. Threads and tasks that interleave may mark each other's array as idle;
+        # that is harmless, because an array that somebody holds is never handed out.
+        with cython.critical_section(self):
+            if self.idle < self.count:
+                self.idle += 1
+        return False
+
+    cdef bint pristine(self, PyObject* array) noexcept:
+        """Whether we alone hold the array, and it looks as it was made."""
+        cdef ArrayFields* fields = <ArrayFields*>array
+        cdef int nd = self.request.nd
+        return (
+            sole_reference(array)
+            and fields.weakreflist == NULL
+            and fields.flags == self.flags
+            and fields.nd == nd
+            and <void*>fields.descr == <void*>self.descr
+            and fields.base == NULL
+            and fields.mem_handler == <PyObject*>self.pool.capsule
+            and (nd == 0 or fields.dimensions[0] == self.request.dims[0])
+            and (nd < 2 or memcmp(fields.dimensions, self.request.dims, nd * sizeof(cnp.npy_intp)) == 0)
+            and self.pool.arena.closed.load_relaxed() == 0
+        )
+
+    cdef cnp.ndarray take_other(self):
+        """The top idle array is not free: another one, one that was dropped without release, or a new one."""
+        cdef Py_ssize_t i
+        cdef PyObject* array
+        cdef PyObject** wider
+        cdef cnp.ndarray made
+        if self.pool.arena.closed.load_relaxed():
+            raise self.pool.refusal(self.request.nbytes, Refusal.closed, None)
+        i = self.idle - 1
+        while i >= 0:
+            array = self.slots[i]
+            if self.pristine(array):
+                self.idle -= 1
+                self.slots[i] = self.slots[self.idle]
+                self.slots[self.idle] = array
+                return <cnp.ndarray>array
+            if sole_reference(array):                # changed by its last user: its memory returns to the pool
+                self.drop(i)
+            i -= 1
+        i = self.count - 1
+        while i >= self.idle:
+            array = self.slots[i]
+            if self.pristine(array):
+                return <cnp.ndarray>array
+            if sole_reference(array):
+                self.drop(i)
+            i -= 1
+        while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
+            self.drop(0)
+        made = self.pool.make(self.descr, &self.request, False)
+        if self.count == self.room:
+            wider = <PyObject**>realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))
+            if wider == NULL:
+                raise MemoryError("no memory for a scratch's records")
+            self.slots = wider
+            self.room = self.room * 2 + 4
+        self.slots[self.count] = self.slots[self.idle]
+        array = <PyObject*>made
+        Py_INCREF(array)
+        self.slots[self.idle] = array                # what went out last comes back first
+        self.count += 1
+        return made
+
+    cdef object give_back_other(self, object array):
+        """Out of order: find it, or say what is wrong."""
+        cdef Py_ssize_t i
+        for i in range(self.idle, self.count):
+            if self.slots[i] == <PyObject*>array:
+                self.slots[i] = self.slots[self.idle]
+                self.slots[self.idle] = <PyObject*>array
+                self.idle += 1
+                return None
+        for i in range(self.idle):
+            if self.slots[i] == <PyObject*>array:
+                raise DoubleReleaseError(f"{self!r}: this array was released before")
+        raise ForeignReleaseError(f"{self!r}: never handed out this {type(array).__name__}")
+
+    cdef void drop(self, Py_ssize_t slot) noexcept:
+        """Give up our reference; the order of the others stays."""
+        cdef Py_ssize_t i
+        cdef PyObject* array = self.slots[slot]
+        self.count -= 1
+        if slot < self.idle:
+            self.idle -= 1
+        for i in range(slot, self.count):
+            self.slots[i] = self.slots[i + 1]
+        Py_DECREF(array)
+
+    @property
+    def shape(self):
+        """Of every array."""
+        return tuple([self.request.dims[i] for i in range(self.request.nd)])
+
+    @property
+    def dtype(self):
+        """Of every array."""
+        return self.descr
+
+    def __repr__(self):
+        name = "?" if self.pool is None else self.pool.name
+        return (
+            f"<Scratch of shape {self.shape}, dtype {self.descr}, pool {name!r}: "
+            f"{self.count - self.idle} out, {self.idle} idle>"
+        )
+
+
+def make_scratch(ArrayPool pool, shape, dtype=float, order="C", alignment=None):
+    """See `BufferPool.scratch`."""
+    cdef Scratch scratch = Scratch.__new__(Scratch)
+    scratch.descr = pool.check(shape, dtype, order, alignment, &scratch.request)
+    scratch.pool = pool
+    # What NumPy makes of the request (sub-array and unsized dtypes, flags of trivial shapes) is the pattern.
+    cdef cnp.ndarray pattern = pool.make(scratch.descr, &scratch.request, False)
+    cdef ArrayFields* fields = <ArrayFields*>pattern
+    cdef int i
+    scratch.flags = fields.flags
+    scratch.descr = pattern.dtype
+    scratch.request.nd = fields.nd
+    for i in range(fields.nd):
+        scratch.request.dims[i] = fields.dimensions[i]
+    return scratch

@@ -1,0 +1,111 @@
+"""What a pool did and holds, as a frozen snapshot; the difference of two says what happened in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+__all__ = ["ClassStats", "PoolStats"]
+
+DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
+
+
+class ClassStats(NamedTuple):
+    """One size class."""
+
+    size: int
+    """Bytes of a block."""
+    total: int
+    """Blocks that exist, in use and idle."""
+    idle: int
+    """Blocks ready for reuse."""
+    hits: int
+    """Checkouts that found an idle block."""
+    misses: int
+    """Checkouts that made a block."""
+
+    @property
+    def in_use(self) -> int:
+        """Blocks out."""
+        return self.total - self.idle
+
+
+class PoolStats(NamedTuple):
+    """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool. Bytes are of whole blocks.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.BufferPool()
+    >>> before = pool.stats()
+    >>> for _ in range(10):
+    ...     a = pool.empty(1 << 20, "u1")
+    >>> did = pool.stats() - before
+    >>> did.misses, did.hits, did.in_use_bytes
+    (2, 8, 1048576)
+    """
+
+    in_use_bytes: int
+    """Bytes of the blocks that are out."""
+    idle_bytes: int
+    """Bytes of the blocks ready for reuse."""
+    reserved_bytes: int
+    """In use and idle: what `limit` bounds."""
+    peak_bytes: int
+    """Highest bytes in use so far, to within the few small blocks that threads park for themselves."""
+    mapped_bytes: int
+    """Address space taken from the system for the blocks, slabs not yet cut up included."""
+    hits: int
+    """Checkouts that found an idle block."""
+    misses: int
+    """Checkouts that needed a new block."""
+    refused: int
+    """Requests refused, by the limit or by the system."""
+    degraded: int
+    """Maps that asked for explicit huge pages and got others."""
+    drops: Mapping[str, int]
+    """Blocks given back to the system, by reason: over_max_retained, aged_out, trimmed, closed."""
+    classes: tuple[ClassStats, ...]
+    """Size classes that were ever used, smallest first."""
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits in all checkouts, 0 to 1; NaN before the first."""
+        checkouts = self.hits + self.misses
+        return self.hits / checkouts if checkouts else float("nan")
+
+    def __sub__(self, earlier: PoolStats) -> PoolStats:
+        """What changed since `earlier`: every figure, `peak_bytes` too, as a difference."""
+        if not isinstance(earlier, PoolStats):
+            return NotImplemented
+        then = {each.size: each for each in earlier.classes}
+        classes = []
+        for each in self.classes:
+            was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))
+            change = ClassStats(each.size, *(now - before for now, before in zip(each[1:], was[1:], strict=True)))
+            if any(change[1:]):
+                classes.append(change)
+        plain = (now - before for now, before in zip(self[:9], earlier[:9], strict=True))
+        drops = {reason: count - earlier.drops[reason] for reason, count in self.drops.items()}
+        return PoolStats(*plain, drops=MappingProxyType(drops), classes=tuple(classes))
+
+
+def from_reading(reading: dict[str, Any]) -> PoolStats:
+    """Names for the core's plain counts."""
+    classes = tuple(ClassStats(*each) for each in reading["classes"])
+    in_use = reading["in_use_bytes"]
+    reserved = reading["reserved_bytes"]
+    return PoolStats(
+        in_use_bytes=in_use,
+        idle_bytes=max(0, reserved - in_use),
+        reserved_bytes=reserved,
+        peak_bytes=reading["peak_bytes"],
+        mapped_bytes=reading["mapped_bytes"],
+        hits=sum(each.hits for each in classes),
+        misses=sum(each.misses for each in classes),
+        refused=reading["refused"],
+        degraded=reading["degraded"],
+        drops=MappingProxyType(dict(zip(DROP_REASONS, reading["drops"], strict=True))),
+        classes=classes,
+    )

@@ -1,0 +1,286 @@
+"""``python -m bufpool demo``: on small frames, the way a user runs it, and each part by itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+np = pytest.importorskip("numpy")
+for package in ("matplotlib", "PIL", "rich", "scipy", "sklearn"):
+    pytest.importorskip(package)
+
+from bufpool.cli import demo
+from bufpool.cli.demo import measure, rounds
+from bufpool.cli.demo.frames import decode, load_photograph
+from bufpool.cli.demo.pipeline import process
+from bufpool.cli.demo.report import print_report
+
+WIDTH, HEIGHT = 320, 180
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return load_photograph(WIDTH, HEIGHT)
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def run_of(**changes) -> measure.Run:
+    fields = {
+        "scenario": "one-thread",
+        "memory": "plain",
+        "frame_seconds": [0.010, 0.030],
+        "page_faults": 8,
+        "peak_rss": 2**20,
+        "digests": ["a", "b", "c"],
+        "pool_hits": 0,
+        "pool_misses": 0,
+    }
+    return measure.Run(**(fields | changes))
+
+
+def runs_of_every_kind(**changes_of_pool) -> list[measure.Run]:
+    return [
+        run_of(scenario=scenario, memory=memory, **(changes_of_pool if memory == "pool" else {}))
+        for _, scenario, memory in rounds.schedule(2)
+    ]
+
+
+# The whole program
+
+
+def test_whole_program(tmp_path: Path) -> None:
+    options = ["--frames", "4", "--size", f"{WIDTH}x{HEIGHT}", "--rounds", "1"]
+    files = ["--output", "X.png", "--json", "X.json"]
+    command = [sys.executable, "-m", "bufpool", "demo", *options, *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "one thread, plain",
+        "one thread, pool",
+        "two threads, plain",
+        "two threads, pool",
+        "X.png",
+    ):
+        assert words in done.stdout
+    assert "NO" not in done.stdout
+
+    picture = (tmp_path / "X.png").read_bytes()
+    assert picture.startswith(PNG_MAGIC)
+    assert len(picture) > 50_000
+
+    document = json.loads((tmp_path / "X.json").read_text(encoding="utf-8"))
+    assert document["settings"] == {"frames": 4, "size": [WIDTH, HEIGHT], "rounds": 1, "warm_up": 3}
+    assert all(row["identical"] and len(row["frame_ms"][0]) == 4 for row in document["rows"])
+    pooled = [row for row in document["rows"] if row["memory"] == "pool"]
+    assert all(row["pool_hits"] > 0 for row in pooled)
+
+
+def test_missing_package_is_one_line(tmp_path: Path) -> None:
+    code = """
+import argparse, sys
+sys.modules["rich"] = None
+from bufpool.cli import demo
+parser = argparse.ArgumentParser()
+demo.add_arguments(parser)
+sys.exit(demo.main(parser.parse_args([])))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == 'bufpool demo needs rich: pip install "bufpool[demo]"\n'
+
+
+def test_failed_run_is_told_with_its_error(tmp_path: Path, capsys, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise rounds.RunError(
+            "the run 'one-thread' with 'pool' memory ended with exit code 1: ValueError: why"
+        )
+
+    monkeypatch.setattr("bufpool.cli.demo.show.run_in_process", fail)
+    assert demo.main(parse("--output", str(tmp_path / "X.png"), "--size", "64x64")) == 1
+    assert "exit code 1: ValueError: why" in capsys.readouterr().err
+
+
+def test_interrupt_is_no_traceback(tmp_path: Path, capsys, monkeypatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bufpool.cli.demo.show.run_in_process", interrupt)
+    assert demo.main(parse("--output", str(tmp_path / "X.png"), "--size", "64x64")) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "bufpool demo: interrupted"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--frames", "0", "'0' is not a whole number of at least 1"),
+        ("--rounds", "-1", "'-1' is not a whole number of at least 1"),
+        ("--size", "4K", "'4K' is not WIDTHxHEIGHT"),
+        ("--size", "8x2000", "each side must be 16 pixels or more"),
+        ("--output", "no/such/folder/x.png", "there is no folder"),
+        ("--json", ".", "is a folder"),
+    ],
+)
+def test_bad_options_say_why(option: str, value: str, complaint: str, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(f"{option}={value}")
+    assert complaint in capsys.readouterr().err
+
+
+# Measured runs
+
+
+@pytest.mark.parametrize("scenario", measure.SCENARIOS)
+def test_results_are_bit_identical_plain_and_pooled(photograph, scenario: str) -> None:
+    done: list[int] = []
+    plain = measure.measure(photograph, scenario, "plain", warm_up=1, frames=5, announce=done.append)
+    pooled = measure.measure(photograph, scenario, "pool", warm_up=1, frames=5, announce=done.append)
+    assert plain.digests == pooled.digests
+    assert len(set(plain.digests)) == 6, "each frame is another picture"
+    assert done == 2 * [1, 2, 3, 4, 5, 6]
+    assert len(plain.frame_seconds) == len(pooled.frame_seconds) == 5
+    assert plain.pool_hits == plain.pool_misses == 0
+    assert pooled.pool_hits > 0
+
+
+@pytest.mark.parametrize("broken", ["decode", "process"])
+@pytest.mark.parametrize("memory", measure.MEMORIES)
+def test_error_in_a_thread_comes_out_and_leaves_no_thread_waiting(
+    photograph, monkeypatch, memory: str, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError(broken)
+
+    monkeypatch.setattr(measure, broken, fail)
+    with pytest.raises(ArithmeticError, match=broken):
+        measure.measure(photograph, "two-threads", memory, warm_up=1, frames=20, announce=lambda _: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peak_rss_of_a_run_is_its_own(tmp_path: Path, photograph) -> None:
+    """Linux hands ru_maxrss down to children, so that a big parent would make every run look big."""
+    ballast = np.ones(200 * 2**20, np.uint8)
+    np.save(tmp_path / "photograph.npy", photograph)
+    run = rounds.run_in_process(tmp_path / "photograph.npy", "one-thread", "plain", 1, lambda _: None)
+    assert run.peak_rss is not None
+    assert run.peak_rss < ballast.nbytes
+
+
+def test_child_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(
+        rounds.RunError, match=r"'one-thread' with 'pool' memory .* FileNotFoundError"
+    ) as caught:
+        rounds.run_in_process(tmp_path / "gone.npy", "one-thread", "pool", 1, lambda _: None)
+    assert "Traceback" in str(caught.value)
+
+
+def test_child_is_gone_after_an_error_here(tmp_path: Path, photograph) -> None:
+    np.save(tmp_path / "photograph.npy", photograph)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rounds.run_in_process(tmp_path / "photograph.npy", "one-thread", "plain", 10**6, interrupt)
+
+
+# What the runs add up to
+
+
+def test_schedule_interleaves_and_alternates() -> None:
+    plan = list(rounds.schedule(2))
+    assert [memory for number, _, memory in plan if number == 0] == ["plain", "pool", "plain", "pool"]
+    assert [memory for number, _, memory in plan if number == 1] == ["pool", "plain", "pool", "plain"]
+    assert [scenario for _, scenario, _ in plan] == 2 * (2 * ["one-thread"] + 2 * ["two-threads"])
+
+
+def test_summary_adds_up() -> None:
+    rows = rounds.summarize(runs_of_every_kind(frame_seconds=[0.010, 0.010], page_faults=0, peak_rss=2**21))
+    plain, pooled = rows[:2]
+    assert plain.frames_per_second == pytest.approx(50)
+    assert plain.p50_ms == pytest.approx(20)
+    assert plain.faults_per_frame == 4
+    assert (plain.speed, pooled.speed) == (1, pytest.approx(2))
+    assert pooled.faults_per_frame == 0
+    assert pooled.peak_rss == 2**21
+    assert all(row.identical for row in rows)
+
+
+def test_unknown_counts_stay_unknown() -> None:
+    rows = rounds.summarize(runs_of_every_kind(page_faults=None, peak_rss=None))
+    assert rows[1].faults_per_frame is None
+    assert rows[1].peak_rss is None
+
+
+def test_difference_is_said_loudly(capsys) -> None:
+    from rich.console import Console
+
+    rows = rounds.summarize(runs_of_every_kind(digests=["a", "b", "X"]))
+    assert [row.identical for row in rows] == [True, False, True, False]
+    print_report(Console(width=80), rows, 2, 2)
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "NOT bit-identical: those of one thread, pool; two threads, pool differ" in said
+    assert " NO " in said
+
+
+def test_difference_makes_exit_code_1(tmp_path: Path, monkeypatch) -> None:
+    runs = runs_of_every_kind(digests=["a", "b", "X"])
+    monkeypatch.setattr("bufpool.cli.demo.show.measure_all", lambda *_: runs)
+    assert demo.main(parse("--output", str(tmp_path / "X.png"), "--size", "64x64")) == 1
+    assert (tmp_path / "X.png").read_bytes().startswith(PNG_MAGIC)
+
+
+def test_table_fits_80_columns(capsys) -> None:
+    from rich.console import Console
+
+    rows = rounds.summarize(
+        runs_of_every_kind(frame_seconds=[12.3, 12.4], page_faults=99_999, peak_rss=2**33)
+    )
+    print_report(Console(width=200), rows, 8, 2)
+    assert max(len(line.rstrip()) for line in capsys.readouterr().out.splitlines()) <= 80
+
+
+# The pipeline
+
+
+def test_frames_are_the_photograph_in_new_memory(photograph) -> None:
+    first = decode(photograph, 0)
+    assert (first == photograph).all()
+    assert not np.shares_memory(first, photograph)
+    assert (decode(photograph, 3) != photograph).any()
+    assert decode(photograph, 3).dtype == np.uint8
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (17, 31), (100, 300)])
+def test_pipeline_keeps_the_shape_of_odd_frames(width: int, height: int) -> None:
+    result = process(load_photograph(width, height))
+    assert result.shape == (height, width)
+    assert result.dtype == np.uint8
+    assert result.flags.c_contiguous
+
+
+def test_pipeline_of_one_colour_is_one_colour() -> None:
+    """No edge, nothing to sharpen: only the tone curve acts, on the whole picture alike."""
+    grey = np.full((24, 32, 3), 64, np.uint8)
+    assert np.unique(process(grey)).size == 1
+    assert (process(np.zeros((24, 32, 3), np.uint8)) == 0).all()
+
+
+def test_pipeline_darkens_an_edge() -> None:
+    """Left half dark, right half bright: the bright side is darkest next to the edge."""
+    frame = np.full((24, 64, 3), 40, np.uint8)
+    frame[:, 32:] = 220
+    row = process(frame)[12]
+    assert row[32] < row[-1]
