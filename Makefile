@@ -52,7 +52,7 @@ TEST_EXTRAS ?= test demo
 test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
 	cd tests && "$(PY)" -m pytest $(ARGS)
 
-numpy-suite: $(VENV)/.installed $(VENV)/.extra-test ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
+numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
 	bash tests/numpy_suite/run "$(PY)" $(PART)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
@@ -74,7 +74,7 @@ matrix: ## The suite on each interpreter found, or on those in PYTHONS
 
 lint: $(VENV)/.extra-dev ## Style of Python, Cython, C++ headers, spelling, workflows
 	"$(PY)" -m ruff check
-	"$(VENV)/bin/cython-lint" src
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint src
 	"$(VENV)/bin/codespell"
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -91,7 +91,7 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 
 typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, and stubs against modules
 	"$(PY)" -m mypy
-	cd tests && "$(PY)" -m mypy.stubtest --concise bufpool
+	"$(PY)" -m mypy.stubtest --concise --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
 
 ##@ Package
 
@@ -128,7 +128,7 @@ $(VENV)/.created:
 
 $(VENV)/.extra-%: pyproject.toml $(VENV)/.created
 	"$(PY)" -c "$$REQUIREMENTS" $* >$@.txt
-	$(PIP) install -r $@.txt
+	$(PIP) install --prefer-binary -r $@.txt
 	@touch $@
 
 # Compiled in build/, so that only what changed is compiled again; files copied there before are not trusted.

@@ -40,6 +40,8 @@ DIRECTIVES = {
     # Signatures as Python shows them, in the docstrings of compiled functions.
     "embedsignature": True,
     "embedsignature.format": "python",
+    # No pickles of raw pointers: a class that says nothing about it then refuses to be pickled.
+    "auto_pickle": False,
     # C semantics of division in both builds: the sizes are unsigned, and zero is refused before.
     "cdivision": True,
     "boundscheck": DEBUG,
@@ -78,6 +80,8 @@ class BuildExtensions(build_ext):
             compiler_directives=DIRECTIVES,
             include_path=["src"],
             nthreads=_jobs() if sys.platform == "linux" else 0,
+            # Cython looks at the times of its sources; the directives above count as well.
+            force=_older_than_this_file(Path(f"{BUILD_BASE}/cython")),
         )
         sources = {extension.name: extension.sources for extension in translated}
         for extension in self.extensions:
@@ -95,6 +99,12 @@ def _flags(compiler: str) -> tuple[list[str], list[str]]:
     if sys.platform in ("darwin", "win32", "cygwin"):
         return UNIX_COMPILE, []
     return UNIX_COMPILE + ELF_COMPILE, ELF_LINK
+
+
+def _older_than_this_file(translated: Path) -> bool:
+    here = Path("setup.py").stat().st_mtime
+    outputs = [translated / path.with_suffix(".cpp") for path in NATIVE.glob("*.pyx")]
+    return any(output.exists() and output.stat().st_mtime < here for output in outputs)
 
 
 def _jobs() -> int:

@@ -81,10 +81,10 @@ def test_a_generated_loop_runs_its_statement_n_times():
 
 
 def test_the_plan_splits_rounds_over_generations_and_saves_on_large_sizes():
-    plan = Plan(rounds=12, generations=3)
-    assert plan.shape(16 * MIB) == (3, 4)
-    assert plan.shape(64 * MIB) == (1, 6)
-    assert Plan(rounds=1, generations=3).shape(KIB) == (1, 1)
+    plan = Plan(rounds=12, generations=3, seconds=0.02)
+    assert plan.shape(16 * MIB) == (3, 4, 0.02)
+    assert plan.shape(64 * MIB) == (1, 6, 0.04)
+    assert Plan(rounds=1, generations=3, seconds=0.02).shape(KIB) == (1, 1, 0.02)
     assert not Plan(largest=MIB).includes(2 * MIB)
 
 
@@ -179,8 +179,8 @@ PROMISES = {
         ("geometric mean", "plain", speed(1.25)),
     ],
     "handoff": [
-        ("main thread, touched", "plain", speed(2.5)),
-        ("main thread, touched", "glibc tuned", cost(1.0)),
+        ("from main, touched", "plain", speed(2.5)),
+        ("from main, touched", "glibc tuned", cost(1.0)),
     ],
     "zeros": [("64 MiB", "np.zeros", speed(4.0))],
     "waste": [

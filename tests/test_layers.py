@@ -42,12 +42,12 @@ SOUND = {
     "core/atomics.hpp": "#include <atomic>\n",
     "core/slab.hpp": '#include "atomics.hpp"\n// #include "arena.hpp": a comment\n/* #include <Python.h>\n*/\n',
     "core/arena.hpp": "#include <bufpool/core/slab.hpp>\n",
-    "core/arena.pxd": 'cdef extern from "bufpool/core/arena.hpp" namespace "bufpool" nogil:\n    int total() noexcept\n',
+    "core/arena.pxd": 'cdef extern from "bufpool/core/arena.hpp" nogil:\n    int total() noexcept\n',
     "errors.py": "class BufpoolError(Exception): ...\n",
     "_version.py": '__version__ = "1"\n',
     "native/__init__.py": "",
     "native/_arena.pxd": "from bufpool.core.arena cimport total\n",
-    "native/_arena.pyx": '"""Docs say: from bufpool import stats."""\nimport numpy\nfrom ..errors import BufpoolError\n',
+    "native/_arena.pyx": '"""Say: from bufpool import stats."""\nimport numpy\nfrom ..errors import BufpoolError\n',
     "native/_lease.pyx": "from bufpool.native._arena cimport (\n    Arena,\n    Block as B,\n)\n",
     "native/_lease.pyi": "class Lease: ...\n",
     "stats.py": "from .native import _arena\n",
@@ -137,7 +137,7 @@ MUTANTS = {
     "cycle of headers": (
         "core/atomics.hpp",
         '#include "os_memory.hpp"\n',
-        "a cycle: core/atomics -> core/os_memory -> core/atomics",
+        "a cycle: core/atomics.hpp -> core/os_memory.hpp -> core/atomics.hpp",
     ),
     "cycle of modules": (
         "native/_arena.pyx",

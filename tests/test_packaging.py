@@ -100,7 +100,10 @@ def test_numpy_is_the_only_dependency() -> None:
 
 def loaded_by_import() -> list[str]:
     """Modules that ``import bufpool`` loads after NumPy."""
-    code = "import sys, json, numpy; before = set(sys.modules); import bufpool; print(json.dumps(sorted(set(sys.modules) - before)))"
+    code = (
+        "import sys, json, numpy; before = set(sys.modules); import bufpool; "
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
     return [str(name) for name in json.loads(python(code))]
 
 

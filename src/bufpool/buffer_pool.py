@@ -42,7 +42,8 @@ class BufferPool(ArrayPool):
         Most bytes in use and idle together. A request beyond it makes the pool give back idle memory, collect garbage,
         wait up to `timeout` and then raise `LimitError`. A bounded pool keeps no per-thread caches. Default: no limit.
     max_retained : int, optional
-        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the machine's memory.
+        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the machine's
+        memory; with a `limit`, no further bound.
     max_idle : float or None, default 30.0
         Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
         checked when memory comes back. None: they never do.

@@ -16,33 +16,17 @@ void Arena::note_used(std::uint64_t bytes) noexcept {
 
 // --- checkout -----------------------------------------------------------------------------------------------------
 
-Block Arena::acquire(std::size_t nbytes) noexcept {
-    if (BUFPOOL_UNLIKELY(config.alignment > kGranule)) return acquire_aligned(nbytes, config.alignment);
-    return acquire_aligned(nbytes, kGranule);
-}
-
-Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
-    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - alignment)) return Block{nullptr, Refusal::too_large, false};
-    // A block starts on a cache line by itself. For more, take more and move up: release finds the block from any
-    // address inside it.
-    const std::size_t slack = alignment - kGranule;
-    const std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
-    Block block = parks(c) ? acquire_parked(c) : acquire_shared(c);
-    if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
-        const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
-        block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
-    }
-    if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
-        std::memset(block.address, 0, room_from(block.address));
-        block.zeroed = true;
-    }
-    return block;
-}
-
-Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
-    Block block = acquire(nbytes);
-    if (block.address != nullptr && !block.zeroed) std::memset(block.address, 0, nbytes);
-    return block;
+inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return grow(c);   // which refuses
+    SizeClass& klass = classes[c];
+    std::uint32_t left = 0;
+    const std::uint32_t index = klass.idle.pop(nodes, left);
+    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c);
+    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
+    Node& node = nodes[index];
+    node.next.store_relaxed(kOwned);
+    note_used(class_size(c));
+    return Block{node.block, Refusal::none, false};
 }
 
 inline Block Arena::acquire_parked(std::uint32_t c) noexcept {
@@ -62,17 +46,37 @@ inline Block Arena::acquire_parked(std::uint32_t c) noexcept {
     return Block{address, Refusal::none, false};
 }
 
-inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
-    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return grow(c);   // which refuses
-    SizeClass& klass = classes[c];
-    std::uint32_t left = 0;
-    const std::uint32_t index = klass.idle.pop(nodes, left);
-    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c);
-    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
-    Node& node = nodes[index];
-    node.next.store_relaxed(kOwned);
-    note_used(class_size(c));
-    return Block{node.block, Refusal::none, false};
+Block Arena::acquire(std::size_t nbytes) noexcept {
+    // An arena that parks has neither a wider alignment nor wiping: nothing is left to do but to take a block.
+    if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
+        return acquire_parked(class_of(nbytes));
+    }
+    return acquire_aligned(nbytes, config.alignment);
+}
+
+Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - alignment)) return Block{nullptr, Refusal::too_large, false};
+    // A block starts on a cache line by itself. For more, take more and move up: release finds the block from any
+    // address inside it.
+    const std::size_t slack = alignment - kGranule;
+    const std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
+    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared(c);
+    if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
+        const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
+        block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
+        parking.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees this
+    }
+    if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
+        std::memset(block.address, 0, room_from(block.address));
+        block.zeroed = true;
+    }
+    return block;
+}
+
+Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
+    Block block = acquire(nbytes);
+    if (block.address != nullptr && !block.zeroed) std::memset(block.address, 0, nbytes);
+    return block;
 }
 
 // --- return -------------------------------------------------------------------------------------------------------
@@ -97,9 +101,13 @@ bool Arena::release(void* address) noexcept {
         if (BUFPOOL_LIKELY(mine != nullptr)) {
             Magazine& magazine = mine->magazines[c];
             std::uint32_t count = magazine.count.load_relaxed();
-            if (BUFPOOL_UNLIKELY(count == magazine_capacity(c))) {
+            if (BUFPOOL_UNLIKELY(count == magazine.capacity)) {
                 arena->spill(magazine, count / 2);
                 count = magazine.count.load_relaxed();
+            }
+            // What is parked is the block's start: the next owner may need all of it.
+            if (BUFPOOL_UNLIKELY((arena->parking.load_relaxed() & kMoved) != 0)) {
+                address = arena->nodes[slab->node_of(address)].block;
             }
             magazine.blocks[count] = address;
             magazine.count.store_relaxed(count + 1);

@@ -37,6 +37,9 @@ struct ArenaConfig {
     bool wipe;                    // no block shows a byte of its last owner
 };
 
+constexpr std::uint32_t kParks = 1;   // small blocks may be parked: no limit, no wider alignment, no wiping
+constexpr std::uint32_t kMoved = 2;   // some blocks are out under an address further in, for their alignment
+
 constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
 struct SizeClass {
@@ -81,9 +84,11 @@ struct Arena {
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
     void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
 
+    // kParks, and kMoved once an address inside a block was handed out. Read on every path, hence first.
+    Atomic<std::uint32_t> parking;
+    Atomic<std::uint32_t> closed;
     ArenaConfig config;
     Counters counters;
-    Atomic<std::uint32_t> closed;
     Atomic<std::uint32_t> waiters;         // threads that wait at the limit; a release wakes them
     void (*wake)(void*);                   // called by a release while waiters > 0; must not block
     void* wake_argument;
@@ -117,7 +122,7 @@ struct Arena {
     // whether the last slab may exceed the number.
     std::uint64_t shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept;
 
-    bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && parking_.load_relaxed() != 0; }
+    bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
     ThreadCache* cache() noexcept;
     ThreadCache* adopt_cache() noexcept;
     void refill(Magazine& magazine, std::uint32_t c) noexcept;
@@ -129,7 +134,6 @@ struct Arena {
     static void after_fork_child() noexcept;
 
     Lock lock_;
-    Atomic<std::uint32_t> parking_;               // 1: small blocks may be parked in magazines
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock
     Atomic<std::uint64_t> idle_at_failure_;       // idle bytes when trimming last found nothing to give back

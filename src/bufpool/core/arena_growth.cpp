@@ -44,6 +44,7 @@ Block Arena::carve(std::uint32_t c) noexcept {
     const std::uint32_t idle = klass.idle.pop(nodes, left);   // somebody may have returned one, or trimmed and put back
     if (idle != kNone) {
         counters.reserved.sub_relaxed(size);                  // it was charged when it was made
+        klass.popped_aside.add_relaxed(1);                    // and this checkout is counted as a miss already
         nodes[idle].next.store_relaxed(kOwned);
         note_used(size);
         return Block{nodes[idle].block, Refusal::none, false};

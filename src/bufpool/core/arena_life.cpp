@@ -13,10 +13,11 @@ namespace {
 
 Lock g_registry_lock;
 Arena* g_arenas = nullptr;                       // all ever made, newest first
-thread_local ThreadCache* t_recent = nullptr;    // the cache used last
 thread_local ThreadCache* t_caches = nullptr;    // all of this thread
 
 }  // namespace
+
+thread_local ThreadCache* t_recent = nullptr;
 
 // --- a thread's caches --------------------------------------------------------------------------------------------
 
@@ -61,12 +62,6 @@ ExitKey g_exit_key;
 
 }  // namespace
 
-ThreadCache* Arena::cache() noexcept {
-    ThreadCache* const recent = t_recent;
-    if (BUFPOOL_LIKELY(recent != nullptr && recent->arena == this)) return recent;
-    return adopt_cache();
-}
-
 BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
     // What this thread still parks for pools that are gone is given back on the way.
     for (ThreadCache** link = &t_caches; *link != nullptr;) {
@@ -92,6 +87,7 @@ BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
         if (map_region(Upstream{Pages::plain, false, false}, sizeof(ThreadCache), region) != MapResult::ok) return nullptr;
         found = static_cast<ThreadCache*>(region.start);
         found->arena = this;
+        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) found->magazines[c].capacity = magazine_capacity(c);
         found->taken.store_relaxed(1);
         ThreadCache* head = caches_.load_relaxed();
         do {
@@ -106,7 +102,7 @@ BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
 // Half a magazine from the shared list with one CAS.
 BUFPOOL_NOINLINE void Arena::refill(Magazine& magazine, std::uint32_t c) noexcept {
     SizeClass& klass = classes[c];
-    Chain chain = klass.idle.pop_some(nodes, magazine_capacity(c) / 2);
+    Chain chain = klass.idle.pop_some(nodes, magazine.capacity / 2);
     if (chain.count == 0) return;
     klass.popped_aside.add_relaxed(chain.count);
     const std::uint32_t left = klass.idle.size(nodes);
@@ -145,7 +141,12 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     LockGuard guard(g_registry_lock);
     Arena* arena = g_arenas;
     for (; arena != nullptr; arena = arena->next_arena_) {
-        if (arena->abandoned_.load_acquire() != 0 && arena->counters.reserved.load_acquire() == 0) break;
+        if (arena->abandoned_.load_acquire() == 0) continue;
+        if (arena->counters.reserved.load_relaxed() != 0 && arena->lock_.try_lock()) {
+            arena->evict(kUnlimited, Drop::closed, false);   // what a release put back in the moment of closing
+            arena->lock_.unlock();
+        }
+        if (arena->counters.reserved.load_acquire() == 0) break;
     }
     if (arena == nullptr) {
 #if !defined(_WIN32)
@@ -180,7 +181,8 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     arena->config = config;
     arena->idle_at_failure_.store_relaxed(0);
     arena->next_ageing_.store_relaxed(monotonic_ns() + config.max_idle_ns / 2);
-    arena->parking_.store_relaxed(config.limit == kUnlimited && !config.wipe);
+    const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
+    arena->parking.store_relaxed(parks ? kParks : 0);
     arena->abandoned_.store_relaxed(0);
     arena->closed.store_release(0);
     return arena;
@@ -188,7 +190,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
 
 void Arena::close() noexcept {
     closed.store_release(1);
-    parking_.store_release(0);
+    parking.store_release(0);
     if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;
     for (ThreadCache** link = &t_caches; *link != nullptr; link = &(*link)->next_of_thread) {
         ThreadCache* const each = *link;

@@ -12,7 +12,7 @@ constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 }  // namespace
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
-    ThreadCache* const mine = parking_.load_relaxed() != 0 ? cache() : nullptr;
+    ThreadCache* const mine = (parking.load_relaxed() & kParks) != 0 ? cache() : nullptr;
     if (mine != nullptr) flush(mine);
     LockGuard guard(lock_);
     const std::uint64_t reserved = counters.reserved.load_relaxed();

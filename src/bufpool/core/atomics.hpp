@@ -50,6 +50,7 @@ class Atomic {
 
     // Each returns the value *after* the operation.
     T add_relaxed(T d) noexcept { return value_.fetch_add(d, std::memory_order_relaxed) + d; }
+    T or_relaxed(T bits) noexcept { return value_.fetch_or(bits, std::memory_order_relaxed) | bits; }
     T sub_relaxed(T d) noexcept { return value_.fetch_sub(d, std::memory_order_relaxed) - d; }
 
     // On failure `expected` holds what was found, read with the weaker order named second.

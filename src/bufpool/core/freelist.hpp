@@ -100,7 +100,7 @@ class FreeList {
         } while (!head_.cas_weak_release_acquire(head, (head & kTagMask) | index));
     }
 
-    // Puts a chain back on top, in its order. Heights are written bottom-up, hence the walk.
+    // Puts a chain back on top, in its order. Its own height is known only now, hence the walks.
     template <class Nodes>
     void push_chain(Nodes& nodes, Chain chain) noexcept {
         if (chain.count == 0) return;

@@ -1,4 +1,4 @@
-// L2 · Magazines: a thread's own few blocks of each small class, in front of the shared free lists.
+// L1 · Magazines: a thread's own few blocks of each small class, in front of the shared free lists.
 //
 // After Bonwick and Adams (2001). A checkout that finds a block here costs no locked instruction, and threads that
 // allocate and free small arrays do not meet. One thread alone writes a ThreadCache; others only read its counts.
@@ -25,6 +25,7 @@ constexpr std::uint32_t magazine_capacity(std::uint32_t class_index) noexcept {
 
 struct Magazine {
     Atomic<std::uint32_t> count;          // blocks parked
+    std::uint32_t capacity;               // most of them; set once (a division would cost more than the rest)
     Atomic<std::uint64_t> hits;           // checkouts served from here
     void* blocks[kMagazineBlocks];        // a stack: the block used last on top
 };

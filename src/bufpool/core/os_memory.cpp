@@ -49,10 +49,8 @@ std::uint64_t physical_memory() noexcept {
 
 namespace {
 
-std::size_t system_page() noexcept {
-    static const std::size_t size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    return size;
-}
+// Not a static of a function: its guard would need the C++ run-time library.
+const std::size_t g_system_page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 
 void* map_anonymous(std::size_t bytes, int flags) noexcept {
     void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -75,7 +73,7 @@ void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
 }  // namespace
 
 MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
-    const std::size_t page = system_page() > kPage ? system_page() : kPage;
+    const std::size_t page = g_system_page > kPage ? g_system_page : kPage;
     std::size_t rounded = (bytes + page - 1) & ~(page - 1);
     void* start = nullptr;
     bool degraded = false;
@@ -121,7 +119,7 @@ std::uint64_t monotonic_ns() noexcept {
 std::uint64_t physical_memory() noexcept {
 #if defined(_SC_PHYS_PAGES)
     const long pages = sysconf(_SC_PHYS_PAGES);
-    if (pages > 0) return static_cast<std::uint64_t>(pages) * system_page();
+    if (pages > 0) return static_cast<std::uint64_t>(pages) * g_system_page;
 #endif
     return 0;
 }

@@ -5,7 +5,6 @@ cdef class PoolBase:
     cdef Arena* arena              # never null: a pool that was never set up has the closed arena
     cdef readonly str name
     cdef readonly object timeout   # seconds to wait at the limit; None: for ever
-    cdef void* waiting_room        # a PyThread lock that a release opens while somebody waits
     cdef bint owns_arena           # false until __init__, and after the arena was abandoned
     cdef object __weakref__
 

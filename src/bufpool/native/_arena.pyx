@@ -33,7 +33,6 @@ cdef extern from "pythread.h":
         PY_LOCK_ACQUIRED
         PY_LOCK_INTR
     PyThread_type_lock PyThread_allocate_lock() nogil
-    void PyThread_free_lock(PyThread_type_lock) nogil
     PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) nogil
     void PyThread_release_lock(PyThread_type_lock) noexcept nogil
 
@@ -47,7 +46,7 @@ DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 # --- for the other modules ---------------------------------------------------------------------------------------
 
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil:
-    if alignment <= kGranule:
+    if alignment <= arena.config.alignment:
         return arena.acquire(nbytes)
     return arena.acquire_aligned(nbytes, alignment)
 
@@ -179,9 +178,6 @@ cdef class PoolBase:
         # Arrays may outlive the pool: the arena itself stays, and takes their memory back to the system.
         if self.owns_arena:
             self.arena.abandon()
-            self.arena.wake_argument = NULL
-        if self.waiting_room != NULL:
-            PyThread_free_lock(self.waiting_room)
 
     def _set_up(self, *, str name, limit, max_retained, uint64_t min_retained, uint64_t max_idle_ns, alignment,
                 str pages, bint lock, bint prefault, bint wipe, timeout):
@@ -198,16 +194,17 @@ cdef class PoolBase:
         config.upstream.lock = lock
         config.upstream.prefault = prefault
         config.wipe = wipe
-        self.waiting_room = PyThread_allocate_lock()
-        if self.waiting_room == NULL:
-            raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
         cdef Arena* arena = Arena.create(config)
         if arena == NULL:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
-        arena.wake = open_waiting_room
-        arena.wake_argument = self.waiting_room
         self.arena = arena
         self.owns_arena = True
+        if arena.wake_argument == NULL:
+            # Like the arena, never freed: a release may still be about to open it when the pool is gone.
+            arena.wake_argument = PyThread_allocate_lock()
+            if arena.wake_argument == NULL:
+                raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
+            arena.wake = open_waiting_room
         self.name = name
         self.timeout = timeout
 
@@ -239,7 +236,7 @@ cdef class PoolBase:
                 while block.address == NULL and block.refusal == Refusal.limit and now < until:
                     slice_us = <long long>min(<double>SLICE_US, (until - now) * 1e6 + 1)
                     with nogil:
-                        status = PyThread_acquire_lock_timed(self.waiting_room, slice_us, 1)
+                        status = PyThread_acquire_lock_timed(arena.wake_argument, slice_us, 1)
                     if status == PY_LOCK_INTR:
                         PyErr_CheckSignals()
                     block = arena_acquire(arena, nbytes, alignment)

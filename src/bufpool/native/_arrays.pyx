@@ -5,9 +5,6 @@ temporaries and ``resize`` keep working, views hold the array as they always do,
 of them is gone.
 """
 
-import gc
-import time
-
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 
@@ -246,25 +243,20 @@ cdef class ArrayPool(AllocatorPool):
         """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
-        cdef double until = float("inf") if self.timeout is None else time.monotonic() + <double>self.timeout
-        collected = False
+        cdef bint zeroed = False
         while True:
             before = cnp.PyDataMem_SetHandler(self.capsule)
             try:
                 array = function(*args, **kwargs)
                 break
             except MemoryError as error:
-                failure = error
+                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
+                if nbytes is None:
+                    raise
             finally:
                 cnp.PyDataMem_SetHandler(before)
-            if not collected:
-                gc.collect()
-                collected = True
-            elif time.monotonic() < until:
-                time.sleep(0.001)
-            else:
-                nbytes = getattr(failure, "_total_size", None)
-                raise self.refusal(1 if nbytes is None else nbytes, Refusal.limit, None) from failure
+            # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
+            arena_release(self.take(nbytes, 0, &zeroed))
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"

@@ -117,7 +117,7 @@ cdef class Buffer:
         self.alive()
         return self
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(self, kind, value, traceback, /):
         cdef void* block = NULL
         with cython.critical_section(self):
             if not self.ended:

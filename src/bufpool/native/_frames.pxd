@@ -1,2 +1,2 @@
-# How many plain local variables of the caller's Python function are a given object.
+# How many variables of the code that called us are the given object; 0 where that proves nothing.
 cdef Py_ssize_t names_in_caller(object wanted) except -1

@@ -1,57 +1,86 @@
 """L4: a look into the caller's frame, to tell a second *name* of an array from a *view* of it.
 
-A reference count cannot tell the two. A local variable of the function that runs a ``with`` statement can be seen: if
-every reference to the array is such a name, then no view, export or container holds it.
+A reference count cannot tell the two. The variables of the code that runs a ``with`` statement can be seen: if every
+reference to the array is such a name, then no view, export or container holds it.
 """
 
 cdef extern from *:
     """
     #include <frameobject.h>
 
-    // Fast locals only: a module's globals, a class body's names and variables shared with inner functions can be
-    // reached by other threads, so that what was counted may have changed before it is used.
+    // How many variables in the namespace dict of a module or class body are the object.
+    static Py_ssize_t bufpool_count_in_namespace(PyFrameObject* frame, PyObject* wanted) {
+    #ifdef Py_GIL_DISABLED
+        // Other threads reach a module's names: what was counted may have changed before it is used.
+        (void)frame; (void)wanted;
+        return 0;
+    #else
+        PyObject* names = PyFrame_GetLocals(frame);
+        if (names == NULL) return -1;
+        Py_ssize_t found = 0, at = 0;
+        PyObject *key, *value;
+        if (PyDict_CheckExact(names)) {
+            while (PyDict_Next(names, &at, &key, &value)) found += value == wanted;
+        }
+        Py_DECREF(names);
+        return found;
+    #endif
+    }
+
+    // How many of the named variables of a function are the object.
+    static Py_ssize_t bufpool_count_in_function(PyFrameObject* frame, PyObject* names, PyObject* wanted) {
+        Py_ssize_t found = 0;
+    #if PY_VERSION_HEX < 0x030C0000
+        // Here they come as a dict that the frame keeps. It is emptied again, so that no value lives longer for our
+        // look; if somebody else holds it (a call of locals() before), nothing is proven.
+        PyObject* locals = PyFrame_GetLocals(frame);
+        if (locals == NULL) return -1;
+        if (PyDict_CheckExact(locals) && Py_REFCNT(locals) == 2) {
+            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+                found += PyDict_GetItem(locals, PyTuple_GET_ITEM(names, i)) == wanted;
+            }
+            PyDict_Clear(locals);
+        }
+        Py_DECREF(locals);
+    #else
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+            PyObject* value = PyFrame_GetVar(frame, PyTuple_GET_ITEM(names, i));
+            if (value == NULL) {
+                if (!PyErr_ExceptionMatches(PyExc_NameError)) return -1;   // NameError: not bound
+                PyErr_Clear();
+                continue;
+            }
+            found += value == wanted;
+            Py_DECREF(value);
+        }
+    #endif
+        return found;
+    }
+
+    // Plain locals only: variables shared with inner functions may be reached by other threads, and by views of theirs.
     static Py_ssize_t bufpool_count_names(PyObject* wanted) {
         PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed
         if (frame == NULL) return 0;
         PyCodeObject* code = PyFrame_GetCode(frame);
-        if (!(code->co_flags & CO_OPTIMIZED)) { Py_DECREF(code); return 0; }
-        PyObject* names = PyObject_GetAttrString((PyObject*)code, "co_varnames");
-        PyObject* cells = names == NULL ? NULL : PyObject_GetAttrString((PyObject*)code, "co_cellvars");
-        Py_DECREF(code);
-        if (cells == NULL) { Py_XDECREF(names); return -1; }
-        Py_ssize_t found = 0;
-    #if PY_VERSION_HEX < 0x030C0000
-        // Here the locals come as a dict that the frame keeps. It is emptied again, so that no value lives longer for
-        // our look; if somebody else holds it (a call of locals() before), nothing is proven.
-        PyObject* locals = PyFrame_GetLocals(frame);
-        if (locals == NULL) { Py_DECREF(names); Py_DECREF(cells); return -1; }
-        int ours = PyDict_CheckExact(locals) && Py_REFCNT(locals) == 2;
-    #endif
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-            PyObject* name = PyTuple_GET_ITEM(names, i);
-            int cell = PySequence_Contains(cells, name);
-            if (cell < 0) { found = -1; break; }
-            if (cell) continue;
-    #if PY_VERSION_HEX < 0x030C0000
-            if (ours && PyDict_GetItemWithError(locals, name) == wanted) found++;
-            if (PyErr_Occurred()) { found = -1; break; }
-    #else
-            PyObject* value = PyFrame_GetVar(frame, name);
-            if (value == NULL) {
-                if (!PyErr_ExceptionMatches(PyExc_NameError)) { found = -1; break; }
-                PyErr_Clear();
-                continue;
-            }
-            if (value == wanted) found++;
-            Py_DECREF(value);
-    #endif
+        if (!(code->co_flags & CO_OPTIMIZED)) {
+            Py_DECREF(code);
+            return bufpool_count_in_namespace(frame, wanted);
         }
-    #if PY_VERSION_HEX < 0x030C0000
-        if (ours) PyDict_Clear(locals);
-        Py_DECREF(locals);
-    #endif
-        Py_DECREF(names);
-        Py_DECREF(cells);
+        PyObject* names = PyCode_GetVarnames(code);
+        PyObject* shared = names == NULL ? NULL : PyCode_GetCellvars(code);
+        Py_DECREF(code);
+        Py_ssize_t found = -1;
+        if (shared != NULL) {
+            // An argument that an inner function shares is in both lists: then nothing is proven.
+            int overlap = 0;
+            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shared) && overlap == 0; i++) {
+                overlap = PySequence_Contains(names, PyTuple_GET_ITEM(shared, i));
+            }
+            if (overlap == 0) found = bufpool_count_in_function(frame, names, wanted);
+            else if (overlap > 0) found = 0;
+        }
+        Py_XDECREF(shared);
+        Py_XDECREF(names);
         return found;
     }
     """

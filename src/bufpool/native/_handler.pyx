@@ -14,6 +14,8 @@ from libc.string cimport strcpy
 
 cimport numpy as cnp
 
+import numpy as np
+
 from bufpool.core.arena cimport Arena, Refusal
 from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
 
@@ -34,7 +36,7 @@ cdef extern from *:
 
 cnp.import_array()
 
-_installed = ContextVar("bufpool_installed", default=())   # (capsule, what was there before), newest last
+_installed = ContextVar("bufpool_installed")   # (pool, the handler before it), newest last
 
 
 cdef object handler_capsule(Arena* arena):
@@ -96,8 +98,15 @@ cdef class AllocatorPool(PoolBase):
         """
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
-        entries = _installed.get()
-        _installed.set((*entries, (self.capsule, cnp.PyDataMem_SetHandler(self.capsule))))
+        entries = _installed.get(None)
+        if entries is None:
+            # A context that holds any variable makes CPython search it for those that it does not hold, and NumPy asks
+            # for its error state in every ufunc. Setting that state to itself lets CPython's cache answer (measured:
+            # 200 ns of 2,700 in a six-ufunc expression).
+            np.seterr(**np.geterr())
+            entries = ()
+        # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
+        _installed.set((*entries, (self, cnp.PyDataMem_SetHandler(self.capsule))))
 
     def uninstall(self):
         """Take out the newest installation of this pool in the current context.
@@ -108,10 +117,10 @@ cdef class AllocatorPool(PoolBase):
             False, and nothing changed, if there is none: a generator may be closed in another context than the one
             it was started in.
         """
-        entries = _installed.get()
+        entries = _installed.get(())
         last = len(entries) - 1
         cdef Py_ssize_t i = last
-        while i >= 0 and entries[i][0] is not self.capsule:
+        while i >= 0 and entries[i][0] is not self:
             i -= 1
         if i < 0:
             return False
@@ -128,6 +137,6 @@ cdef class AllocatorPool(PoolBase):
         self.install()
         return self
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(self, kind, value, traceback, /):
         self.uninstall()
         return False

@@ -85,7 +85,7 @@ cdef class Lease:
         self.state = 1
         return array
 
-    def __exit__(self, kind, value, traceback):
+    def __exit__(self, kind, value, traceback, /):
         if self.state != 1:
             raise ReleasedError(f"{self!r} is not entered")
         self.state = 2

@@ -8,13 +8,14 @@ cdef class Scratch:
     cdef cnp.dtype descr
     cdef Request request
     cdef int flags                 # an untouched array's
-    cdef PyObject** slots          # arrays, each owned: idle ones first, the one used last on top; then those out
+    cdef PyObject** slots          # arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered
     cdef Py_ssize_t idle           # how many are idle
     cdef Py_ssize_t count          # how many there are
     cdef Py_ssize_t room           # length of `slots`
     cdef object __weakref__
 
     cdef cnp.ndarray take_other(self)
+    cdef cnp.ndarray enter_other(self)
     cdef object give_back_other(self, object array)
     cdef bint pristine(self, PyObject* array) noexcept
     cdef void drop(self, Py_ssize_t slot) noexcept

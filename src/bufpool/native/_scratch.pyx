@@ -24,6 +24,21 @@ cdef extern from "Python.h":
 
 cnp.import_array()
 
+
+# A slot whose array went out through a `with` block has its lowest bit set: so the block's end knows its own.
+
+cdef inline PyObject* entered(PyObject* array) noexcept:
+    return <PyObject*>(<size_t>array | 1)
+
+
+cdef inline bint is_entered(PyObject* slot) noexcept:
+    return <size_t>slot & 1
+
+
+cdef inline PyObject* plain(PyObject* slot) noexcept:
+    return <PyObject*>(<size_t>slot & ~<size_t>1)
+
+
 # Idle arrays kept; of those that others still look into, this many.
 cdef Py_ssize_t MOST_IDLE = 64
 
@@ -54,7 +69,7 @@ cdef class Scratch:
     def __dealloc__(self):
         cdef Py_ssize_t i
         for i in range(self.count):
-            Py_DECREF(self.slots[i])
+            Py_DECREF(plain(self.slots[i]))
         free(self.slots)
 
     def acquire(self):
@@ -106,16 +121,37 @@ cdef class Scratch:
                 top = self.slots[self.idle - 1]
                 if self.pristine(top):
                     self.idle -= 1
+                    self.slots[self.idle] = entered(top)
                     return <object>top
-            return self.take_other()
+            return self.enter_other()
 
-    def __exit__(self, kind, value, traceback):
-        # Nested blocks end in reverse order. Threads and tasks that interleave may mark each other's array as idle;
-        # that is harmless, because an array that somebody holds is never handed out.
+    def __exit__(self, kind, value, traceback, /):
+        # The array of the block that was entered last. Threads and tasks that interleave may mark each other's array as
+        # idle; that is harmless, because an array that somebody holds is never handed out.
+        cdef PyObject* array
+        cdef Py_ssize_t i
         with cython.critical_section(self):
-            if self.idle < self.count:
+            i = self.idle
+            while i < self.count and not is_entered(self.slots[i]):
+                i += 1
+            if i < self.count:
+                array = plain(self.slots[i])
+                self.slots[i] = self.slots[self.idle]
+                self.slots[self.idle] = array
+                if self.idle > 0 and not sole_reference(array):
+                    # The block's name most likely holds it until the next block rebinds it: another goes on top.
+                    self.slots[self.idle] = self.slots[self.idle - 1]
+                    self.slots[self.idle - 1] = array
                 self.idle += 1
         return False
+
+    cdef cnp.ndarray enter_other(self):
+        cdef cnp.ndarray array = self.take_other()
+        cdef Py_ssize_t i
+        for i in range(self.idle, self.count):
+            if self.slots[i] == <PyObject*>array:
+                self.slots[i] = entered(self.slots[i])
+        return array
 
     cdef bint pristine(self, PyObject* array) noexcept:
         """Whether we alone hold the array, and it looks as it was made."""
@@ -128,7 +164,6 @@ cdef class Scratch:
             and fields.nd == nd
             and <void*>fields.descr == <void*>self.descr
             and fields.base == NULL
-            and fields.mem_handler == <PyObject*>self.pool.capsule
             and (nd == 0 or fields.dimensions[0] == self.request.dims[0])
             and (nd < 2 or memcmp(fields.dimensions, self.request.dims, nd * sizeof(cnp.npy_intp)) == 0)
             and self.pool.arena.closed.load_relaxed() == 0
@@ -151,15 +186,18 @@ cdef class Scratch:
                 self.slots[self.idle] = array
                 return <cnp.ndarray>array
             if sole_reference(array):                # changed by its last user: its memory returns to the pool
-                self.drop(i)
+                self.drop(i)                         # this may run a callback that comes back here
+                i = min(i, self.idle)
             i -= 1
         i = self.count - 1
         while i >= self.idle:
-            array = self.slots[i]
+            array = plain(self.slots[i])
             if self.pristine(array):
+                self.slots[i] = array
                 return <cnp.ndarray>array
             if sole_reference(array):
                 self.drop(i)
+                i = min(i, self.count)
             i -= 1
         while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
             self.drop(0)
@@ -181,7 +219,7 @@ cdef class Scratch:
         """Out of order: find it, or say what is wrong."""
         cdef Py_ssize_t i
         for i in range(self.idle, self.count):
-            if self.slots[i] == <PyObject*>array:
+            if plain(self.slots[i]) == <PyObject*>array:
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = <PyObject*>array
                 self.idle += 1
@@ -194,7 +232,7 @@ cdef class Scratch:
     cdef void drop(self, Py_ssize_t slot) noexcept:
         """Give up our reference; the order of the others stays."""
         cdef Py_ssize_t i
-        cdef PyObject* array = self.slots[slot]
+        cdef PyObject* array = plain(self.slots[slot])
         self.count -= 1
         if slot < self.idle:
             self.idle -= 1

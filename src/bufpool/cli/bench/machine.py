@@ -15,7 +15,7 @@ import bufpool
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def describe() -> dict[str, str | int]:
+def describe() -> dict[str, str | int | float | None]:
     """What a reader needs to judge the figures of a run."""
     threading = "free-threaded, " if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
     gil = "GIL on" if getattr(sys, "_is_gil_enabled", lambda: True)() else "GIL off"
@@ -27,15 +27,17 @@ def describe() -> dict[str, str | int]:
         "numpy": np.__version__,
         "bufpool": bufpool.__version__,
         "huge pages": _huge_pages(),
+        "load": _load(),
     }
 
 
 def line() -> str:
     """`describe` on one line."""
     found = describe()
+    load = "" if found["load"] is None else f" | load {found['load']:.1f}"
     return (
         f"{found['cpu']}, {found['cores']} cores | {found['system']} | {found['python']} | NumPy {found['numpy']} | "
-        f"bufpool {found['bufpool']} | huge pages: {found['huge pages']}"
+        f"bufpool {found['bufpool']} | huge pages: {found['huge pages']}{load}"
     )
 
 
@@ -61,3 +63,8 @@ def _huge_pages() -> str:
         return "n/a"
     setting = _HUGE_PAGES.read_text(encoding="ascii")
     return setting[setting.find("[") + 1 : setting.find("]")]
+
+
+def _load() -> float | None:
+    """Processes that were running or ready in the last minute: a figure near the number of cores spoils a run."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -78,13 +78,17 @@ _IMPORT = (
 def import_cost(rounds: int) -> list[tuple[float, float]]:
     """Seconds for ``import numpy`` and then ``import bufpool``, each round in a fresh interpreter.
 
-    The first interpreter is not counted: it reads the files into the page cache for the others.
+    The first interpreter is not counted: it writes the bytecode and fills the page cache for the others.
     """
+    env = environment("default")
+    env.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # else every round would compile the sources, which no user's import does
     found = []
     for _ in range(rounds + 1):
         done = subprocess.run(
             [sys.executable, "-c", _IMPORT, json.dumps(sys.path)],
-            env=environment("default"),
+            env=env,
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -113,7 +113,7 @@ def _piece(name: str) -> Race:
 
 
 def _handoff(source: str, write: str, plain: Bound, tuned: Bound) -> Race:
-    name, workload, size = f"{source} thread, {write}", f"handoff {source} {write}", 25 * MIB
+    name, workload, size = f"from {source}, {write}", f"handoff {source} {write}", 25 * MIB
     crew = (
         Entrant("pool", workload, "pool", size),
         Entrant("plain", workload, "plain", size),
@@ -185,10 +185,10 @@ ROWS = (
     ),
     Row(
         "handoff",
-        "frames of 25 MiB from one thread to another through queue.Queue, by the thread that makes and writes them",
+        "four frames of 25 MiB from one thread to another through queue.Queue, by who makes them and how it writes",
         (
             _handoff("main", "touched", speed(2.5), cost(1.0)),
-            # Writing 25 MiB takes longer than getting them, and glibc reuses what other threads free: no claims.
+            # Writing a frame takes longer than getting it, and another thread's arena shrinks less: no claims.
             _handoff("main", "filled", NO_CLAIM, NO_CLAIM),
             _handoff("worker", "touched", NO_CLAIM, NO_CLAIM),
             _handoff("worker", "filled", NO_CLAIM, NO_CLAIM),

@@ -35,9 +35,12 @@ def loop(statement: str, **names: Any) -> Sample:
 def calibrate(sample: Sample, seconds: float) -> int:
     """Warm `sample` up and find the number of iterations that takes about `seconds`.
 
-    A pool that hands out the block last used settles after two iterations, and so do the caches.
+    Two iterations in a row warm up: the second holds what the first made while it makes its own.
     """
-    loops, took = 1, min(sample(1), sample(1))
+    took = sample(2) / 2
+    if took > 5 * seconds:
+        return 1
+    loops, took = 1, sample(1)
     while took < seconds / 2:
         # A short sample says little about a long one, so the guess grows tenfold at most.
         loops = max(2 * loops, min(10 * loops, int(loops * seconds / took) if took > 0 else 10 * loops))

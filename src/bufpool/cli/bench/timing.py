@@ -31,7 +31,7 @@ class Plan:
     generations : int
         Sets of fresh workers; one above 16 MiB.
     seconds : float
-        Length of a sample, as near as a whole number of iterations comes to it.
+        Length of a sample, as near as a whole number of iterations comes to it; twice as long above 16 MiB.
     largest : int or None
         Sizes above this many bytes are left out.
     """
@@ -41,12 +41,12 @@ class Plan:
     seconds: float = 0.02
     largest: int | None = None
 
-    def shape(self, size: int) -> tuple[int, int]:
-        """Generations, and rounds in each, for a race at `size` bytes."""
+    def shape(self, size: int) -> tuple[int, int, float]:
+        """Generations, rounds in each, and seconds a sample, for a race at `size` bytes."""
         if size > LARGE:
-            return 1, max(1, -(-self.rounds // 2))
+            return 1, max(1, -(-self.rounds // 2)), 2 * self.seconds
         generations = min(self.generations, self.rounds)
-        return generations, -(-self.rounds // generations)
+        return generations, -(-self.rounds // generations), self.seconds
 
     def includes(self, size: int) -> bool:
         """Whether this plan measures at `size` bytes."""
@@ -76,7 +76,7 @@ Samples = dict[str, list[float]]
 
 def race(entrants: Sequence[Entrant], plan: Plan, say: Callable[[str], None] = lambda _: None) -> Samples:
     """Time the entrants in turns; seconds an iteration, by name, one for each round."""
-    generations, rounds = plan.shape(max(entrant.size for entrant in entrants))
+    generations, rounds, seconds = plan.shape(max(entrant.size for entrant in entrants))
     samples: Samples = {entrant.name: [] for entrant in entrants}
     for generation in range(generations):
         with ExitStack() as stack:
@@ -84,7 +84,7 @@ def race(entrants: Sequence[Entrant], plan: Plan, say: Callable[[str], None] = l
             loops = {}
             for entrant in entrants:
                 say(f"{entrant.name}, getting ready")
-                loops[entrant] = workers[entrant].calibrate(entrant.name, plan.seconds)
+                loops[entrant] = workers[entrant].calibrate(entrant.name, seconds)
             for turn in range(rounds):
                 say(f"round {generation * rounds + turn + 1} of {generations * rounds}")
                 for entrant in entrants if turn % 2 == 0 else reversed(entrants):

@@ -22,6 +22,9 @@ from bufpool.cli.bench.sampling import Sample, loop
 
 PAGE = 4096
 
+#: Frames that the reader of a handoff holds together.
+BATCH = 4
+
 
 def under_pool(sample: Sample) -> Sample:
     """The same sample, every NumPy allocation of it from a pool with default settings."""
@@ -91,20 +94,22 @@ def expression(how: str, size: int) -> Sample:
 
 
 def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
-    """Frames made by one thread, read and dropped by another; at most two wait in a ``queue.Queue``.
+    """Four frames made by one thread, handed over by a ``queue.Queue``, read and dropped together by another.
 
-    `source` is the thread that makes them, "main" or "worker": glibc gives each thread an arena of its own, and only
-    the main one shrinks eagerly.  `write` is how it writes them: "touched", one byte in each page, shows the cost of
-    the memory itself; "filled", every byte, adds the writing that a decoder has to do anyway.
+    `source` is the thread that makes them, "main" or "worker": glibc gives each thread an arena of its own, and they
+    shrink by different rules.  `write` is how it writes them: "touched", one byte in each page, shows the cost of the
+    memory itself; "filled", every byte, adds the writing that a decoder has to do anyway.  The reader keeps a batch of
+    four, as filters over time and data loaders do: with fewer frames alive it is chance whether glibc gives memory
+    back between two of them.
     """
     orders: queue.SimpleQueue[int] = queue.SimpleQueue()
     finished: queue.SimpleQueue[None] = queue.SimpleQueue()
-    frames: queue.Queue[np.ndarray] = queue.Queue(maxsize=2)
+    frames: queue.Queue[np.ndarray] = queue.Queue(maxsize=BATCH)
     pool = None if how == "plain" else bufpool.BufferPool(name="bench")
     step = PAGE if write == "touched" else 1
 
     def make(n: int) -> None:
-        for number in range(n):
+        for number in range(BATCH * n):
             frame = np.empty(size, np.uint8)
             frame[::step] = number & 255
             frames.put(frame)
@@ -112,8 +117,8 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
 
     def use(n: int) -> None:
         for _ in range(n):
-            frame = frames.get()
-            frame[::PAGE].max()
+            for frame in [frames.get() for _ in range(BATCH)]:
+                frame[::PAGE].max()
             del frame
 
     there, here = (use, make) if source == "main" else (make, use)

@@ -1,0 +1,90 @@
+"""``python -m bufpool run``: an unchanged program, with a pool behind all of its NumPy arrays.
+
+`program` starts it as ``python`` itself would, `threads` brings the pool into the threads that it starts, and
+`report` says at the end what was saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import os
+import sys
+
+__all__ = ["add_arguments", "main"]
+
+DESCRIPTION = """\
+Run a program as 'python' would: unchanged, but NumPy takes the memory of its arrays from a pool.
+
+The program's own threads, executors and asyncio tasks are included, and so are child processes made by fork.
+Not included: threads that were not started through the module 'threading', code in a new and empty
+contextvars.Context(), and child processes that start afresh (multiprocessing's 'spawn' and 'forkserver', subprocess).
+
+NumPy is imported before the program starts: set variables such as OMP_NUM_THREADS outside of it.
+"""
+UNITS = "KMGT"
+
+
+def byte_count(text: str) -> int:
+    """Parse a whole number of bytes, or of powers of 1024 with the letter K, M, G or T."""
+    number, power = text, 0
+    if text[-1:].upper() in tuple(UNITS):
+        number, power = text[:-1], UNITS.index(text[-1].upper()) + 1
+    if not number.isdecimal() or int(number) << 10 * power >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 500000000, 512M or 2G")
+    return int(number) << 10 * power
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command, and the program with its own arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = DESCRIPTION
+    parser.usage = "%(prog)s [options] script.py [args] | [options] -m module [args]"
+    parser.add_argument(
+        "--limit",
+        type=byte_count,
+        metavar="BYTES",
+        help="most bytes in use and idle together (512M and 2G are understood; default: no limit); "
+        "beyond it NumPy raises MemoryError",
+    )
+    parser.add_argument(
+        "--max-retained",
+        type=byte_count,
+        metavar="BYTES",
+        help="most bytes kept idle (default: a quarter of the machine's memory)",
+    )
+    parser.add_argument("--stats", action="store_true", help="say at exit, on stderr, what was saved")
+    parser.add_argument(
+        "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
+    )
+    parser.add_argument("program", metavar="script.py", help="a script, a folder or a zip file with __main__.py")
+    parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the program to its end, in this process.
+
+    Returns
+    -------
+    int
+        The exit status: that of Python if there is no such program, else 0. What the program raises comes out here,
+        and its traceback will be shown without the frames that lie above it.
+    """
+    from bufpool import BufferPool
+    from bufpool.cli.run.program import NoProgramError, launch
+    from bufpool.cli.run.report import report
+    from bufpool.cli.run.threads import Threads
+
+    pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
+    threads = Threads(pool)
+    if args.stats:
+        # The first to register is the last to be called: after the program's threads and its own exit functions.
+        atexit.register(report, pool, threads, os.getpid())
+    pool.install()
+    threads.start()
+    try:
+        launch(args.program, args.args, as_module=args.as_module)
+    except NoProgramError as error:
+        sys.stderr.write(f"{sys.executable}: {error}\n")
+        return error.status
+    return 0

@@ -1,0 +1,57 @@
+"""What every test of the pool may ask at any moment: is each byte accounted for, and did everything come back?"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+from bufpool import BufferPool
+
+
+def conserved(pool: BufferPool) -> bool:
+    """In use and idle make up what is reserved: by the totals, and by an independent count over the size classes."""
+    stats = pool.stats()
+    assert stats.in_use_bytes + stats.idle_bytes == stats.reserved_bytes
+    assert sum(each.size * each.total for each in stats.classes) == stats.reserved_bytes
+    assert sum(each.size * each.in_use for each in stats.classes) == stats.in_use_bytes
+    assert all(0 <= each.idle <= each.total for each in stats.classes)
+    return True
+
+
+def in_use(pool: BufferPool) -> int:
+    """Bytes out; if there are any, after collecting garbage and merging the counts of references that threads dropped."""
+    if pool.stats().in_use_bytes != 0:
+        gc.collect()
+    return pool.stats().in_use_bytes
+
+
+def all_back(pool: BufferPool) -> bool:
+    """Nothing is out, nothing is lost: all idle memory can be given back."""
+    assert in_use(pool) == 0
+    assert conserved(pool)
+    for _ in range(200):
+        pool.trim()
+        if pool.stats().reserved_bytes == 0:
+            return True
+        # What a thread parked comes back when the system ends it, which is a moment after Python has joined it.
+        time.sleep(0.005)
+    return False
+
+
+def run_python(code: str) -> str:
+    """What a fresh interpreter prints that runs `code`; it must exit with 0, without a word on stderr."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "faulthandler", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        check=False,
+    )
+    assert result.returncode == 0, f"exit status {result.returncode}: {result.stderr}"
+    assert result.stderr == "", result.stderr
+    return result.stdout

@@ -1,0 +1,109 @@
+"""NumPy's own fast tests in this process, on plain memory or under a pool. What became of each goes to a file."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from holders import holders
+
+import bufpool
+from bufpool.cli.run.threads import Threads
+
+HERE = Path(__file__).parent
+NUMPY = Path(np.__file__).parent
+PARTS = {
+    "all": ["."],
+    "ci": ["_core/tests/test_mem_policy.py", "_core/tests/test_multithreading.py","ma/tests/test_extras.py"],
+}
+
+
+class Recorder:
+    """Writes down the outcome of each test, and that the pool was there when it began."""
+
+    def __init__(self, pool: bufpool.BufferPool | None) -> None:
+        self.pool = pool
+        self.outcomes: dict[str, list[str]] = defaultdict(list)
+        self.uncovered: list[str] = []
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self.pool is not None and not self.pool.installed:
+            self.uncovered.append(item.nodeid)
+            self.pool.install()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if not report.passed:
+            self.outcomes[report.nodeid].append(f"collect {report.outcome}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or not report.passed:
+            expected = " as expected" if hasattr(report, "wasxfail") else ""
+            self.outcomes[report.nodeid].append(f"{report.when} {report.outcome}{expected}")
+
+
+def import_everything() -> None:
+    """Import NumPy's public modules, so that their own constants are not taken for something a test has left."""
+    for name in np.__all__:
+        getattr(np, name)
+
+
+def drop_tests() -> None:
+    """Let go of what would live as long as the process: the modules of tests, and the last error."""
+    for name, module in list(sys.modules.items()):
+        path = Path(getattr(module, "__file__", None) or "/")
+        if path.is_relative_to(NUMPY) and ("tests" in path.parts or path.name == "conftest.py"):
+            parent, _, child = name.rpartition(".")
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(child, None)
+            del sys.modules[name]
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        vars(sys).pop(name, None)
+    for _ in range(5):
+        gc.collect()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--memory", choices=("plain", "pool"), required=True)
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args()
+
+    import_everything()
+    pool = threads = None
+    if args.memory == "pool":
+        pool = bufpool.BufferPool(name="numpy-suite")
+        pool.install()
+        threads = Threads(pool)
+        threads.start()
+    recorder = Recorder(pool)
+    where = [str(NUMPY / part) for part in PARTS[args.part]]
+    status = pytest.main(["-c", str(HERE / "pytest.ini"), f"--rootdir={NUMPY.parent}", *where], plugins=[recorder])
+    result: dict[str, Any] = {"outcomes": recorder.outcomes}
+    if pool is not None:
+        drop_tests()
+        stats = pool.stats()
+        result |= {
+            "uncovered": recorder.uncovered,
+            "in_use_bytes": stats.in_use_bytes,
+            "held": holders(pool),
+            "checkouts": stats.hits + stats.misses,
+            "peak_bytes": stats.peak_bytes,
+            "threads": threads.count,
+            "alive": [each.name for each in threading.enumerate()],
+        }
+    args.file.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    # Tests that fail in both runs are no difference; a session that broke off is.
+    return 0 if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,511 @@
+"""The constructors of `BufferPool`: NumPy's own arrays, in every respect but where their memory comes from."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conserving import all_back, conserved, in_use
+
+from bufpool import BufferPool, good_size
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def pool() -> Iterator[BufferPool]:
+    pool = BufferPool(name="tested")
+    yield pool
+    assert all_back(pool)
+
+
+def dirty(pool: BufferPool, nbytes: int) -> None:
+    """Leave a few idle blocks of the size that are full of ones."""
+    arrays = [pool.full(nbytes, 255, "u1") for _ in range(4)]
+    assert all(each[-1] == 255 for each in arrays)
+
+
+def described(a: np.ndarray) -> tuple[Any, ...]:
+    flags = a.flags
+    return (
+        type(a),
+        a.shape,
+        a.dtype,
+        a.strides if a.size else (),
+        (flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned, flags.owndata),
+        a.base,
+    )
+
+
+# --- as NumPy's ---
+
+DTYPES = [
+    "?",
+    "i1",
+    "u8",
+    "f2",
+    "f8",
+    "c16",
+    "g",
+    ">i4",
+    "<U3",
+    ">U3",
+    "S5",
+    "U",
+    "S",
+    "V",
+    "V7",
+    "M8",
+    "M8[ns]",
+    "m8[D]",
+    ("i4", 3),
+    ("f4", (2, 2)),
+    [("a", "i1"), ("b", "f8")],
+    [("a", ">i2"), ("b", [("c", "U4"), ("d", "c8", (2,))])],
+    [],
+    {"names": ["x", "y"], "formats": ["i4", "u1"], "offsets": [8, 1], "itemsize": 40},
+    np.dtype([("a", "i1"), ("b", "f8")], align=True),
+    np.dtype("f8", metadata={"unit": "m"}),
+]
+SHAPES = [(), 0, 1, 5, (5,), [2, 3], (2, 0, 3), (3, 1, 4), np.int64(4), np.array([2, 2]), (1,) * 64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("make", ["empty", "zeros", "ones"])
+def test_dtypes(pool: BufferPool, make: str, dtype: Any) -> None:
+    """FAULTS 29, 30: each is refused as NumPy refuses it, or is what NumPy makes of it."""
+    try:
+        expected = getattr(np, make)((2, 3), dtype)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            getattr(pool, make)((2, 3), dtype)
+        assert pool.stats().in_use_bytes == 0
+        return
+    a = getattr(pool, make)((2, 3), dtype)
+    assert described(a) == described(expected)
+    assert pool.owns(a)
+    assert make == "empty" or np.array_equal(a, expected)
+    assert make != "zeros" or not any(a.tobytes())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("order", ["C", "F", "c", "f", None])
+def test_shapes_and_orders(pool: BufferPool, shape: Any, order: Any) -> None:
+    """FAULTS 31, 32, 42."""
+    assert described(pool.empty(shape, "i4", order)) == described(np.empty(shape, "i4", order))
+
+
+@pytest.mark.parametrize("dtype", [("f4", (2, 2)), ("f4", (3,)), [("a", "f4", (2, 2))]], ids=str)
+def test_sub_arrays_in_fortran_order(pool: BufferPool, dtype: Any) -> None:
+    """FAULTS 29, 31."""
+    assert described(pool.zeros((2, 3), dtype, "F")) == described(np.zeros((2, 3), dtype, "F"))
+
+
+def test_default_dtype(pool: BufferPool) -> None:
+    assert pool.empty(1).dtype == pool.empty(1, None).dtype == pool.zeros(1).dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["U", "S"])
+def test_unsized_strings_hold_one_character(pool: BufferPool, dtype: str) -> None:
+    a = pool.zeros(2, dtype)
+    a[:] = "xyz"
+    assert a.tolist() == np.array(["x", "x"], dtype).tolist()
+
+
+LIKE = ["empty_like", "zeros_like", "ones_like", "full_like"]
+SAME = ["empty", "zeros", "ones", "full", "array", "ascontiguousarray", "asfortranarray", *LIKE]
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_argument_names_of_numpy(name: str) -> None:
+    """In NumPy's order, as far as they go."""
+    ours = [each for each in inspect.signature(getattr(BufferPool, name)).parameters if each not in ("self", "alignment")]
+    try:
+        theirs = list(inspect.signature(getattr(np, name)).parameters)
+    except ValueError:
+        pytest.skip("this NumPy does not tell the signature of its C functions")
+    theirs = [each for each in theirs if each in ours or each not in ("device", "like", "copy", "ndmax")]
+    assert ours == theirs
+
+
+PROTOTYPES = {
+    "C": np.arange(24.0).reshape(2, 3, 4),
+    "F": np.asfortranarray(np.arange(6).reshape(2, 3)),
+    "transposed": np.arange(24).reshape(2, 3, 4).transpose(1, 2, 0),
+    "strided": np.arange(40)[::3],
+    "reversed": np.arange(5)[::-1],
+    "broadcast": np.broadcast_to(np.arange(3), (4, 3)),
+    "scalar": np.array(5, "i2"),
+    "list": [[1, 2], [3, 4]],
+    "number": 3.5,
+    "matrix subclass": np.ma.masked_array([1, 2, 3], [0, 1, 0]),
+    "structured": np.zeros(3, [("a", "i1"), ("b", "f8", (2,))]),
+    "byte-swapped": np.arange(3, dtype=">i4"),
+    "datetime": np.array(["2024-01-01", "NaT"], "M8[s]"),
+}
+
+
+@pytest.mark.parametrize("name", LIKE)
+@pytest.mark.parametrize("prototype", PROTOTYPES.values(), ids=PROTOTYPES)
+def test_like(pool: BufferPool, name: str, prototype: Any) -> None:
+    """FAULTS 30, 31."""
+    extra = (1,) if name == "full_like" else ()
+    a, expected = getattr(pool, name)(prototype, *extra), getattr(np, name)(prototype, *extra)
+    assert described(a)[:5] == described(expected)[:5]
+    assert pool.owns(a)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "A", "K"])
+def test_like_with_options(pool: BufferPool, order: str) -> None:
+    options = {"dtype": "i2", "order": order, "shape": (4, 2)}
+    prototype = np.zeros((3, 5), order="F")
+    assert described(pool.zeros_like(prototype, **options)) == described(np.zeros_like(prototype, **options))
+
+
+@pytest.mark.parametrize("prototype", PROTOTYPES.values(), ids=PROTOTYPES)
+def test_array_copies(pool: BufferPool, prototype: Any) -> None:
+    a = pool.array(prototype)
+    assert described(a) == described(np.array(prototype))
+    assert a.tobytes() == np.array(prototype).tobytes()
+    assert pool.owns(a)
+    assert not np.shares_memory(a, np.asarray(prototype))
+
+
+def test_array_with_options(pool: BufferPool) -> None:
+    options: dict[str, Any] = {"dtype": "f4", "order": "F", "ndmin": 3}
+    a, expected = pool.array([[1, 2]], **options), np.array([[1, 2]], **options)
+    assert described(a)[:5] == described(expected)[:5]
+    assert pool.owns(a)
+
+
+@pytest.mark.parametrize("name", ["ascontiguousarray", "asfortranarray"])
+def test_contiguous(pool: BufferPool, name: str) -> None:
+    """FAULTS 31: a copy only where one is needed."""
+    strided = np.arange(24).reshape(4, 6)[::2, ::2]
+    a = getattr(pool, name)(strided)
+    assert (a == strided).all()
+    assert pool.owns(a)
+    assert described(a) == described(getattr(np, name)(strided))
+    assert getattr(pool, name)(a) is a
+
+
+@pytest.mark.parametrize("value", [7, 2.5, 1j, True, "abc", b"ab", [1, 2, 3], np.datetime64("2024-01-01")], ids=str)
+def test_full(pool: BufferPool, value: Any) -> None:
+    a, expected = pool.full((2, 3), value), np.full((2, 3), value)
+    assert described(a) == described(expected)
+    assert (a == expected).all()
+
+
+def test_full_converts(pool: BufferPool) -> None:
+    assert pool.full(2, 300.7, "i2").tolist() == np.full(2, 300.7, "i2").tolist()
+
+
+@pytest.mark.parametrize(("value", "dtype"), [("x", "f8"), ([1, 2], None)])
+def test_full_that_fails_loses_nothing(pool: BufferPool, value: Any, dtype: Any) -> None:
+    with pytest.raises(Exception) as expected:
+        np.full(3, value, dtype)
+    with pytest.raises(expected.type):
+        pool.full(3, value, dtype)
+    assert in_use(pool) == 0
+
+
+# --- memory ---
+
+
+@pytest.mark.parametrize("exponent", range(6, 22))
+@pytest.mark.parametrize("make", ["empty", "zeros", "ones"])
+def test_alignment(pool: BufferPool, make: str, exponent: int) -> None:
+    """FAULTS 46: 64 bytes to 2 MiB, and a write to all of it."""
+    for n in (1, 1000, 300_000):
+        a = getattr(pool, make)(n, alignment=1 << exponent)
+        assert a.ctypes.data % (1 << exponent) == 0
+        a[:] = 1
+    assert conserved(pool)
+
+
+@pytest.mark.parametrize("alignment", [1, 2, 8, 32, 64])
+def test_alignment_is_a_cache_line_at_least(pool: BufferPool, alignment: int) -> None:
+    assert pool.empty(3, "u1", alignment=alignment).ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("alignment", [128, 4096, 2 * MIB])
+def test_alignment_of_the_pool(alignment: int) -> None:
+    """For every array, NumPy's own under ``with pool:`` too."""
+    pool = BufferPool(alignment=alignment)
+    assert pool.alignment == alignment
+    with pool:
+        arrays = [pool.empty(5), pool.zeros(5, alignment=64), pool.array([1, 2]), np.ones(3), np.arange(3) + 1]
+    assert [each.ctypes.data % alignment for each in arrays] == [0] * 5
+    arrays.clear()
+    assert all_back(pool)
+
+
+@pytest.mark.parametrize("nbytes", [1, 64, 1000, 64 << 10, MIB, 3 * MIB, 20 * MIB])
+@pytest.mark.parametrize("make", ["zeros", "zeros_like", "numpy"])
+def test_zeros_on_dirty_memory(pool: BufferPool, nbytes: int, make: str) -> None:
+    """FAULTS 38."""
+    dirty(pool, nbytes)
+    with pool:
+        arrays = [
+            pool.zeros(nbytes, "u1")
+            if make == "zeros"
+            else pool.zeros_like(b"", "u1", shape=nbytes)
+            if make == "zeros_like"
+            else np.zeros(nbytes, "u1")
+            for _ in range(6)
+        ]
+    assert not any(each.any() for each in arrays)
+    assert all(pool.owns(each) for each in arrays)
+
+
+def test_zeros_after_trim(pool: BufferPool) -> None:
+    """FAULTS 38: memory that went back to the system and came again."""
+    for _ in range(3):
+        dirty(pool, 3 * MIB)
+        dirty(pool, 1000)
+        pool.trim()
+        assert not pool.zeros(3 * MIB, "u1").any()
+        assert not pool.zeros(1000, "u1").any()
+
+
+@pytest.mark.parametrize("nbytes", [64, 5000, MIB, 3 * MIB])
+def test_wipe(nbytes: int) -> None:
+    """FAULTS 93: no byte of the last user, to the end of the block."""
+    pool = BufferPool(wipe=True)
+    dirty(pool, good_size(nbytes))
+    assert not any(pool.empty(good_size(nbytes), "u1").any() for _ in range(6))
+    assert not any(np.frombuffer(pool.buffer(good_size(nbytes)), "u1").any() for _ in range(6))
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 1000, 100_001])
+def test_block_holds_the_whole_array(pool: BufferPool, n: int) -> None:
+    """FAULTS 34: neighbours are written to the last byte and do not meet."""
+    arrays = [pool.empty(n, "u1") for _ in range(20)]
+    for number, each in enumerate(arrays):
+        each[:] = number
+    assert [set(each.tolist()) for each in arrays] == [{number} if n else set() for number in range(20)]
+
+
+def test_memory_is_reused(pool: BufferPool) -> None:
+    for _ in range(10):
+        pool.empty(MIB, "u1")
+    stats = pool.stats()
+    assert (stats.misses, stats.hits) == (1, 9)
+
+
+def test_owns(pool: BufferPool) -> None:
+    a = pool.empty(9)
+    assert [pool.owns(each) for each in (a, a[1:], a.reshape(3, 3).T, a[::-1])] == [True] * 4
+    assert [pool.owns(each) for each in (np.empty(9), a.copy(), BufferPool().empty(9))] == [False] * 3
+
+
+def test_tracemalloc_sees_pooled_arrays(pool: BufferPool) -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        a = pool.empty(MIB, "u1")
+        grown = tracemalloc.get_traced_memory()[0] - before
+        del a
+        left = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert MIB <= grown < MIB + 20_000
+    assert left < 20_000
+
+
+# --- what a borrower may do with an array ---
+
+
+def test_owns_its_data(pool: BufferPool) -> None:
+    a = pool.empty(3)
+    assert (a.flags.owndata, a.base, a.flags.writeable) == (True, None, True)
+
+
+@pytest.mark.parametrize("new", [0, 1, 10, 100, 1000, 10_000, MIB, 5 * MIB])
+@pytest.mark.parametrize("old", [0, 1, 100, 10_000, MIB, 4 * MIB])
+def test_resize(pool: BufferPool, old: int, new: int) -> None:
+    """FAULTS 23, 37: growing keeps the contents and adds zeros, on dirty memory too."""
+    dirty(pool, max(new, 1))
+    a = pool.empty(old, "u1")
+    a[:] = 7
+    a.resize(new, refcheck=False)
+    assert a.shape == (new,)
+    assert (a[:old] == 7).all()
+    assert not a[old:].any()
+    assert new == 0 or pool.owns(a)
+    assert pool.stats().in_use_bytes >= new
+    assert conserved(pool)
+
+
+def test_resize_up_and_down_gives_memory_back(pool: BufferPool) -> None:
+    """FAULTS 37."""
+    a = pool.zeros(16 * MIB, "u1")
+    a.resize(1000, refcheck=False)
+    assert pool.stats().in_use_bytes <= 2048
+
+
+def test_resize_at_the_limit_keeps_the_contents() -> None:
+    """FAULTS 37, 65."""
+    pool = BufferPool(limit=MIB)
+    a = pool.full(MIB // 2, 7, "u1")
+    with pytest.raises(MemoryError):
+        a.resize(MIB, refcheck=False)
+    assert a.shape == (MIB // 2,)
+    assert (a == 7).all()
+    assert conserved(pool)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_reshape(pool: BufferPool, order: Any) -> None:
+    """FAULTS 24, 31."""
+    a = pool.array(np.arange(24).reshape(4, 6), order=order)
+    b = a.reshape(2, 12, order=order)
+    assert np.shares_memory(a, b)
+    assert (b == np.array(np.arange(24).reshape(4, 6), order=order).reshape(2, 12, order=order)).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_attributes_set_in_place(pool: BufferPool) -> None:
+    """FAULTS 24, 25."""
+    a = pool.zeros(12, "i4")
+    a.shape = (3, 4)
+    a.dtype = "i2"
+    a.shape = (24,)
+    a.strides = (0,)
+    assert (a.shape, a.strides) == ((24,), (0,))
+    with pytest.raises(ValueError, match=r"strides"):
+        a.strides = (1000,)
+
+
+def test_setflags(pool: BufferPool) -> None:
+    """FAULTS 26."""
+    a = pool.empty(3)
+    a.setflags(write=False)
+    with pytest.raises(ValueError, match="read-only"):
+        a[0] = 1
+    a.setflags(write=True)
+    a[0] = 1
+    with pytest.raises((AttributeError, ValueError, TypeError)):
+        a.flags.owndata = False
+
+
+def test_byte_swapped(pool: BufferPool) -> None:
+    """FAULTS 30."""
+    a = pool.array([1, 256], ">u2")
+    assert a.tobytes() == b"\0\1\1\0"
+    assert a.byteswap(inplace=True).tolist() == [256, 1]
+
+
+def test_overlapping_views(pool: BufferPool) -> None:
+    """FAULTS 33."""
+    a = pool.array(np.arange(100_000))
+    a[1:] = a[:-1]
+    assert (a[1:] == np.arange(99_999)).all()
+    a[::-1] += a
+    assert conserved(pool)
+
+
+def test_every_view_keeps_the_memory(pool: BufferPool) -> None:
+    """FAULTS 7, 10."""
+    a = pool.full(1000, 5, "u1")
+    view = a[10:20][::2]
+    del a
+    others = [pool.full(1000, 9, "u1") for _ in range(6)]
+    assert view.tolist() == [5] * 5
+    del view, others
+    assert pool.stats().in_use_bytes == 0
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, np.copy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_copies_are_their_own(pool: BufferPool, duplicate: Any) -> None:
+    """FAULTS 14 to 16."""
+    a = pool.full(1000, 5, "u1")
+    b = duplicate(a)
+    del a
+    others = [pool.full(1000, 9, "u1") for _ in range(6)]
+    assert (b == 5).all()
+    assert not pool.owns(b)
+    del others
+
+
+def test_pickled_out_of_band(pool: BufferPool) -> None:
+    """FAULTS 16: the pickle's buffers keep the memory."""
+    sent: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(pool.full(1000, 5, "u1"), protocol=5, buffer_callback=sent.append)
+    others = [pool.full(1000, 9, "u1") for _ in range(6)]
+    assert (pickle.loads(head, buffers=sent) == 5).all()
+    del others
+
+
+def test_state_set_anew(pool: BufferPool) -> None:
+    """FAULTS 23: NumPy frees the old memory and takes new memory from the current allocator."""
+    a = pool.empty(1000)
+    a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab"))
+    assert pool.stats().in_use_bytes == 0
+    assert a.tolist() == [97, 98]
+
+
+def test_temporaries_are_reused(pool: BufferPool) -> None:
+    """NumPy's elision of temporaries works on pooled memory as on its own: no more memory at the peak."""
+    n = 4 * MIB
+    a = np.ones(n, "u1")
+
+    def peak() -> int:
+        tracemalloc.start()
+        try:
+            b = a + a + a + a + a
+            return tracemalloc.get_traced_memory()[1] // b.nbytes
+        finally:
+            tracemalloc.stop()
+
+    plain = peak()
+    with pool:
+        assert peak() == plain
+    assert pool.stats().peak_bytes == plain * n
+
+
+def test_dying_pooled_array_is_a_temporary_too(pool: BufferPool) -> None:
+    """The sum takes the memory of what ``pool.ones`` made, if this NumPy elides at all."""
+    a = np.ones(4 * MIB, "u1")
+    tracemalloc.start()
+    try:
+        plain = np.ones(4 * MIB, "u1") + a
+        elides = tracemalloc.get_traced_memory()[1] < 2 * plain.nbytes
+    finally:
+        tracemalloc.stop()
+    assert pool.owns(pool.ones(4 * MIB, "u1") + a) == elides
+
+
+def test_freed_on_another_thread(pool: BufferPool) -> None:
+    """FAULTS 12, 39."""
+    box = [pool.full(n, 1, "u1") for n in (64, 5000, MIB, 3 * MIB)]
+    thread = threading.Thread(target=box.clear)
+    thread.start()
+    thread.join()
+    assert in_use(pool) == 0
+    assert conserved(pool)
+
+
+def test_subclass_of_the_pool() -> None:
+    """FAULTS 18."""
+
+    class Mine(BufferPool):
+        pass
+
+    pool = Mine(1 << 20, name="mine")
+    assert pool.owns(pool.empty(3))
+    assert "mine" in repr(pool)
+
+
+def test_prewarm(pool: BufferPool) -> None:
+    pool.prewarm(3, MIB, "u1")
+    assert (pool.stats().in_use_bytes, pool.stats().idle_bytes) == (0, 3 * MIB)
+    arrays = [pool.empty(MIB, "u1") for _ in range(3)]
+    assert (pool.stats().misses, len(arrays)) == (3, 3)

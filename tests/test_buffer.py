@@ -1,0 +1,510 @@
+"""``pool.buffer``: bytes for the readers of the buffer protocol; its exports are counted."""
+
+from __future__ import annotations
+
+import array
+import copy
+import ctypes
+import gc
+import hashlib
+import io
+import pickle
+import socket
+import struct
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conserving import all_back, conserved, run_python
+
+from bufpool import AlignmentError, Buffer, BufferPool, BufpoolError, DoubleReleaseError, ExportedError, ReleasedError
+
+N = 24 << 10  # bytes
+
+
+@pytest.fixture
+def pool() -> Iterator[BufferPool]:
+    pool = BufferPool(name="tested")
+    yield pool
+    assert all_back(pool)
+
+
+def filled(pool: BufferPool, value: int = 1) -> Buffer:
+    buffer = pool.buffer(N)
+    buffer[:] = bytes([value]) * N
+    return buffer
+
+
+def overwrite(pool: BufferPool) -> None:
+    """Take and fill more blocks than could be idle."""
+    taken = [filled(pool, 255) for _ in range(6)]
+    assert all(each[0] == each[-1] == 255 for each in taken)
+
+
+# --- the protocol ---
+
+
+def test_memoryview_describes_plain_bytes(pool: BufferPool) -> None:
+    view = memoryview(pool.buffer(10))
+    described = (view.format, view.itemsize, view.ndim, view.shape, view.strides, view.readonly, view.contiguous)
+    assert described == ("B", 1, 1, (10,), (1,), False, True)
+
+
+def test_length(pool: BufferPool) -> None:
+    """FAULTS 34: as asked for, not as the block has."""
+    buffer = pool.buffer(100)
+    assert (len(buffer), buffer.nbytes, memoryview(buffer).nbytes) == (100, 100, 100)
+
+
+def test_items_and_slices(pool: BufferPool) -> None:
+    buffer = pool.buffer(6)
+    buffer[:] = b"abcdef"
+    buffer[0] = 65
+    buffer[-2:] = b"YZ"
+    assert (bytes(buffer), buffer[1], bytes(buffer[1:4:2])) == (b"AbcdYZ", 98, b"bd")
+    assert list(buffer) == list(b"AbcdYZ")
+    assert 98 in buffer
+
+
+def test_slices_write_through(pool: BufferPool) -> None:
+    buffer = pool.buffer(4)
+    buffer[:] = b"0000"
+    buffer[1:3][:] = b"ab"
+    assert buffer == b"0ab0"
+
+
+@pytest.mark.parametrize(
+    ("item", "error"), [(4, IndexError), (-5, IndexError), ("x", TypeError), (1.5, TypeError)]
+)
+def test_wrong_items(pool: BufferPool, item: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pool.buffer(4)[item]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(256, ValueError), (-1, ValueError), ("x", TypeError), (None, TypeError)]
+)
+def test_wrong_values(pool: BufferPool, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pool.buffer(4)[0] = value
+
+
+def test_wrong_length_is_refused(pool: BufferPool) -> None:
+    with pytest.raises(ValueError, match="assignment"):
+        pool.buffer(4)[:] = b"12345"
+
+
+def test_equality(pool: BufferPool) -> None:
+    a, b = pool.buffer(2), pool.buffer(2)
+    a[:] = b[:] = b"xy"
+    assert a == a
+    assert a == b
+    assert a == b"xy"
+    assert a != b"xz"
+    assert a != "xy"
+
+
+def test_not_hashable(pool: BufferPool) -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(pool.buffer(1))
+
+
+def test_readinto(pool: BufferPool) -> None:
+    buffer = pool.buffer(4)
+    assert io.BytesIO(b"pool").readinto(buffer) == 4
+    assert buffer == b"pool"
+
+
+def test_recv_into(pool: BufferPool) -> None:
+    buffer = pool.buffer(8)
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"abc")
+        assert here.recv_into(buffer) == 3
+    assert bytes(buffer[:3]) == b"abc"
+
+
+def test_readers_of_bytes(pool: BufferPool) -> None:
+    buffer = pool.buffer(8)
+    struct.pack_into("<q", buffer, 0, 7)
+    assert struct.unpack_from("<q", buffer) == (7,)
+    assert b"".join([buffer]) == bytes(buffer)
+    assert bytearray(buffer) == buffer
+    assert hashlib.sha256(buffer).digest() == hashlib.sha256(bytes(buffer)).digest()
+    assert int.from_bytes(buffer, "little") == 7
+    assert array.array("q", bytes(buffer))[0] == 7
+
+
+def test_pickled_out_of_band(pool: BufferPool) -> None:
+    """FAULTS 16."""
+    buffer = filled(pool)
+    sent: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(pickle.PickleBuffer(buffer), protocol=5, buffer_callback=sent.append)
+    assert np.shares_memory(np.frombuffer(sent[0], "u1"), np.frombuffer(buffer, "u1"))
+    assert bytes(pickle.loads(head, buffers=[bytes(sent[0])])) == bytes(buffer)
+
+
+def test_unpickled_into(pool: BufferPool) -> None:
+    """FAULTS 16: an array that is built on a pooled buffer keeps it."""
+    sent: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(np.full(N, 1, "u1"), protocol=5, buffer_callback=sent.append)
+    buffer = pool.buffer(N)
+    buffer[:] = sent[0]
+    built = pickle.loads(head, buffers=[buffer])
+    del buffer
+    overwrite(pool)
+    assert (built == 1).all()
+
+
+@pytest.mark.parametrize("exponent", range(6, 22))
+def test_alignment(pool: BufferPool, exponent: int) -> None:
+    buffer = pool.buffer(10, alignment=1 << exponent)
+    assert np.frombuffer(buffer, "u1").ctypes.data % (1 << exponent) == 0
+
+
+def test_zero_bytes(pool: BufferPool) -> None:
+    """FAULTS 42."""
+    buffer = pool.buffer(0)
+    assert (len(buffer), bytes(buffer), list(buffer), memoryview(buffer).nbytes) == (0, b"", [], 0)
+    buffer.release()
+
+
+# --- DLPack ---
+
+
+def test_dlpack_shares_memory(pool: BufferPool) -> None:
+    buffer = pool.buffer(4)
+    view = np.from_dlpack(buffer)
+    view[:] = 7
+    assert (view.dtype, buffer[0], buffer.__dlpack_device__()) == (np.uint8, 7, (1, 0))
+
+
+def test_dlpack_copy(pool: BufferPool) -> None:
+    buffer = pool.buffer(4)
+    buffer[:] = b"abcd"
+    separate = np.from_dlpack(buffer, copy=True)
+    buffer.release()
+    assert bytes(separate) == b"abcd"
+
+
+def test_dlpack_of_nothing(pool: BufferPool) -> None:
+    """FAULTS 32."""
+    assert np.from_dlpack(pool.buffer(0)).size == 0
+
+
+# --- exports ---
+
+
+def in_a_class(buffer: Buffer) -> Any:
+    """Return a view through an object of a Python class with ``__buffer__`` (PEP 688), where there is such a thing."""
+
+    class Wrapper:
+        def __buffer__(self, flags: int) -> memoryview:
+            return memoryview(buffer)
+
+    return memoryview(Wrapper()) if sys.version_info >= (3, 12) else memoryview(buffer)
+
+
+EXPORTS = {
+    "memoryview": memoryview,
+    "slice": lambda b: b[3:9],
+    "cast": lambda b: memoryview(b).cast("I"),
+    "toreadonly": lambda b: memoryview(b).toreadonly(),
+    "memoryview of a memoryview": lambda b: memoryview(memoryview(b)[5:]),
+    "__buffer__": in_a_class,
+    "frombuffer": lambda b: np.frombuffer(b, "u1"),
+    "view of frombuffer": lambda b: np.frombuffer(b, "u1")[1:][1:],
+    "asarray": np.asarray,
+    "asarray dtype view": lambda b: np.asarray(b).view("u4"),
+    "ctypes": lambda b: (ctypes.c_ubyte * 9).from_buffer(b),
+    "ctypes field": lambda b: (ctypes.c_ubyte * 9 * 9).from_buffer(b)[2],
+    "PickleBuffer": pickle.PickleBuffer,
+    "from_dlpack": np.from_dlpack,
+    "DLPack capsule": lambda b: b.__dlpack__(),
+    "DLPack capsule 1.0": lambda b: b.__dlpack__(max_version=(1, 0)),
+}
+# NumPy takes the address and gives the export back at once; all that it keeps is a reference.
+UNCOUNTED = {
+    "ndarray(buffer=)": lambda b: np.ndarray((N,), "u1", buffer=b),
+    "ndarray(buffer=) with an offset": lambda b: np.ndarray((N - 8,), "u1", buffer=b, offset=8),
+    "ndarray(buffer=memoryview)": lambda b: np.ndarray((N,), "u1", buffer=memoryview(b)),
+    "view of ndarray(buffer=)": lambda b: np.ndarray((N,), "u1", buffer=b)[1:][1:],
+    "two of them": lambda b: [np.ndarray((N,), "u1", buffer=b) for _ in range(2)][1],
+    "record": lambda b: np.ndarray((9,), [("x", "u1"), ("y", "u1")], buffer=b)["y"],
+}
+HOLDERS = EXPORTS | UNCOUNTED
+
+
+def seen_through(holder: Any) -> set[int]:
+    """Values of the bytes that a holder shows; an opaque capsule shows none."""
+    if type(holder).__name__ == "PyCapsule":
+        return set()
+    if isinstance(holder, pickle.PickleBuffer):
+        holder = holder.raw()
+    return set(np.asarray(holder).view("u1").ravel().tolist())
+
+
+@pytest.mark.parametrize("export", EXPORTS.values(), ids=EXPORTS)
+def test_release_is_refused_while_exported(pool: BufferPool, export: Any) -> None:
+    """FAULTS 5 to 8."""
+    buffer = filled(pool)
+    holder = export(buffer)
+    with pytest.raises(ExportedError, match="tested.*1 exports") as caught:
+        buffer.release()
+    assert isinstance(caught.value, BufpoolError)
+    assert isinstance(caught.value, BufferError)
+    assert not buffer.released
+    assert buffer[0] == 1
+    del holder
+    gc.collect()
+    buffer.release()
+    assert pool.stats().in_use_bytes == 0
+
+
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_release_never_pulls_memory_away(pool: BufferPool, hold: Any) -> None:
+    """FAULTS 5 to 8: refused or deferred, but what a holder sees stays."""
+    buffer = filled(pool)
+    holder = hold(buffer)
+    try:
+        buffer.release()
+    except ExportedError:
+        assert not buffer.released
+    overwrite(pool)
+    assert seen_through(holder) <= {1}
+    assert conserved(pool)
+
+
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_end_of_the_block_waits_for_the_last_holder(pool: BufferPool, hold: Any) -> None:
+    """FAULTS 5 to 8, 10."""
+    with filled(pool) as buffer:
+        holder = hold(buffer)
+    assert buffer.released
+    overwrite(pool)
+    assert seen_through(holder) <= {1}
+    assert pool.stats().in_use_bytes == N
+
+
+@pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+def test_holder_outlives_the_buffer_and_the_pool(hold: Any) -> None:
+    """FAULTS 10, 11."""
+    holder = hold(filled(BufferPool()))
+    gc.collect()
+    overwrite(BufferPool())
+    assert seen_through(holder) <= {1}
+
+
+def test_deferred_release_happens_with_the_last_export(pool: BufferPool) -> None:
+    with pool.buffer(N) as buffer:
+        views = [memoryview(buffer), memoryview(buffer)[1:]]
+    assert "2 exports hold it" in repr(buffer)
+    views.pop().release()
+    assert pool.stats().in_use_bytes == N
+    views.pop().release()
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_no_new_export_after_the_end(pool: BufferPool) -> None:
+    """FAULTS 9."""
+    with pool.buffer(N) as buffer:
+        view = memoryview(buffer)
+    with pytest.raises(ReleasedError):
+        memoryview(buffer)
+    view.release()
+
+
+# --- release ---
+
+
+def test_released_memory_is_back_at_once(pool: BufferPool) -> None:
+    buffer = pool.buffer(N)
+    buffer.release()
+    assert (buffer.released, pool.stats().in_use_bytes) == (True, 0)
+
+
+def test_dropped_buffer_returns_its_memory(pool: BufferPool) -> None:
+    buffer = pool.buffer(N)
+    assert pool.stats().in_use_bytes == N
+    del buffer
+    assert pool.stats().in_use_bytes == 0
+
+
+AFTER = {
+    "memoryview": memoryview,
+    "len": len,
+    "bytes": bytes,
+    "getitem": lambda b: b[0],
+    "setitem": lambda b: b.__setitem__(0, 1),
+    "slice": lambda b: b[:1],
+    "enter": lambda b: b.__enter__(),
+    "iteration": list,
+    "DLPack": lambda b: b.__dlpack__(),
+    "from_dlpack": np.from_dlpack,
+    "frombuffer": lambda b: np.frombuffer(b, "u1"),
+    "ndarray(buffer=)": lambda b: np.ndarray((1,), "u1", buffer=b),
+}
+
+
+@pytest.mark.parametrize("use", AFTER.values(), ids=AFTER)
+def test_use_after_release(pool: BufferPool, use: Any) -> None:
+    """FAULTS 9."""
+    buffer = pool.buffer(N)
+    buffer.release()
+    with pytest.raises(ReleasedError, match=f"{N} bytes.*'tested'.*released") as caught:
+        use(buffer)
+    assert isinstance(caught.value, BufpoolError)
+    assert isinstance(caught.value, ValueError)
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_released_buffer_equals_itself_alone(pool: BufferPool) -> None:
+    buffer = pool.buffer(0)
+    buffer.release()
+    assert buffer == buffer
+    assert buffer != b""
+
+
+@pytest.mark.parametrize("ended_by", ["release", "with", "with, exported"])
+def test_double_release(pool: BufferPool, ended_by: str) -> None:
+    """FAULTS 1."""
+    buffer = pool.buffer(N)
+    views = []
+    if ended_by == "release":
+        buffer.release()
+    else:
+        with buffer:
+            views += [memoryview(buffer)] * ended_by.endswith("exported")
+    with pytest.raises(DoubleReleaseError, match="'tested'.*released") as caught:
+        buffer.release()
+    assert isinstance(caught.value, BufpoolError)
+    assert isinstance(caught.value, ValueError)
+    assert conserved(pool)
+
+
+def test_concurrent_double_release(pool: BufferPool) -> None:
+    """FAULTS 2: of many, one succeeds."""
+    buffer = pool.buffer(N)
+    start = threading.Barrier(4)
+    outcomes = []
+
+    def release() -> None:
+        start.wait()
+        try:
+            buffer.release()
+            outcomes.append("released")
+        except DoubleReleaseError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=release) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(outcomes) == ["refused"] * 3 + ["released"]
+
+
+def test_released_on_another_thread(pool: BufferPool) -> None:
+    """FAULTS 12."""
+    buffer = pool.buffer(N)
+    thread = threading.Thread(target=buffer.release)
+    thread.start()
+    thread.join()
+    assert buffer.released
+
+
+class Releases:
+    """An index that releases the buffer while it is looked at."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+
+    def __index__(self) -> int:
+        self.buffer.release()
+        return 0
+
+
+CALLBACKS = {
+    "index": lambda b: b[Releases(b)],
+    "slice": lambda b: b[Releases(b) :],
+    "index of an assignment": lambda b: b.__setitem__(Releases(b), 1),
+    "value of an assignment": lambda b: b.__setitem__(0, Releases(b)),
+    "packed value": lambda b: struct.pack_into("B", b, 0, Releases(b)),
+}
+
+
+@pytest.mark.parametrize("use", CALLBACKS.values(), ids=CALLBACKS)
+def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
+    """FAULTS 13: refused while the buffer is looked into, and nothing else comes of it."""
+    buffer = filled(pool)
+    with pytest.raises(ExportedError):
+        use(buffer)
+    assert not buffer.released
+    buffer.release()
+
+
+def test_released_in_the_middle_of_a_block(pool: BufferPool) -> None:
+    with pool.buffer(N) as buffer:
+        buffer.release()
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_exception_in_the_block(pool: BufferPool) -> None:
+    """FAULTS 49."""
+    with pytest.raises(KeyError, match="mine"), pool.buffer(N):
+        raise KeyError("mine")
+    assert pool.stats().in_use_bytes == 0
+
+
+# --- life ---
+
+
+def test_weak_reference_and_its_callback(pool: BufferPool) -> None:
+    """FAULTS 19."""
+    called = []
+    buffer = pool.buffer(N)
+    weak = weakref.ref(buffer, called.append)
+    assert weak() is buffer
+    del buffer
+    assert (weak(), called) == (None, [weak])
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
+def test_cannot_be_copied(pool: BufferPool, duplicate: Any) -> None:
+    """FAULTS 14 to 16."""
+    with pytest.raises(TypeError, match="PickleBuffer"):
+        duplicate(pool.buffer(3))
+
+
+def test_cannot_be_made_or_derived_from() -> None:
+    """FAULTS 17, 18."""
+    out = run_python("""
+        from bufpool import BufpoolError, Buffer
+        blank = Buffer.__new__(Buffer)
+        makers = [Buffer, lambda: type("B", (Buffer,), {}), blank.release, blank.__dlpack__, blank.__enter__]
+        makers += [lambda: memoryview(blank), lambda: len(blank)]
+        for make in makers:
+            try:
+                make()
+            except (TypeError, BufpoolError):
+                print("refused")
+    """)
+    assert out.split() == ["refused"] * 7
+
+
+def test_repr_tells_the_state(pool: BufferPool) -> None:
+    buffer = pool.buffer(N)
+    assert f"<Buffer of {N} bytes, pool 'tested', at 0x" in repr(buffer)
+    buffer.release()
+    assert repr(buffer) == f"<Buffer of {N} bytes, pool 'tested', released>"
+
+
+def test_wrong_alignment_loses_nothing(pool: BufferPool) -> None:
+    """FAULTS 46."""
+    with pytest.raises(AlignmentError, match="tested.*3"):
+        pool.buffer(N, alignment=3)
+    assert pool.stats().in_use_bytes == 0

@@ -1,0 +1,457 @@
+"""``pool.lease``: memory for a block of code, under the rule that a stale name never aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import pickle
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conserving import all_back, conserved, run_python
+from holders import HOLDERS
+
+from bufpool import BufferPool, BufpoolError, LimitError, ReleasedError
+
+N = 24 << 10  # bytes: a small block
+HUGE = 3 << 20  # bytes: a block with a region of its own
+
+
+@pytest.fixture
+def pool() -> Iterator[BufferPool]:
+    pool = BufferPool(name="tested")
+    yield pool
+    assert all_back(pool)
+
+
+def overwrite(pool: BufferPool, nbytes: int = N) -> None:
+    """Take and fill more blocks of the size than could be idle."""
+    taken = [pool.full(nbytes, 255, "u1") for _ in range(6)]
+    assert all((each == 255).all() for each in taken)
+
+
+def leased(pool: BufferPool, nbytes: int = N) -> np.ndarray:
+    """The stale name of a lease."""
+    with pool.lease(nbytes, "u1") as a:
+        a[:] = 1
+    return a
+
+
+def test_gives_what_empty_gives(pool: BufferPool) -> None:
+    with pool.lease((3, 4), "f4", "F") as a:
+        assert (type(a), a.shape, a.dtype, a.flags.f_contiguous) == (np.ndarray, (3, 4), np.float32, True)
+        assert pool.owns(a)
+
+
+def test_alignment(pool: BufferPool) -> None:
+    with pool.lease(10, alignment=1 << 16) as a:
+        assert a.ctypes.data % (1 << 16) == 0
+
+
+def test_holds_nothing_before_it_is_entered(pool: BufferPool) -> None:
+    lease = pool.lease(N, "u1")
+    assert pool.stats().in_use_bytes == 0
+    assert "not entered" in repr(lease)
+
+
+def test_memory_is_back_after_the_block(pool: BufferPool) -> None:
+    with pool.lease(N, "u1"):
+        assert pool.stats().in_use_bytes == N
+    assert pool.stats().in_use_bytes == 0
+
+
+@pytest.mark.parametrize("nbytes", [64, N, HUGE])
+def test_stale_name_is_detached(pool: BufferPool, nbytes: int) -> None:
+    """FAULTS 9."""
+    stale = leased(pool, nbytes)
+    assert (stale.shape, stale.size, stale.nbytes) == ((0,), 0, 0)
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_detached_array_keeps_its_dimensions_and_dtype(pool: BufferPool) -> None:
+    def stale() -> np.ndarray:
+        with pool.lease((2, 3, 4), "c8") as a:
+            pass
+        return a
+
+    assert (stale().shape, stale().dtype) == ((0, 0, 0), np.complex64)
+
+
+def test_two_names_are_detached(pool: BufferPool) -> None:
+    def stale() -> tuple[np.ndarray, np.ndarray]:
+        with pool.lease(N, "u1") as a:
+            b = a
+        return a, b
+
+    assert [each.size for each in stale()] == [0, 0]
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_next_lease_takes_the_same_memory(pool: BufferPool) -> None:
+    def addresses() -> set[int]:
+        seen = set()
+        for _ in range(10):
+            with pool.lease(HUGE, "u1") as a:
+                seen.add(a.ctypes.data)
+        return seen
+
+    assert len(addresses()) == 1
+    assert pool.stats().misses == 1
+
+
+USES = {
+    "repr": repr,
+    "sum": np.sum,
+    "add": lambda a: a + 1,
+    "copy": np.copy,
+    "fill": lambda a: a.fill(7),
+    "slice": lambda a: a[:5],
+    "reshape": lambda a: a.reshape(-1, 1),
+    "view": lambda a: a.view("u2"),
+    "memoryview": lambda a: bytes(memoryview(a)),
+    "pickle": pickle.dumps,
+    "deepcopy": copy.deepcopy,
+    "setflags": lambda a: a.setflags(write=False),
+    "byteswap": lambda a: a.byteswap(inplace=True),
+    "sort": lambda a: a.sort(),
+    "from_dlpack": np.from_dlpack,
+    "setstate": lambda a: a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab")),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_detached_array_is_safe_to_use(pool: BufferPool, use: Any) -> None:
+    """FAULTS 9."""
+    stale = leased(pool)
+    use(stale)
+    overwrite(pool)
+    assert conserved(pool)
+
+
+def test_detached_array_cannot_grow_into_the_pool(pool: BufferPool) -> None:
+    """FAULTS 23."""
+    stale = leased(pool)
+    with pytest.raises(ValueError, match="own"):
+        stale.resize(10, refcheck=False)
+    with pytest.raises(IndexError):
+        stale[0]
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_memory_stays_while_it_can_be_reached(pool: BufferPool, name: str) -> None:
+    """FAULTS 7, 8, 10: a view, an export, a container."""
+    hold, look = HOLDERS[name]
+
+    def leave() -> Any:
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+            held = hold(a)
+        return held
+
+    held = leave()
+    assert pool.stats().in_use_bytes == N
+    overwrite(pool)
+    if look is not None:
+        assert np.all(look(held) == 1)
+    assert conserved(pool)
+
+
+def test_name_bound_to_a_view_instead(pool: BufferPool) -> None:
+    """FAULTS 10: the reference count is that of the plain case."""
+
+    def leave() -> np.ndarray:
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+            a = a[1:]
+        return a
+
+    view = leave()
+    overwrite(pool)
+    assert view.size == N - 1
+    assert (view == 1).all()
+
+
+def test_variable_shared_with_an_inner_function(pool: BufferPool) -> None:
+    def leave() -> Any:
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+        return lambda: a
+
+    look = leave()
+    overwrite(pool)
+    assert (look() == 1).all()
+
+
+def test_scalar_array_is_kept(pool: BufferPool) -> None:
+    """FAULTS 32: an array without dimensions cannot be made empty."""
+
+    def leave() -> np.ndarray:
+        with pool.lease((), "i8") as a:
+            a[()] = 1
+        return a
+
+    stale = leave()
+    taken = [pool.full((), 255, "i8") for _ in range(6)]
+    assert (stale[()], len(taken)) == (1, 6)
+
+
+@pytest.mark.parametrize("shape", [0, (3, 0)])
+def test_zero_length(pool: BufferPool, shape: Any) -> None:
+    """FAULTS 32."""
+    with pool.lease(shape) as a:
+        assert a.size == 0
+    assert a.size == 0
+
+
+def test_sub_array_dtype(pool: BufferPool) -> None:
+    """FAULTS 29."""
+    with pool.lease(3, ("i4", (2, 2))) as a:
+        assert a.shape == (3, 2, 2)
+        a[:] = 5
+
+
+@pytest.mark.parametrize(
+    "code", ["with pool.lease(9) as a: a[:] = 1", "class C:\n  with pool.lease(9) as a: a[:] = 1\na = C.a"]
+)
+def test_names_of_a_module_or_class_are_kept(pool: BufferPool, code: str) -> None:
+    """Other threads may reach them, so that nothing is proven."""
+    names: dict[str, Any] = {"pool": pool}
+    exec(code, names)
+    taken = [pool.full(9, 255) for _ in range(6)]
+    assert (names["a"] == 1).all()
+    assert len(taken) == 6
+
+
+def test_exit_stack(pool: BufferPool) -> None:
+    def leave() -> np.ndarray:
+        with contextlib.ExitStack() as stack:
+            a = stack.enter_context(pool.lease(N, "u1"))
+            a[:] = 1
+        return a
+
+    stale = leave()
+    overwrite(pool)
+    assert (stale == 1).all()
+
+
+def test_locals_of_the_frame_held_elsewhere(pool: BufferPool) -> None:
+    def leave() -> tuple[dict[str, Any], Any]:
+        snapshot = locals()
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+            snapshot |= locals()
+        return dict(snapshot), a.size
+
+    snapshot, _ = leave()
+    overwrite(pool)
+    assert (snapshot["a"] == 1).all()
+
+
+def test_under_a_trace_function(pool: BufferPool) -> None:
+    """A debugger's look at the frame neither hides a reference nor adds one for good."""
+    kept = []
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        if frame.f_code is leased.__code__:
+            kept.append(dict(frame.f_locals))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        stale = leased(pool)
+    finally:
+        sys.settrace(before)
+    overwrite(pool)
+    for seen in (stale, kept[-1]["a"]):
+        assert seen.size == 0 or (seen == 1).all()
+    kept.clear()
+
+
+def test_exception_passes_and_the_name_is_detached(pool: BufferPool) -> None:
+    """FAULTS 49."""
+    seen = []
+
+    def fail() -> None:
+        try:
+            with pool.lease(N, "u1") as a:
+                raise KeyError("mine")
+        finally:
+            seen.append(a.size)
+
+    with pytest.raises(KeyError, match="mine"):
+        fail()
+    assert seen == [0]
+
+
+def test_array_yielded_by_a_generator(pool: BufferPool) -> None:
+    def give() -> Iterator[np.ndarray]:
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+            yield a
+
+    kept = list(give())
+    overwrite(pool)
+    assert (kept[0] == 1).all()
+
+
+def test_generator_closed_while_it_holds(pool: BufferPool) -> None:
+    """FAULTS 52."""
+
+    def give() -> Iterator[int]:
+        with pool.lease(N, "u1"):
+            yield 1
+
+    steps = give()
+    next(steps)
+    steps.close()
+    assert pool.stats().in_use_bytes == 0
+
+
+def test_caller_of_exit_cannot_free_what_another_frame_names(pool: BufferPool) -> None:
+    """The frame that is looked at is not the one with the name."""
+
+    def end(lease: Any, a: np.ndarray) -> None:
+        b = a
+        lease.__exit__(None, None, None)
+        assert b is a
+
+    lease = pool.lease(N, "u1")
+    a = lease.__enter__()
+    a[:] = 1
+    end(lease, a)
+    overwrite(pool)
+    assert a.size == 0 or (a == 1).all()
+
+
+def test_weak_reference_sees_no_other_borrower(pool: BufferPool) -> None:
+    """FAULTS 19."""
+
+    def leave() -> Any:
+        with pool.lease(N, "u1") as a:
+            a[:] = 1
+            weak = weakref.ref(a)
+        return a, weak
+
+    stale, weak = leave()
+    overwrite(pool)
+    assert weak() is stale
+    assert stale.size == 0 or (stale == 1).all()
+
+
+CHANGES = {
+    "resize": lambda a: a.resize(3 * N, refcheck=False),
+    "resize to nothing": lambda a: a.resize(0, refcheck=False),
+    "setflags": lambda a: a.setflags(write=False),
+    "shape": lambda a: setattr(a, "shape", (2, -1)),
+    "dtype": lambda a: setattr(a, "dtype", "u2"),
+    "setstate": lambda a: a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab")),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_array_changed_by_its_borrower(pool: BufferPool, change: Any) -> None:
+    """FAULTS 23 to 26: whatever became of it, its memory comes back once."""
+
+    def leave() -> np.ndarray:
+        with pool.lease(N, "u1") as a:
+            change(a)
+        return a
+
+    stale = leave()
+    overwrite(pool)
+    assert 255 not in stale.tolist()
+
+
+def test_ended_on_another_thread(pool: BufferPool) -> None:
+    """FAULTS 12."""
+    lease = pool.lease(N, "u1")
+    lease.__enter__()
+    thread = threading.Thread(target=lease.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    assert "ended" in repr(lease)
+
+
+def test_outlives_the_pool() -> None:
+    """FAULTS 11, 66."""
+
+    def leave() -> np.ndarray:
+        with BufferPool(name="gone").lease(N, "u1") as a:
+            a[:] = 1
+            return a[1:]
+
+    assert (leave() == 1).all()
+
+
+@pytest.mark.parametrize("entered", [True, False])
+def test_serves_one_block(pool: BufferPool, entered: bool) -> None:
+    """FAULTS 1."""
+    lease = pool.lease(N, "u1")
+    if entered:
+        with lease, pytest.raises(ReleasedError, match="tested"):
+            lease.__enter__()
+        with pytest.raises(ReleasedError, match="ended"):
+            lease.__enter__()
+    with pytest.raises(ReleasedError, match="not entered") as caught:
+        lease.__exit__(None, None, None)
+    assert isinstance(caught.value, BufpoolError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_refused_entry_can_be_tried_again() -> None:
+    pool = BufferPool(limit=N, name="small")
+    other = pool.empty(N, "u1")
+    lease = pool.lease(N, "u1")
+    with pytest.raises(LimitError):
+        lease.__enter__()
+    del other
+    with lease as a:
+        assert a.size == N
+    assert all_back(pool)
+
+
+def test_pool_of_one_block_serves_a_loop() -> None:
+    """FAULTS 47: the caller's own stale name is no obstacle."""
+    pool = BufferPool(limit=N, name="one block")
+    for step in range(5):
+        with pool.lease(N, "u1") as a:
+            a[:] = step
+    assert pool.stats().hits == 4
+
+
+def test_pool_of_one_block_refuses_rather_than_alias() -> None:
+    """FAULTS 47."""
+    pool = BufferPool(limit=N, name="one block")
+    with pool.lease(N, "u1") as a:
+        a[:] = 1
+        view = a[1:]
+    with pytest.raises(LimitError, match="one block"):
+        pool.lease(N, "u1").__enter__()
+    assert (view == 1).all()
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
+def test_cannot_be_copied(pool: BufferPool, duplicate: Any) -> None:
+    """FAULTS 14 to 16."""
+    with pytest.raises(TypeError):
+        duplicate(pool.lease(3))
+
+
+def test_cannot_be_made_or_derived_from() -> None:
+    """FAULTS 17, 18."""
+    out = run_python("""
+        from bufpool import BufpoolError, Lease
+        for make in (Lease, lambda: type("L", (Lease,), {}), lambda: Lease.__new__(Lease).__enter__()):
+            try:
+                make()
+            except (TypeError, BufpoolError):
+                print("refused")
+    """)
+    assert out.split() == ["refused"] * 3
