@@ -447,6 +447,21 @@ def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
     buffer.release()
 
 
+def test_pool_of_one_block_serves_a_loop() -> None:
+    """FAULTS 47: the caller's own stale name is no obstacle."""
+    pool = BufferPool(limit=N, name="one block")
+
+    def loop() -> int:
+        read = 0
+        for step in range(4):
+            with pool.buffer(N) as buffer:
+                read += io.BytesIO(bytes([step]) * N).readinto(buffer)
+        return read
+
+    assert loop() == 4 * N
+    assert all_back(pool)
+
+
 def test_released_in_the_middle_of_a_block(pool: BufferPool) -> None:
     with pool.buffer(N) as buffer:
         buffer.release()

@@ -52,7 +52,14 @@ def test_everything_that_numpy_allocates_inside_comes_from_the_pool(pool):
     with pool as entered:
         assert entered is pool
         assert pool.installed
-        made = [np.ones(10), np.arange(5) * 2, np.array([1, 2]), np.zeros((3, 3)), np.sqrt(np.ones(9)), np.ones(4).copy()]
+        made = [
+            np.ones(10),
+            np.arange(5) * 2,
+            np.array([1, 2]),
+            np.zeros((3, 3)),
+            np.sqrt(np.ones(9)),
+            np.ones(4).copy(),
+        ]
     assert not pool.installed
     assert all(pool.owns(a) and handler_of(a) == "bufpool" for a in made)
     assert not pool.owns(np.ones(10))
@@ -220,5 +227,3 @@ def test_a_foreign_handler_between_two_pools(pool, foreign):
     assert handler_of(a) == "foreign"
     a.resize(5000, refcheck=False)
     assert a[:1000].sum() == 499500
-
-

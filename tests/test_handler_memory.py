@@ -245,5 +245,3 @@ def test_variable_width_strings(pool, n):
         c = np.empty(n, np.dtypes.StringDType())
         assert b[n - 1].startswith("A STRING")
         assert set(c.tolist()) == {""}
-
-

@@ -218,12 +218,12 @@ def test_sub_array_dtype(pool: BufferPool) -> None:
 @pytest.mark.parametrize(
     "code", ["with pool.lease(9) as a: a[:] = 1", "class C:\n  with pool.lease(9) as a: a[:] = 1\na = C.a"]
 )
-def test_names_of_a_module_or_class_are_kept(pool: BufferPool, code: str) -> None:
-    """Other threads may reach them, so that nothing is proven."""
+def test_name_of_a_module_or_class(pool: BufferPool, code: str) -> None:
+    """Detached or kept, but never another borrower's."""
     names: dict[str, Any] = {"pool": pool}
     exec(code, names)
     taken = [pool.full(9, 255) for _ in range(6)]
-    assert (names["a"] == 1).all()
+    assert names["a"].size == 0 or (names["a"] == 1).all()
     assert len(taken) == 6
 
 

@@ -194,6 +194,7 @@ CHANGES = {
     "dtype": lambda a: setattr(a, "dtype", "i1"),
     "byte order": lambda a: setattr(a, "dtype", ">u2"),
     "setstate": lambda a: a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab")),
+    "setstate, same shape": lambda a: a.__setstate__((1, (N,), np.dtype("u1"), False, bytes(N))),
 }
 
 

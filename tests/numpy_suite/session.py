@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 NUMPY = Path(np.__file__).parent
 PARTS = {
     "all": ["."],
-    "ci": ["_core/tests/test_mem_policy.py", "_core/tests/test_multithreading.py","ma/tests/test_extras.py"],
+    "ci": ["_core/tests/test_mem_policy.py", "_core/tests/test_multithreading.py", "ma/tests/test_extras.py"],
 }
 
 
@@ -86,7 +86,9 @@ def main() -> int:
         threads.start()
     recorder = Recorder(pool)
     where = [str(NUMPY / part) for part in PARTS[args.part]]
-    status = pytest.main(["-c", str(HERE / "pytest.ini"), f"--rootdir={NUMPY.parent}", *where], plugins=[recorder])
+    status = pytest.main(
+        ["-c", str(HERE / "pytest.ini"), f"--rootdir={NUMPY.parent}", *where], plugins=[recorder]
+    )
     result: dict[str, Any] = {"outcomes": recorder.outcomes}
     if pool is not None:
         drop_tests()

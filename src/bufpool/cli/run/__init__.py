@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
     )
-    parser.add_argument("program", metavar="script.py", help="a script, a folder or a zip file with __main__.py")
+    parser.add_argument(
+        "program", metavar="script.py", help="a script, a folder or a zip file with __main__.py"
+    )
     parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
 
 

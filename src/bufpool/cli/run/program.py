@@ -43,8 +43,9 @@ def launch(name: str, args: Sequence[str], *, as_module: bool) -> None:
         There is none of that name.
     """
     try:
+        sys.argv[:] = ["-m", *args]  # what a package sees while it is imported for its __main__
         program = _find_module(name) if as_module else _find_script(name)
-        sys.argv[:] = [program.argv0, *args]
+        sys.argv[0] = program.argv0
         _put_first_on_path(program.path0)
         main = ModuleType("__main__")
         vars(main).update(program.names, __builtins__=builtins)
@@ -61,7 +62,7 @@ def launch(name: str, args: Sequence[str], *, as_module: bool) -> None:
 def _find_script(path: str) -> Program:
     """What ``python path`` would run: a script, or a folder or zip file with a ``__main__.py``."""
     filename = os.path.abspath(path)
-    importer = pkgutil.get_importer(path)
+    importer = pkgutil.get_importer(filename)
     if importer is not None:
         spec = importer.find_spec("__main__")
         if spec is None:
@@ -86,7 +87,6 @@ def _find_module(name: str) -> Program:
     """What ``python -m name`` would run: a module, or the ``__main__`` of a package."""
     folder = None if sys.flags.safe_path else os.getcwd()
     _put_first_on_path(folder)
-    sys.argv[0] = "-m"  # as long as it is being found: a package is imported for its __main__
     spec = _find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         package, name = name, f"{name}.__main__"
@@ -112,7 +112,9 @@ def _find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
         return importlib.util.find_spec(name)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise NoProgramError(f"Error while finding module specification for {name!r} ({reason})", 1) from error
+        raise NoProgramError(
+            f"Error while finding module specification for {name!r} ({reason})", 1
+        ) from error
 
 
 def _from_spec(spec: importlib.machinery.ModuleSpec, argv0: str, folder: str | None) -> Program:

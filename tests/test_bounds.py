@@ -1,0 +1,274 @@
+"""Memory is bounded and given back: limit, max_retained, ageing, trim, prewarm, and waiting at the limit."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bufpool
+
+MIB = 1 << 20
+
+
+def conserved(pool: bufpool.BufferPool) -> bufpool.PoolStats:
+    """The pool's counts, after checking that every block is either out or idle."""
+    stats = pool.stats()
+    assert stats.in_use_bytes + stats.idle_bytes == stats.reserved_bytes
+    assert sum(each.size * each.total for each in stats.classes) == stats.reserved_bytes
+    assert sum(each.size * each.idle for each in stats.classes) == stats.idle_bytes
+    return stats
+
+
+# --- size classes ---
+
+
+def test_classes_waste_at_most_an_eighth() -> None:
+    generator = random.Random(20)
+    for _ in range(20_000):
+        nbytes = int(2 ** generator.uniform(10, 30))
+        block = bufpool.good_size(nbytes)
+        assert nbytes <= block <= nbytes * 1.125
+        assert block % 64 == 0
+        assert bufpool.good_size(block) == block
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 64, 65, 512, 513, 1024, 1025, (1 << 46) - 1, 1 << 46])
+def test_classes_at_their_edges(nbytes: int) -> None:
+    block = bufpool.good_size(nbytes)
+    assert nbytes <= block
+    assert bufpool.good_size(block) == block
+    step = max(64, 1 << (max(block - 1, 1).bit_length() - 4))
+    assert block == 64 or bufpool.good_size(block - step) == block - step
+
+
+# --- limit ---
+
+
+@pytest.mark.parametrize("nbytes", [64, 4096, 1 * MIB, 5 * MIB])
+def test_a_pool_of_one_block(nbytes: int) -> None:
+    """FAULTS 47."""
+    pool = bufpool.BufferPool(bufpool.good_size(nbytes))
+    for _ in range(3):
+        a = pool.empty(nbytes, "u1")
+        with pytest.raises(bufpool.LimitError):
+            pool.empty(nbytes, "u1")
+        del a
+    assert conserved(pool).in_use_bytes == 0
+
+
+def test_the_limit_counts_idle_memory_but_gives_it_back_first() -> None:
+    pool = bufpool.BufferPool(8 * MIB)
+    small = [pool.empty(MIB, "u1") for _ in range(8)]
+    del small
+    a = pool.empty(8 * MIB, "u1")
+    stats = conserved(pool)
+    assert (stats.reserved_bytes, stats.drops["trimmed"]) == (8 * MIB, 8)
+    del a
+
+
+def test_at_the_limit_garbage_is_collected() -> None:
+    pool = bufpool.BufferPool(4 * MIB)
+
+    class Knot:
+        pass
+
+    knot: Any = Knot()
+    knot.self, knot.array = knot, pool.empty(4 * MIB, "u1")
+    del knot
+    assert pool.empty(4 * MIB, "u1").nbytes == 4 * MIB
+
+
+def test_a_waiter_gets_what_comes_back() -> None:
+    pool = bufpool.BufferPool(4 * MIB, timeout=30)
+    held = [pool.empty(4 * MIB, "u1")]
+    timer = threading.Timer(0.05, held.clear)
+    timer.start()
+    a = pool.empty(4 * MIB, "u1")
+    timer.join()
+    assert a.nbytes == conserved(pool).in_use_bytes
+
+
+def test_a_waiter_gives_up_in_time() -> None:
+    pool = bufpool.BufferPool(4 * MIB, timeout=0.05, name="tight")
+    a = pool.empty(4 * MIB, "u1")
+    started = time.monotonic()
+    with pytest.raises(bufpool.LimitTimeoutError, match=r"'tight': 1 bytes.*limit is 4194304 .*waited 0\.0") as caught:
+        pool.empty(1, "u1")
+    assert time.monotonic() - started >= 0.05
+    assert isinstance(caught.value, MemoryError) and isinstance(caught.value, TimeoutError)
+    del a
+
+
+def test_what_can_never_fit_does_not_wait() -> None:
+    pool = bufpool.BufferPool(MIB, timeout=None)
+    with pytest.raises(bufpool.LimitError):
+        pool.empty(2 * MIB, "u1")
+
+
+def test_many_waiters_with_stale_names_lose_nothing() -> None:
+    """Each thread still has its last array's name when it asks for the next: a lease's name must not hold the memory."""
+    pool = bufpool.BufferPool(2 * MIB, timeout=60)
+    served = []
+
+    def client(number: int) -> None:
+        for _ in range(20):
+            with pool.lease(MIB, "u1") as a:
+                a[::4096] = number
+                time.sleep(0)
+                assert (a[::4096] == number).all()
+            served.append(number)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(served) == 120
+    assert conserved(pool).in_use_bytes == 0
+    assert pool.stats().reserved_bytes <= 2 * MIB
+
+
+# --- giving back ---
+
+
+def test_a_burst_leaves_no_more_than_max_retained() -> None:
+    pool = bufpool.BufferPool(max_retained=16 * MIB)
+    burst = [pool.empty(4 * MIB, "u1") for _ in range(32)]
+    del burst
+    stats = conserved(pool)
+    assert stats.idle_bytes <= 16 * MIB
+    assert stats.drops["over_max_retained"] >= 28
+
+
+def test_a_burst_of_small_blocks_leaves_no_more_than_max_retained() -> None:
+    pool = bufpool.BufferPool(max_retained=4 * MIB)
+    burst = [pool.empty(20_000, "u1") for _ in range(2000)]
+    del burst
+    assert conserved(pool).idle_bytes <= 4 * MIB * 1.05
+
+
+def test_nothing_retained() -> None:
+    pool = bufpool.BufferPool(max_retained=0)
+    for nbytes in (100, 100_000, 10 * MIB):
+        a = pool.empty(nbytes, "u1")
+        del a
+    pool.trim()
+    assert conserved(pool).reserved_bytes == 0
+
+
+def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
+    pool = bufpool.BufferPool(max_idle=0.04)
+    burst = [pool.empty(4 * MIB, "u1") for _ in range(12)]
+    del burst
+    until = time.monotonic() + 20
+    while pool.stats().idle_bytes > 16 * MIB and time.monotonic() < until:
+        time.sleep(0.01)
+        a = pool.empty(4 * MIB, "u1")
+        del a
+    stats = conserved(pool)
+    assert stats.idle_bytes == 16 * MIB
+    assert stats.drops["aged_out"] == 8
+
+
+def test_what_is_needed_does_not_age_out() -> None:
+    pool = bufpool.BufferPool(max_idle=0.03)
+    for _ in range(12):
+        four = [pool.empty(8 * MIB, "u1") for _ in range(4)]
+        del four
+        time.sleep(0.005)
+    assert pool.stats().drops["aged_out"] == 0
+
+
+def test_trim_gives_back_at_once_and_keeps_what_it_is_told() -> None:
+    pool = bufpool.BufferPool()
+    arrays = [pool.empty(3 * MIB, "u1") for _ in range(4)] + [pool.empty(500, "u1") for _ in range(100)]
+    alive = arrays[0]
+    alive[:] = 7
+    del arrays
+    assert pool.trim(keep=6 * MIB) > 0
+    assert conserved(pool).idle_bytes <= 6 * MIB
+    pool.trim()
+    stats = conserved(pool)
+    assert (stats.reserved_bytes, stats.in_use_bytes) == (3 * MIB, 3 * MIB)
+    assert (alive == 7).all()
+
+
+def test_prewarm_makes_the_next_checkouts_hits() -> None:
+    pool = bufpool.BufferPool()
+    pool.prewarm(5, (1024, 1024), "f4")
+    before = pool.stats()
+    arrays = [pool.empty((1024, 1024), "f4") for _ in range(5)]
+    did = pool.stats() - before
+    assert (did.hits, did.misses) == (5, 0)
+    del arrays
+
+
+@pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb"])
+@pytest.mark.parametrize("prefault", [False, True])
+def test_every_upstream_gives_usable_memory(upstream: str, prefault: bool) -> None:
+    """FAULTS 92: explicit huge pages are rarely to be had; then others serve, and the stats say so."""
+    pool = bufpool.BufferPool(upstream=upstream, prefault=prefault)
+    a = pool.zeros(5 * MIB, "u1")
+    assert not a.any()
+    assert pool.stats().degraded in ((0, 1) if upstream == "hugetlb" else (0,))
+
+
+def test_locked_memory_or_a_named_error() -> None:
+    pool = bufpool.BufferPool(mlock=True, name="locked")
+    try:
+        a = pool.zeros(1 << 36, "u1")
+    except bufpool.MemoryLockError as error:
+        assert "'locked'" in str(error)
+    except bufpool.OutOfMemoryError:
+        pass
+    else:
+        del a
+    assert conserved(pool).in_use_bytes == 0
+
+
+def test_no_byte_of_the_last_user_when_wiping() -> None:
+    """FAULTS 93."""
+    pool = bufpool.BufferPool(wipe=True)
+    for nbytes in (64, 5000, 3 * MIB):
+        a = pool.full(nbytes, 255, "u1")
+        del a
+        a = pool.empty(nbytes - 7, "u1")
+        assert not a.any()
+
+
+def test_trimming_under_threads_loses_nothing() -> None:
+    pool = bufpool.BufferPool(max_idle=0.002)
+    stop = threading.Event()
+
+    def churn(seed: int) -> None:
+        generator = random.Random(seed)
+        held: list[np.ndarray[Any, Any]] = []
+        while not stop.is_set():
+            if held and generator.random() < 0.5:
+                a = held.pop(generator.randrange(len(held)))
+                assert (a[:: max(1, a.size // 7)] == a.size % 251).all()
+            else:
+                a = pool.empty(int(2 ** generator.uniform(4, 22)), "u1")
+                a[:: max(1, a.size // 7)] = a.size % 251
+                held.append(a)
+
+    threads = [threading.Thread(target=churn, args=(seed,)) for seed in range(4)]
+    for each in threads:
+        each.start()
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        pool.trim(keep=random.randrange(8 * MIB))
+        pool.stats()
+    stop.set()
+    for each in threads:
+        each.join()
+    gc.collect()
+    assert conserved(pool).in_use_bytes == 0
+    pool.trim()
+    assert conserved(pool).reserved_bytes == 0
