@@ -91,7 +91,7 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 
 typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, and stubs against modules
 	"$(PY)" -m mypy
-	"$(PY)" -m mypy.stubtest --concise --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
+	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
 
 ##@ Package
 

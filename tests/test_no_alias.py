@@ -51,10 +51,9 @@ def shows(borrowed: Borrowed) -> bool:
     seen = np.asarray(borrowed.look())
     if seen.size == 0:
         return borrowed.may_be_empty
-    if seen.ndim != 1 or seen.dtype != np.uint8:
-        return set(seen.astype("u1").ravel().tolist()) == {borrowed.number}
-    sample = {int(seen[0]), int(seen[-1]), int(seen[seen.size // 2]), *seen[:: max(1, seen.size // 64)].tolist()}
-    return sample == {borrowed.number}
+    for axis, length in enumerate(seen.shape):
+        seen = seen.take(sorted({0, length - 1, *range(0, length, max(1, length // 30))}), axis)
+    return set(seen.astype("u1").ravel().tolist()) == {borrowed.number}
 
 
 # --- ways to leave a lease with something in hand ---------------------------------------------------------------------
@@ -419,7 +418,7 @@ def test_no_borrower_sees_another(pool: dict[str, Any]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=40,
             deadline=None,
             database=None,

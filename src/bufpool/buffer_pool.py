@@ -6,7 +6,7 @@ import itertools
 import operator
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
 from bufpool.errors import SettingError, SizeError
 from bufpool.native._arena import total_memory
@@ -17,13 +17,20 @@ from bufpool.native._scratch import Scratch, make_scratch
 from bufpool.stats import PoolStats, from_reading
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
+    from typing import TypeAlias
 
+    import numpy as np
     from numpy.typing import DTypeLike
+
+    _Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+    _Order: TypeAlias = Literal["C", "F"] | None
 
 __all__ = ["BufferPool", "default_pool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="np.generic")
 PAGES = ("plain", "thp", "hugetlb")
 MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pause costs no page faults
 LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
@@ -89,7 +96,7 @@ class BufferPool(ArrayPool):
         max_idle: float | None = 30.0,
         timeout: float | None = 0.0,
         alignment: int = 64,
-        upstream: str = "thp",
+        upstream: Literal["thp", "plain", "hugetlb"] = "thp",
         mlock: bool = False,
         prefault: bool = False,
         wipe: bool = False,
@@ -121,9 +128,21 @@ class BufferPool(ArrayPool):
 
     # --- besides the array constructors ---
 
+    @overload
     def lease(
-        self, shape: Any, dtype: DTypeLike = float, order: str = "C", *, alignment: int | None = None
-    ) -> Lease:
+        self, shape: _Shape, dtype: type[float] | None = float, order: _Order = "C", *, alignment: int | None = None
+    ) -> Lease[np.float64]: ...
+    @overload
+    def lease(
+        self, shape: _Shape, dtype: type[S] | np.dtype[S], order: _Order = "C", *, alignment: int | None = None
+    ) -> Lease[S]: ...
+    @overload
+    def lease(
+        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
+    ) -> Lease[Any]: ...
+    def lease(
+        self, shape: _Shape, dtype: DTypeLike | None = float, order: _Order = "C", *, alignment: int | None = None
+    ) -> Lease[Any]:
         """Return a context manager that gives an array for the length of a block.
 
         At the end its memory returns to the pool at once if nobody else can reach it. A plain local name of the array
@@ -142,9 +161,21 @@ class BufferPool(ArrayPool):
         """
         return make_lease(self, shape, dtype, order, alignment)
 
+    @overload
     def scratch(
-        self, shape: Any, dtype: DTypeLike = float, order: str = "C", *, alignment: int | None = None
-    ) -> Scratch:
+        self, shape: _Shape, dtype: type[float] | None = float, order: _Order = "C", *, alignment: int | None = None
+    ) -> Scratch[np.float64]: ...
+    @overload
+    def scratch(
+        self, shape: _Shape, dtype: type[S] | np.dtype[S], order: _Order = "C", *, alignment: int | None = None
+    ) -> Scratch[S]: ...
+    @overload
+    def scratch(
+        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
+    ) -> Scratch[Any]: ...
+    def scratch(
+        self, shape: _Shape, dtype: DTypeLike | None = float, order: _Order = "C", *, alignment: int | None = None
+    ) -> Scratch[Any]:
         """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
 
         Arguments and errors as of `empty`.
@@ -178,7 +209,7 @@ class BufferPool(ArrayPool):
         """
         return make_buffer(self, nbytes, alignment)
 
-    def prewarm(self, n: int, shape: Any, dtype: DTypeLike = float) -> None:
+    def prewarm(self, n: int, shape: _Shape, dtype: DTypeLike | None = float) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
 
         Raises
@@ -272,7 +303,7 @@ class BufferPool(ArrayPool):
             f"{state['reserved_bytes'] - state['in_use_bytes']} idle, {limit}{closed}>"
         )
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle or copy pool {self.name!r}: it is memory of this process")
 
 

@@ -32,7 +32,7 @@ class ClassStats(NamedTuple):
 
 
 class PoolStats(NamedTuple):
-    """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool. Bytes are of whole blocks.
+    """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool; bytes of whole blocks.
 
     Examples
     --------
@@ -86,9 +86,9 @@ class PoolStats(NamedTuple):
             change = ClassStats(each.size, *(now - before for now, before in zip(each[1:], was[1:], strict=True)))
             if any(change[1:]):
                 classes.append(change)
-        plain = (now - before for now, before in zip(self[:9], earlier[:9], strict=True))
+        plain = [now - before for now, before in zip(self[:9], earlier[:9], strict=True)]
         drops = {reason: count - earlier.drops[reason] for reason, count in self.drops.items()}
-        return PoolStats(*plain, drops=MappingProxyType(drops), classes=tuple(classes))
+        return PoolStats._make((*plain, MappingProxyType(drops), tuple(classes)))
 
 
 def from_reading(reading: dict[str, Any]) -> PoolStats:

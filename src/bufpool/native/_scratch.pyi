@@ -1,0 +1,40 @@
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Generic, Literal, NoReturn, SupportsIndex, final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from typing_extensions import TypeVar
+
+from bufpool.native._arrays import ArrayPool
+
+_S = TypeVar("_S", bound=np.generic, default=Any)
+
+@final
+class Scratch(Generic[_S]):
+    @property
+    def pool(self) -> ArrayPool: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[_S]: ...
+    def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
+    def acquire(self) -> NDArray[_S]: ...
+    def release(self, array: NDArray[_S]) -> None: ...
+    def __enter__(self) -> NDArray[_S]: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Literal[False]: ...
+
+# The caller knows the dtype: `BufferPool.scratch` has the overloads.
+def make_scratch(
+    pool: ArrayPool,
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    dtype: DTypeLike | None = float,
+    order: Literal["C", "F"] | None = "C",
+    alignment: SupportsIndex | None = None,
+) -> Scratch[Any]: ...
