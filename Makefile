@@ -89,7 +89,7 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 	"$(PY)" -m ruff check --select I --fix
 	"$(PY)" -m ruff format
 
-typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, and stubs against modules
+typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package and examples, stubs against modules
 	"$(PY)" -m mypy
 	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
 

@@ -11,12 +11,17 @@ import queue
 import threading
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
 import bufpool
 
+Tile = NDArray[np.uint8]
 
-def load(pool: bufpool.BufferPool, tiles: range, nbytes: int, sink: queue.SimpleQueue) -> None:
+
+def load(pool: bufpool.BufferPool, tiles: range, nbytes: int, sink: queue.SimpleQueue[Tile]) -> None:
     for number in tiles:
-        tile = pool.empty(nbytes, "u1")  # waits here while memory is short
+        tile = pool.empty(nbytes, np.uint8)  # waits here while memory is short
         tile.fill(number % 251)
         sink.put(tile)
         del tile  # or our name would keep the tile while we wait for the next
@@ -30,8 +35,9 @@ def main() -> None:
     args = parser.parse_args()
 
     nbytes = bufpool.good_size(args.tile_bytes)
-    pool = bufpool.BufferPool(limit=args.limit_tiles * nbytes, timeout=30.0, name="tiles")
-    sink: queue.SimpleQueue = queue.SimpleQueue()
+    limit = args.limit_tiles * nbytes
+    pool = bufpool.BufferPool(limit, timeout=30.0, name="tiles")
+    sink: queue.SimpleQueue[Tile] = queue.SimpleQueue()
     loaders = [
         threading.Thread(target=load, args=(pool, range(start, args.tiles, 3), args.tile_bytes, sink))
         for start in range(3)
@@ -47,13 +53,13 @@ def main() -> None:
     for loader in loaders:
         loader.join()
     assert total == sum(number % 251 for number in range(args.tiles))
-    assert pool.stats().peak_bytes <= pool.limit
+    assert pool.stats().peak_bytes <= limit
     print(f"{args.tiles} tiles through {pool.stats().peak_bytes // nbytes} blocks, limit {args.limit_tiles}")
 
     impatient = bufpool.BufferPool(limit=nbytes, timeout=0.05, name="impatient")
-    held = impatient.empty(nbytes, "u1")
+    held = impatient.empty(nbytes, np.uint8)
     try:
-        impatient.empty(nbytes, "u1")
+        impatient.empty(nbytes, np.uint8)
     except bufpool.LimitTimeoutError as error:
         print(f"refused: {error}")
     del held

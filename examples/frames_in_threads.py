@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 import bufpool
 
 Frame = NDArray[np.float32]
+Frames = queue.Queue[Frame | None]  # None: the end
+Stage = Callable[..., None]
 
 
 def decode(count: int, height: int, width: int) -> Iterator[Frame]:
@@ -32,19 +34,20 @@ def blur(frame: Frame) -> Frame:
 
 
 def sharpen(frame: Frame) -> Frame:
-    return np.clip(frame * 2 - blur(frame), 0, 1)
+    sharp: Frame = np.clip(frame * 2 - blur(frame), 0, 1)
+    return sharp
 
 
-def stage(work: Callable[[Frame], Frame], source: queue.Queue, sink: queue.Queue) -> None:
+def stage(work: Callable[[Frame], Frame], source: Frames, sink: Frames) -> None:
     """Work until the end mark, and pass it on."""
     while (frame := source.get()) is not None:
         sink.put(work(frame))
     sink.put(None)
 
 
-def run(count: int, height: int, width: int, carry: Callable[[Callable], Callable]) -> tuple[float, float]:
+def run(count: int, height: int, width: int, carry: Callable[[Stage], Stage]) -> tuple[float, float]:
     """Frames a second, and a checksum. `carry` makes a function run under the allocator of choice."""
-    raw, blurred, done = (queue.Queue(maxsize=4) for _ in range(3))
+    raw, blurred, done = (Frames(maxsize=4) for _ in range(3))
 
     def produce() -> None:
         for frame in decode(count, height, width):
@@ -73,13 +76,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--plain", action="store_true", help="with NumPy's own allocator")
     args = parser.parse_args()
+    height, width = args.size
 
     if args.plain:
-        speed, total = run(args.frames, *args.size, carry=lambda function: function)
+        speed, total = run(args.frames, height, width, carry=lambda function: function)
         print(f"plain:  {speed:.1f} frames/s, checksum {total:.6f}")
         return
     pool = bufpool.BufferPool(name="frames")
-    speed, total = run(args.frames, *args.size, carry=pool)
+    speed, total = run(args.frames, height, width, carry=pool)
     stats = pool.stats()
     print(f"pooled: {speed:.1f} frames/s, checksum {total:.6f}")
     print(f"{stats.hits} of {stats.hits + stats.misses} arrays on recycled memory")

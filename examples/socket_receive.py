@@ -23,7 +23,7 @@ def send_all(address: tuple[str, int], messages: int, elements: int) -> None:
         for i in range(messages):
             body = np.full(elements, i, "f4")
             connection.sendall(LENGTH.pack(body.nbytes))
-            connection.sendall(body)
+            connection.sendall(body.data)
 
 
 def receive_exactly(connection: socket.socket, buffer: bufpool.Buffer) -> None:
@@ -47,7 +47,7 @@ def receive(connection: socket.socket, pool: bufpool.BufferPool, messages: int) 
         with pool.buffer(nbytes) as body:
             receive_exactly(connection, body)
             # The array looks into the buffer: the memory stays until it is gone, here with the next round.
-            samples = np.frombuffer(body, "f4")
+            samples = np.frombuffer(body[:], "f4")
             means.append(float(samples.mean()))
     return means
 

@@ -23,7 +23,7 @@ def conserved(pool: BufferPool) -> bool:
 
 
 def in_use(pool: BufferPool) -> int:
-    """Bytes out; if there are any, after collecting garbage and merging the counts of references that threads dropped."""
+    """Bytes out; if any, after collecting garbage and merging the counts of references that threads dropped."""
     if pool.stats().in_use_bytes != 0:
         gc.collect()
     return pool.stats().in_use_bytes

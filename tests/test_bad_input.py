@@ -79,7 +79,8 @@ def refused(
 def test_every_error_is_a_built_in_error_too(name: str) -> None:
     kind = getattr(bufpool, name)
     assert issubclass(kind, BufpoolError)
-    assert [each for each in kind.__mro__ if each.__module__ == "builtins" and each not in (Exception, BaseException, object)]
+    builtin = [each for each in kind.__mro__ if each.__module__ == "builtins"]
+    assert [each for each in builtin if each not in (Exception, BaseException, object)]
     assert kind.__doc__
 
 
@@ -101,7 +102,11 @@ def test_negative_dimension(pool: BufferPool, ask: Ask, shape: Any) -> None:
 
 
 @asking(BY_SIZE)
-@pytest.mark.parametrize("size", [sys.maxsize + 1, -sys.maxsize - 2, 1 << 64, 1 << 1000], ids=lambda n: f"2**{math.log2(abs(n)):.0f}")
+@pytest.mark.parametrize(
+    "size",
+    [sys.maxsize + 1, -sys.maxsize - 2, 1 << 64, 1 << 1000],
+    ids=lambda n: f"2**{math.log2(abs(n)):.0f}",
+)
 def test_size_beyond_the_index_type(pool: BufferPool, ask: Ask, size: int) -> None:
     """FAULTS 44."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, size))
@@ -477,7 +482,11 @@ def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> Non
 
 
 @pytest.mark.parametrize("setting", ["max_idle", "timeout"])
-@pytest.mark.parametrize("value", [None, 0, 0.0, 1e-12, 5, 1e300, math.inf, 1 << 62, 10**400, np.float32(2)], ids=lambda v: str(v)[:9])
+@pytest.mark.parametrize(
+    "value",
+    [None, 0, 0.0, 1e-12, 5, 1e300, math.inf, 1 << 62, 10**400, np.float32(2)],
+    ids=lambda v: str(v)[:9],
+)
 def test_long_and_short_times(setting: str, value: Any) -> None:
     """FAULTS 53, 55, 56, 58: more than anybody waits is for ever."""
     settings: dict[str, Any] = {setting: value}

@@ -21,7 +21,15 @@ import numpy as np
 import pytest
 from conserving import all_back, conserved, run_python
 
-from bufpool import AlignmentError, Buffer, BufferPool, BufpoolError, DoubleReleaseError, ExportedError, ReleasedError
+from bufpool import (
+    AlignmentError,
+    Buffer,
+    BufferPool,
+    BufpoolError,
+    DoubleReleaseError,
+    ExportedError,
+    ReleasedError,
+)
 
 N = 24 << 10  # bytes
 

@@ -1,4 +1,4 @@
-"""The core without Python: the free list's header, compiled unchanged into a C++ program, plainly and under sanitizers."""
+"""The core without Python: the free list's header, compiled unchanged into a C++ program, also under sanitizers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(COMPILER is None or sys.platform == "win32", rea
 def test_free_list_ladder(tmp_path: Path, flags: tuple[str, ...], rounds: int) -> None:
     """FAULTS 47, 48: smoke, length, batches, wrap-around, many threads; every block counted in and out."""
     program = tmp_path / "ladder"
-    command = [COMPILER, "-std=c++17", "-O1", "-g", "-Wall", "-Werror", *flags, "-pthread", f"-I{HEADERS}", LADDER, "-o", program]
+    options = ["-std=c++17", "-O1", "-g", "-Wall", "-Werror", *flags, "-pthread", f"-I{HEADERS}"]
+    command = [COMPILER, *options, LADDER, "-o", program]
     built = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if flags and "cannot find" in built.stderr:
         pytest.skip(f"the compiler has no run-time library for {flags[0]}")

@@ -285,6 +285,37 @@ def test_a_decorated_coroutine(pool):
     assert set(between) == {"default_allocator"}
 
 
+def test_a_decorated_coroutine_driven_by_hand(pool):
+    class Pause:
+        def __await__(self):
+            return (yield "paused")
+
+    @pool
+    async def work():
+        try:
+            assert pool.installed
+            a = np.full(3, await Pause())
+            assert pool.installed
+            await Pause()
+            return a
+        finally:
+            ended.append(handler())
+
+    ended = []
+    coroutine = work()
+    assert coroutine.send(None) == "paused"
+    assert handler() == "default_allocator"
+    assert copy_context().run(coroutine.send, 5) == "paused"
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    assert pool.owns(stop.value.value)
+    assert stop.value.value.tolist() == [5, 5, 5]
+    coroutine = work()
+    coroutine.send(None)
+    coroutine.close()
+    assert ended == ["bufpool", "bufpool"]
+
+
 def test_a_decorated_coroutine_fails_and_is_cancelled(pool):
     seen = []
 

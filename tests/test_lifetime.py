@@ -376,7 +376,9 @@ AT_EXIT = {
     "array in a global": "a = pool.ones(1000)",
     "array in a module that goes late": "sys.kept = [pool.ones(n) for n in (1, 1000, 10**6)]",
     "cycle": "class C: pass\nc = C(); c.c = c; c.a = pool.ones(1000)",
-    "del at the end": "class C:\n  def __del__(self): pool.ones(10); self.a[:] = 2\nc = C(); c.a = pool.ones(9); c.c = c",
+    "del at the end": (
+        "class C:\n  def __del__(self): pool.ones(10); self.a[:] = 2\nc = C(); c.a = pool.ones(9); c.c = c"
+    ),
     "installed": "pool.install(); a = np.ones(10_000) + 1",
     "with, never left": "pool.__enter__(); a = np.ones(10_000) + 1; del pool",
     "buffer exported": "b = pool.buffer(100); sys.m = memoryview(b)",

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
@@ -22,7 +22,14 @@ import pytest
 from conserving import all_back, conserved
 from holders import HOLDERS
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bufpool import Buffer, BufferPool, DoubleReleaseError, ExportedError, LimitError, Scratch
 
@@ -188,7 +195,7 @@ EXPORTING: list[Callable[[Buffer], Any]] = [
 class NoAlias(RuleBasedStateMachine):
     """Random borrowers of one pool; `kept` is the model."""
 
-    settings: dict[str, Any] = {}
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -418,7 +425,7 @@ def test_no_borrower_sees_another(pool: dict[str, Any]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=50,
             stateful_step_count=40,
             deadline=None,
             database=None,
@@ -436,7 +443,7 @@ def test_no_thread_sees_another(limit: int | None) -> None:
     wrong: list[Borrowed] = []
     until = time.monotonic() + 0.5
 
-    def work(seed: int) -> None:
+    def work(seed: int, scratch: Scratch) -> None:
         chance = random.Random(seed)
         while time.monotonic() < until:
             number = chance.randrange(1, 251)
@@ -476,7 +483,7 @@ def test_no_thread_sees_another(limit: int | None) -> None:
                     wrong.append(taken)
                 del taken
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    threads = [threading.Thread(target=work, args=(seed, scratch)) for seed in range(4)]
     for each in threads:
         each.start()
     for each in threads:

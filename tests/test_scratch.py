@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -362,6 +363,21 @@ def test_pool_of_one_block_serves_a_loop() -> None:
         return int(a.max(initial=0))
 
     assert loop() in (0, 3)
+
+
+def test_stale_name_is_not_waited_for() -> None:
+    """FAULTS 47, 55: with a timeout, or for ever, the caller would wait for itself."""
+    pool = BufferPool(limit=N, timeout=2, name="one block")
+    scratch = pool.scratch(N, "u1")
+    started = time.monotonic()
+
+    def loop() -> None:
+        for step in range(3):
+            with scratch as a:
+                a[:] = step
+
+    loop()
+    assert time.monotonic() - started < 2
 
 
 # --- life ---

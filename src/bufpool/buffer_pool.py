@@ -16,6 +16,9 @@ from bufpool.native._lease import Lease, make_lease
 from bufpool.native._scratch import Scratch, make_scratch
 from bufpool.stats import PoolStats, from_reading
 
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="np.generic")
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
 
     _Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
     _Order: TypeAlias = Literal["C", "F"] | None
+    _Typed: TypeAlias = type[S] | np.dtype[S]
+    _DType: TypeAlias = DTypeLike | None
 
 __all__ = ["BufferPool", "default_pool"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-S = TypeVar("S", bound="np.generic")
 PAGES = ("plain", "thp", "hugetlb")
 MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pause costs no page faults
 LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
@@ -130,18 +133,18 @@ class BufferPool(ArrayPool):
 
     @overload
     def lease(
-        self, shape: _Shape, dtype: type[float] | None = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[np.float64]: ...
     @overload
     def lease(
-        self, shape: _Shape, dtype: type[S] | np.dtype[S], order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _Typed[S], order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[S]: ...
     @overload
     def lease(
         self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[Any]: ...
     def lease(
-        self, shape: _Shape, dtype: DTypeLike | None = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _DType = float, order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[Any]:
         """Return a context manager that gives an array for the length of a block.
 
@@ -163,18 +166,18 @@ class BufferPool(ArrayPool):
 
     @overload
     def scratch(
-        self, shape: _Shape, dtype: type[float] | None = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[np.float64]: ...
     @overload
     def scratch(
-        self, shape: _Shape, dtype: type[S] | np.dtype[S], order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _Typed[S], order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[S]: ...
     @overload
     def scratch(
         self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[Any]: ...
     def scratch(
-        self, shape: _Shape, dtype: DTypeLike | None = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _DType = float, order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[Any]:
         """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
 
@@ -209,7 +212,7 @@ class BufferPool(ArrayPool):
         """
         return make_buffer(self, nbytes, alignment)
 
-    def prewarm(self, n: int, shape: _Shape, dtype: DTypeLike | None = float) -> None:
+    def prewarm(self, n: int, shape: _Shape, dtype: _DType = float) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
 
         Raises
@@ -343,7 +346,10 @@ def _seconds(what: str, value: Any, name: str) -> float | None:
         return None
     if isinstance(value, (str, bytes)):
         raise TypeError(f"pool {name!r}: {what} must be a number of seconds or None, not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond all floats
+        number = float("inf") if value > 0 else float("-inf")
     if not number >= 0:
         raise SettingError(f"pool {name!r}: {what} must be 0 seconds or more, or None, not {value!r}")
     return None if number > LONGEST_WAIT else number

@@ -83,7 +83,9 @@ class PoolStats(NamedTuple):
         classes = []
         for each in self.classes:
             was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))
-            change = ClassStats(each.size, *(now - before for now, before in zip(each[1:], was[1:], strict=True)))
+            change = ClassStats(
+                each.size, *(now - before for now, before in zip(each[1:], was[1:], strict=True))
+            )
             if any(change[1:]):
                 classes.append(change)
         plain = [now - before for now, before in zip(self[:9], earlier[:9], strict=True)]

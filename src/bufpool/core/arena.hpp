@@ -125,6 +125,7 @@ struct Arena {
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
     ThreadCache* cache() noexcept;
     ThreadCache* adopt_cache() noexcept;
+    void give_back_own() noexcept;                // what this thread parks goes to the shared lists, its cache too
     void refill(Magazine& magazine, std::uint32_t c) noexcept;
     void spill(Magazine& magazine, std::uint32_t keep) noexcept;
     void flush(ThreadCache* cache) noexcept;

@@ -15,7 +15,13 @@ extern PageMap g_pages;
 #else
 #define BUFPOOL_TLS_MODEL
 #endif
-extern thread_local ThreadCache* t_recent BUFPOOL_TLS_MODEL;
+// __thread and not thread_local where there is one: the latter asks at each use whether an initialiser must run first.
+#if defined(__GNUC__) || defined(__clang__)
+#define BUFPOOL_THREAD_LOCAL __thread
+#else
+#define BUFPOOL_THREAD_LOCAL thread_local
+#endif
+extern BUFPOOL_THREAD_LOCAL ThreadCache* t_recent BUFPOOL_TLS_MODEL;
 
 inline ThreadCache* Arena::cache() noexcept {
     ThreadCache* const recent = t_recent;

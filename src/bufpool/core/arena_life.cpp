@@ -17,7 +17,7 @@ thread_local ThreadCache* t_caches = nullptr;    // all of this thread
 
 }  // namespace
 
-thread_local ThreadCache* t_recent = nullptr;
+BUFPOOL_THREAD_LOCAL ThreadCache* t_recent = nullptr;
 
 // --- a thread's caches --------------------------------------------------------------------------------------------
 
@@ -131,6 +131,18 @@ BUFPOOL_NOINLINE void Arena::spill(Magazine& magazine, std::uint32_t keep) noexc
     magazine.count.store_relaxed(keep);
 }
 
+void Arena::give_back_own() noexcept {
+    if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;
+    for (ThreadCache** link = &t_caches; *link != nullptr; link = &(*link)->next_of_thread) {
+        ThreadCache* const each = *link;
+        if (each->arena != this) continue;
+        *link = each->next_of_thread;
+        each->next_of_thread = nullptr;
+        ThreadExit::give_back(each);
+        break;
+    }
+}
+
 void Arena::flush(ThreadCache* cache) noexcept {
     for (Magazine& magazine : cache->magazines) spill(magazine, 0);
 }
@@ -191,15 +203,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
 void Arena::close() noexcept {
     closed.store_release(1);
     parking.store_release(0);
-    if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;
-    for (ThreadCache** link = &t_caches; *link != nullptr; link = &(*link)->next_of_thread) {
-        ThreadCache* const each = *link;
-        if (each->arena != this) continue;
-        *link = each->next_of_thread;
-        each->next_of_thread = nullptr;
-        ThreadExit::give_back(each);
-        break;
-    }
+    give_back_own();
     LockGuard guard(lock_);
     evict(kUnlimited, Drop::closed, false);
 }

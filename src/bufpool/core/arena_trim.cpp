@@ -12,8 +12,7 @@ constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 }  // namespace
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
-    ThreadCache* const mine = (parking.load_relaxed() & kParks) != 0 ? cache() : nullptr;
-    if (mine != nullptr) flush(mine);
+    give_back_own();
     LockGuard guard(lock_);
     const std::uint64_t reserved = counters.reserved.load_relaxed();
     const std::uint64_t used = counters.used.load_relaxed();

@@ -39,6 +39,11 @@ cdef extern from "pythread.h":
 # How long a waiter sleeps at most before it looks again: a bound on what a lost wake-up can cost.
 cdef long long SLICE_US = 5000
 
+# Run by a waiter between its looks: a bytecode lets CPython deliver what it keeps for this thread. Without the GIL
+# those are also objects of ours whose last reference another thread dropped, and they may hold the memory that is
+# waited for.
+cdef object BREATHE = compile("None", "<bufpool waits>", "eval")
+
 PAGES = {"plain": <int>Pages.plain, "thp": <int>Pages.huge_advised, "hugetlb": <int>Pages.huge_explicit}
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 
@@ -239,6 +244,7 @@ cdef class PoolBase:
                         status = PyThread_acquire_lock_timed(arena.wake_argument, slice_us, 1)
                     if status == PY_LOCK_INTR:
                         PyErr_CheckSignals()
+                    eval(BREATHE)
                     block = arena_acquire(arena, nbytes, alignment)
                     now = time.monotonic()
             finally:

@@ -30,4 +30,8 @@ cdef class ArrayPool(AllocatorPool):
     # A new array on a new block.
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros)
     # Calls a constructor of NumPy's with this pool as its allocator.
+    cdef object check_like(self, object prototype, object dtype, object shape)
     cdef object build(self, object function, tuple args, dict kwargs)
+
+# Takes the block from an array that only names hold: it becomes empty. False: it has none to give.
+cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept

@@ -6,7 +6,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bufpool.native._handler import AllocatorPool
 
-# As in NumPy's own stubs: a scalar type or a dtype tells the array's type, a string does not.
+# As in NumPy's own stubs: no dtype means float64, a scalar type or a dtype tells the array's type, and a string or a
+# type of Python's does not (for a type checker an int is a float).
 _S = TypeVar("_S", bound=np.generic)
 _A = TypeVar("_A", bound=NDArray[Any])
 _Typed: TypeAlias = type[_S] | np.dtype[_S]
@@ -15,16 +16,10 @@ _Alignment: TypeAlias = SupportsIndex | None
 _Order: TypeAlias = Literal["C", "F"] | None
 _OrderLike: TypeAlias = Literal["K", "A", "C", "F"] | None
 
-
 class ArrayPool(AllocatorPool):
     @overload
     def empty(
-        self,
-        shape: _Shape,
-        dtype: type[float] | None = float,
-        order: _Order = "C",
-        *,
-        alignment: _Alignment = None,
+        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
     ) -> NDArray[np.float64]: ...
     @overload
     def empty(
@@ -36,12 +31,7 @@ class ArrayPool(AllocatorPool):
     ) -> NDArray[Any]: ...
     @overload
     def zeros(
-        self,
-        shape: _Shape,
-        dtype: type[float] | None = float,
-        order: _Order = "C",
-        *,
-        alignment: _Alignment = None,
+        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
     ) -> NDArray[np.float64]: ...
     @overload
     def zeros(
@@ -53,12 +43,7 @@ class ArrayPool(AllocatorPool):
     ) -> NDArray[Any]: ...
     @overload
     def ones(
-        self,
-        shape: _Shape,
-        dtype: type[float] | None = float,
-        order: _Order = "C",
-        *,
-        alignment: _Alignment = None,
+        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
     ) -> NDArray[np.float64]: ...
     @overload
     def ones(

@@ -17,7 +17,7 @@ from libc.string cimport memset
 from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
-from bufpool.native._trace cimport track
+from bufpool.native._trace cimport track, untrack
 
 from bufpool.errors import ObjectDtypeError, SizeError
 
@@ -30,7 +30,9 @@ cdef extern from *:
     static inline int bufpool_descr_converter(PyObject* object, PyObject** descr) {
         return PyArray_DescrConverter(object, (PyArray_Descr**)descr);
     }
-    static inline PyObject* bufpool_new_from_descr(PyArray_Descr* descr, int nd, npy_intp* dims, void* data, int flags) {
+    static inline PyObject* bufpool_new_from_descr(
+        PyArray_Descr* descr, int nd, npy_intp* dims, void* data, int flags
+    ) {
         Py_INCREF(descr);   // the call below takes it, also when it fails
         return PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, flags, NULL);
     }
@@ -77,13 +79,21 @@ cdef class ArrayPool(AllocatorPool):
                 f"pool {self.name!r}: dtype {descr} holds references, and recycled bytes would be read as pointers; "
                 "use NumPy's own constructor (under 'with pool:' too)"
             )
+        if descr.itemsize == 0:
+            descr = np.empty(0, descr).dtype                     # an unsized string gets one character
         if type(shape) is int:
             request.nd = 1
-            request.dims[0] = PyNumber_AsSsize_t(shape, ValueError)
+            try:
+                request.dims[0] = PyNumber_AsSsize_t(shape, OverflowError)
+            except OverflowError as error:
+                raise SizeError(f"pool {self.name!r}: a dimension of {shape} is beyond the index type") from error
         else:
             dims.ptr = NULL
             dims.len = 0
-            PyArray_IntpConverter(shape, &dims)
+            try:
+                PyArray_IntpConverter(shape, &dims)
+            except (ValueError, OverflowError) as error:
+                raise SizeError(f"pool {self.name!r}: shape {shape!r}: {error}") from error
             if dims.len > 64:
                 i = dims.len
                 PyDimMem_FREE(dims.ptr)
@@ -98,8 +108,7 @@ cdef class ArrayPool(AllocatorPool):
                 raise ValueError(f"pool {self.name!r}: order must be 'C' or 'F', not {order!r}")
         request.flags = cnp.NPY_ARRAY_FARRAY if parsed == cnp.NPY_FORTRANORDER else cnp.NPY_ARRAY_CARRAY
 
-        # An unsized string becomes one character in NumPy: four bytes at most.
-        size = descr.itemsize if descr.itemsize > 0 else 4
+        size = descr.itemsize or 1                               # 'V0' and its like have elements of no bytes
         for i in range(request.nd):
             if request.dims[i] < 0:
                 raise SizeError(
@@ -112,7 +121,7 @@ cdef class ArrayPool(AllocatorPool):
                 count = 0
             else:
                 size *= extent
-        if count == 0 and not empty:
+        if count == 0:                                           # NumPy refuses it too, even with an extent of 0
             raise SizeError(
                 f"pool {self.name!r}: shape {shape_of(request)} of {descr} is larger than a block can be "
                 f"({kMaxBlock} bytes)"
@@ -155,7 +164,8 @@ cdef class ArrayPool(AllocatorPool):
         shape : int or tuple of int
             Of the array, in elements.
         dtype : data-type, default float64
-            Anything that `numpy.dtype` takes, but nothing that holds references (``object``, `numpy.dtypes.StringDType`).
+            Anything that `numpy.dtype` takes, but nothing that holds references (``object``,
+            `numpy.dtypes.StringDType`).
         order : {'C', 'F'}
             Row-major or column-major.
         alignment : int, optional
@@ -263,6 +273,12 @@ cdef class ArrayPool(AllocatorPool):
             )
         return array
 
+    cdef object check_like(self, object prototype, object dtype, object shape):
+        """A bad `shape` gets our own error, which names the pool."""
+        cdef Request request
+        if shape is not None:
+            self.check(shape, np.asanyarray(prototype).dtype if dtype is None else dtype, "C", None, &request)
+
     def empty_like(self, prototype, dtype=None, order="K", subok=True, shape=None):
         """Return a new array on pooled memory with the shape and dtype of `prototype`.
 
@@ -274,6 +290,7 @@ cdef class ArrayPool(AllocatorPool):
         >>> bufpool.BufferPool().empty_like(np.zeros((2, 5), order="F")).flags.f_contiguous
         True
         """
+        self.check_like(prototype, dtype, shape)
         return self.build(np.empty_like, (prototype,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
 
     def zeros_like(self, a, dtype=None, order="K", subok=True, shape=None):
@@ -285,7 +302,9 @@ cdef class ArrayPool(AllocatorPool):
         >>> bufpool.BufferPool().zeros_like([1.5, 2.5])
         array([0., 0.])
         """
-        return self.build(np.zeros_like, (a,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
+        array = self.empty_like(a, dtype, order, subok, shape)
+        touch(array)
+        return array
 
     def ones_like(self, a, dtype=None, order="K", subok=True, shape=None):
         """Return ones on pooled memory with the shape and dtype of `a`, as `numpy.ones_like`.
@@ -296,7 +315,9 @@ cdef class ArrayPool(AllocatorPool):
         >>> bufpool.BufferPool().ones_like([[3, 4]])
         array([[1, 1]])
         """
-        return self.build(np.ones_like, (a,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
+        array = self.empty_like(a, dtype, order, subok, shape)
+        np.copyto(array, 1, casting="unsafe")
+        return array
 
     def full_like(self, a, fill_value, dtype=None, order="K", subok=True, shape=None):
         """Return `fill_value` on pooled memory with the shape and dtype of `a`, as `numpy.full_like`.
@@ -307,9 +328,9 @@ cdef class ArrayPool(AllocatorPool):
         >>> bufpool.BufferPool().full_like([1, 2], 9)
         array([9, 9])
         """
-        return self.build(
-            np.full_like, (a, fill_value), {"dtype": dtype, "order": order, "subok": subok, "shape": shape}
-        )
+        array = self.empty_like(a, dtype, order, subok, shape)
+        np.copyto(array, fill_value, casting="unsafe")
+        return array
 
     def array(self, object, dtype=None, *, order="K", subok=False, ndmin=0):
         """Return a copy of `object` as an array on pooled memory, as ``numpy.array(..., copy=True)``.
@@ -337,7 +358,7 @@ cdef class ArrayPool(AllocatorPool):
         return self.build(np.ascontiguousarray, (a,), {"dtype": dtype})
 
     def asfortranarray(self, a, dtype=None):
-        """Return `a` itself if it is Fortran-contiguous and of that dtype, else a pooled copy, as `numpy.asfortranarray`.
+        """Return `a` itself if it is Fortran-ordered and of that dtype, else a pooled copy, as `numpy.asfortranarray`.
 
         Examples
         --------
@@ -347,7 +368,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         return self.build(np.asfortranarray, (a,), {"dtype": dtype})
 
-    def owns(self, a):
+    def owns(self, cnp.ndarray a not None):
         """Whether the memory of array `a`, or of the array that it is a view of, comes from this pool.
 
         Examples
@@ -357,13 +378,39 @@ cdef class ArrayPool(AllocatorPool):
         >>> pool.owns(pool.empty(9)[::2]), pool.owns(np.empty(9))
         (True, False)
         """
-        cdef cnp.ndarray array = a
-        return arena_owner((<ArrayFields*>array).data) == self.arena and self.owns_arena
+        return arena_owner((<ArrayFields*>a).data) == self.arena and self.owns_arena
 
 
-def touch(cnp.ndarray array):
-    """Write to every page of a new array, so that using it causes no page fault."""
+def touch(cnp.ndarray array not None):
+    """Write zeros over all of a new array; using it then causes no page fault."""
     cdef ArrayFields* fields = <ArrayFields*>array
     cdef size_t nbytes = <size_t>array.nbytes
     with nogil:
         memset(fields.data, 0, nbytes)
+
+
+# Where a detached array points: never read, because it has no elements, but never null either.
+cdef double[8] nowhere
+
+
+cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
+    """Take the block from an array that only names hold: it becomes empty. False: it has none to give."""
+    cdef ArrayFields* fields = <ArrayFields*>array
+    cdef int i
+    cdef char* block = fields.data
+    if (
+        fields.nd == 0                                        # always has an element
+        or not fields.flags & cnp.NPY_ARRAY_OWNDATA
+        or fields.base != NULL
+        or fields.mem_handler != handler
+    ):
+        return False
+    for i in range(fields.nd):
+        fields.dimensions[i] = 0
+    fields.data = <char*>nowhere
+    fields.flags &= ~cnp.NPY_ARRAY_OWNDATA
+    fields.mem_handler = NULL
+    Py_DECREF(handler)
+    untrack(block)
+    arena_release(block)
+    return True

@@ -5,8 +5,9 @@ cdef class Buffer:
     cdef void* block               # null once released
     cdef readonly size_t nbytes    # asked for; what the outside sees
     cdef Py_ssize_t exports        # memoryviews and others that look in
-    cdef bint ended                # released, or to be released with the last export
+    cdef bint ended                # released; the block may stay until we are gone
+    cdef bint shown                # was ever exported: somebody may have kept a look
     cdef object __weakref__
 
     cdef object alive(self)
-    cdef void* taken(self) noexcept
+    cdef object give_back(self, Py_ssize_t call)

@@ -2,15 +2,18 @@
 the buffer protocol (PEP 3118).
 
 Exports are counted. While one is alive the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do, and the
-end of a ``with`` block defers to the last export.
+end of a ``with`` block defers. A deferred block returns when the buffer object is gone: every look, counted or not,
+holds a reference to it.
 """
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
-from cpython.object cimport PyObject
+
+from cpython.ref cimport Py_REFCNT
 
 cimport cython
 
 from bufpool.native._arena cimport PoolBase, arena_release, checked_alignment
+from bufpool.native._frames cimport names_in_caller
 
 import operator
 
@@ -19,6 +22,13 @@ import numpy as np
 from bufpool.core.size_classes cimport kMaxBlock
 
 from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
+
+cdef extern from *:
+    """
+    // References to `self` that a method call holds besides its caller's: none for sure where CPython may borrow them.
+    #define BUFPOOL_CALL_REFERENCES (PY_VERSION_HEX < 0x030E0000)
+    """
+    Py_ssize_t CALL_REFERENCES "BUFPOOL_CALL_REFERENCES"
 
 cdef char* FORMAT = b"B"
 
@@ -57,6 +67,7 @@ cdef class Buffer:
         with cython.critical_section(self):
             self.alive()
             self.exports += 1
+            self.shown = True
             view.buf = self.block
         view.obj = self
         view.len = <Py_ssize_t>self.nbytes
@@ -70,13 +81,8 @@ cdef class Buffer:
         view.internal = NULL
 
     def __releasebuffer__(self, Py_buffer* view):
-        cdef void* block = NULL
         with cython.critical_section(self):
             self.exports -= 1
-            if self.ended and self.exports == 0:
-                block = self.taken()
-        if block != NULL:
-            arena_release(block)
 
     def __dlpack__(self, **kwargs):
         """A DLPack capsule of the bytes; it counts as an export. Keywords as of `numpy.ndarray.__dlpack__`."""
@@ -89,24 +95,25 @@ cdef class Buffer:
     # --- the life of the block ---
 
     def release(self):
-        """Return the block to the pool now.
+        """Return the block to the pool.
+
+        If somebody may have kept a look at the bytes (`numpy.ndarray` with ``buffer=`` holds the buffer without an
+        export), the block returns when this object is gone; it can no longer be used in either case.
 
         Raises
         ------
         ExportedError
-            Memoryviews, arrays or DLPack capsules still look in. A `BufferError`; nothing is changed.
+            Memoryviews, arrays or DLPack capsules look in. A `BufferError`; nothing is changed.
         DoubleReleaseError
             It was released before. A `ValueError`.
         """
-        cdef void* block
         with cython.critical_section(self):
             if self.ended or self.block == NULL:
                 raise DoubleReleaseError(f"{self!r} was released before")
             if self.exports:
                 raise ExportedError(f"{self!r} cannot be released: {self.exports} exports look into it")
             self.ended = True
-            block = self.taken()
-        arena_release(block)
+        self.give_back(CALL_REFERENCES)
 
     @property
     def released(self):
@@ -118,25 +125,29 @@ cdef class Buffer:
         return self
 
     def __exit__(self, kind, value, traceback, /):
-        cdef void* block = NULL
         with cython.critical_section(self):
-            if not self.ended:
-                self.ended = True
-                if self.exports == 0:
-                    block = self.taken()
+            if self.ended:
+                return False
+            self.ended = True
+        self.give_back(1)                        # the with statement holds us
+        return False
+
+    cdef object give_back(self, Py_ssize_t call):
+        """Return the block now if that is safe: `call` references belong to the call that is going on."""
+        cdef void* block = NULL
+        # A look may outlive its export: NumPy's ndarray(buffer=...) keeps a plain reference to us. Local names do no
+        # harm.
+        cdef bint unseen = not self.shown or Py_REFCNT(self) == call + names_in_caller(self)
+        with cython.critical_section(self):
+            if unseen and self.exports == 0:
+                block = self.block
+                self.block = NULL
         if block != NULL:
             arena_release(block)
-        return False
 
     cdef object alive(self):
         if self.ended or self.block == NULL:
             raise ReleasedError(f"{self!r} was released")
-
-    cdef void* taken(self) noexcept:
-        """The block, which is ours no longer."""
-        cdef void* block = self.block
-        self.block = NULL
-        return block
 
     # --- as a sequence of bytes ---
 
@@ -169,7 +180,7 @@ cdef class Buffer:
 
     def __repr__(self):
         if self.ended and self.block != NULL:
-            state = f"released, {self.exports} exports hold it"
+            state = f"released, {self.exports} exports hold it" if self.exports else "released, references hold it"
         elif self.ended or self.block == NULL:
             state = "released"
         else:

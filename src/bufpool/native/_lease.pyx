@@ -15,44 +15,13 @@ from cpython.ref cimport Py_REFCNT
 cimport cython
 cimport numpy as cnp
 
-from bufpool.native._arena cimport arena_release
-from bufpool.native._arrays cimport ArrayFields, ArrayPool, Request
+from bufpool.native._arrays cimport ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
-from bufpool.native._trace cimport untrack
 from bufpool.native._unique cimport sole_reference
 
 from bufpool.errors import ReleasedError
 
-cdef extern from "Python.h":
-    void Py_DECREF(PyObject*)
-
 cnp.import_array()
-
-# Where a detached array points: never read, because it has no elements, but never null either.
-cdef double[8] nowhere
-
-
-cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
-    """Take the block from an array that only names hold. False: it has none to give."""
-    cdef ArrayFields* fields = <ArrayFields*>array
-    cdef int i
-    cdef char* block = fields.data
-    if (
-        fields.nd == 0                                        # always has an element
-        or not fields.flags & cnp.NPY_ARRAY_OWNDATA
-        or fields.base != NULL
-        or fields.mem_handler != handler
-    ):
-        return False
-    for i in range(fields.nd):
-        fields.dimensions[i] = 0
-    fields.data = <char*>nowhere
-    fields.flags &= ~cnp.NPY_ARRAY_OWNDATA
-    fields.mem_handler = NULL
-    Py_DECREF(handler)
-    untrack(block)
-    arena_release(block)
-    return True
 
 
 # no_gc_clear: the pool must stay until we are gone, in a cycle too.
@@ -78,6 +47,8 @@ cdef class Lease:
         raise TypeError("a Lease is made by BufferPool.lease()")
 
     def __enter__(self):
+        if self.pool is None:
+            raise ReleasedError("a Lease is made by BufferPool.lease()")
         if self.state != 0:
             raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
         cdef cnp.ndarray array = self.pool.make(self.descr, &self.request, False)

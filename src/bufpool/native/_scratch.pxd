@@ -8,7 +8,8 @@ cdef class Scratch:
     cdef cnp.dtype descr
     cdef Request request
     cdef int flags                 # an untouched array's
-    cdef PyObject** slots          # arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered
+    # Arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered.
+    cdef PyObject** slots
     cdef Py_ssize_t idle           # how many are idle
     cdef Py_ssize_t count          # how many there are
     cdef Py_ssize_t room           # length of `slots`
@@ -16,6 +17,7 @@ cdef class Scratch:
 
     cdef cnp.ndarray take_other(self)
     cdef cnp.ndarray enter_other(self)
+    cdef bint detach_stale(self) except -1
     cdef object give_back_other(self, object array)
     cdef bint pristine(self, PyObject* array) noexcept
     cdef void drop(self, Py_ssize_t slot) noexcept

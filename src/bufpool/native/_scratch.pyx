@@ -6,6 +6,7 @@ in ``with scratch as a`` two arrays alternate: the one that the name still holds
 """
 
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp
 
@@ -13,10 +14,11 @@ cimport cython
 cimport numpy as cnp
 
 from bufpool.core.arena cimport Refusal
-from bufpool.native._arrays cimport ArrayFields, ArrayPool, Request
+from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
+from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport sole_reference
 
-from bufpool.errors import DoubleReleaseError, ForeignReleaseError
+from bufpool.errors import DoubleReleaseError, ForeignReleaseError, LimitError, ReleasedError
 
 cdef extern from "Python.h":
     void Py_INCREF(PyObject*)
@@ -175,6 +177,8 @@ cdef class Scratch:
         cdef PyObject* array
         cdef PyObject** wider
         cdef cnp.ndarray made
+        if self.pool is None:
+            raise ReleasedError("a Scratch is made by BufferPool.scratch()")
         if self.pool.arena.closed.load_relaxed():
             raise self.pool.refusal(self.request.nbytes, Refusal.closed, None)
         i = self.idle - 1
@@ -201,7 +205,13 @@ cdef class Scratch:
             i -= 1
         while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
             self.drop(0)
-        made = self.pool.make(self.descr, &self.request, False)
+        try:
+            made = self.pool.make(self.descr, &self.request, False)
+        except LimitError:
+            # A bounded pool must not fail for a name that its own caller has no more use for.
+            if not self.detach_stale():
+                raise
+            made = self.pool.make(self.descr, &self.request, False)
         if self.count == self.room:
             wider = <PyObject**>realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))
             if wider == NULL:
@@ -214,6 +224,21 @@ cdef class Scratch:
         self.slots[self.idle] = array                # what went out last comes back first
         self.count += 1
         return made
+
+    cdef bint detach_stale(self) except -1:
+        """Empty the idle arrays that only local names of our caller hold. Whether there was one."""
+        cdef Py_ssize_t i, names
+        cdef PyObject* array
+        cdef bint found = False
+        for i in range(self.idle - 1, -1, -1):
+            if i >= self.idle:                       # a drop below may run a callback that comes back here
+                continue
+            array = self.slots[i]
+            names = names_in_caller(<object>array)
+            if names > 0 and Py_REFCNT(<object>array) == 1 + names:
+                found |= detach(<cnp.ndarray>array, <PyObject*>self.pool.capsule)
+                self.drop(i)
+        return found
 
     cdef object give_back_other(self, object array):
         """Out of order: find it, or say what is wrong."""

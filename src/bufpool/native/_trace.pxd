@@ -1,7 +1,7 @@
 # tracemalloc: NumPy tells it of the data that it allocates itself; of ours we do.
 cdef extern from *:
     """
-    // CPython 3.11's header declares these two without extern "C"; a namespace of our own keeps both declarations apart.
+    // CPython 3.11's header declares these two without extern "C"; our own namespace keeps both declarations apart.
     namespace bufpool_trace {
     extern "C" int PyTraceMalloc_Track(unsigned int domain, uintptr_t address, size_t nbytes);
     extern "C" int PyTraceMalloc_Untrack(unsigned int domain, uintptr_t address);

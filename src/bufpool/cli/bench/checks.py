@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["cost", "speed", "value"]
-
 #: Figures are compared as they are printed, so that a table never shows ``1.030`` beside ``at most 1.03x`` and "NO".
 DECIMALS = 3
 
@@ -26,7 +24,7 @@ class Bound:
         ``"x"`` for the two ratios.
     """
 
-    kind: Kind
+    kind: Literal["cost", "speed", "value"]
     limit: float | None
     unit: str = "x"
 

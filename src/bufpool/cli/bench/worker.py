@@ -1,8 +1,8 @@
 """A worker process that measures on request, and the line protocol that it speaks.
 
-One JSON object a line each way.  The parent asks ``{"do": "build" | "calibrate" | "sample" | "probe", ...}``, the worker
-answers ``{"value": ...}`` or ``{"error": "..."}``.  A process of its own lets a contender start on a fresh heap, or on
-another allocator altogether.
+One JSON object a line each way.  The parent asks ``{"do": "build" | "calibrate" | "sample" | "probe", ...}``, the
+worker answers ``{"value": ...}`` or ``{"error": "..."}``.  A process of its own lets a contender start on a fresh heap,
+or on another allocator altogether.
 """
 
 from __future__ import annotations
