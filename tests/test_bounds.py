@@ -72,6 +72,14 @@ def test_the_limit_counts_idle_memory_but_gives_it_back_first() -> None:
     del a
 
 
+def test_at_the_limit_an_idle_block_goes_though_its_neighbours_are_in_use() -> None:
+    pool = bufpool.BufferPool(MIB)
+    four = [pool.empty(MIB // 4, "u1") for _ in range(4)]
+    del four[1]
+    assert pool.empty(1000, "u1").nbytes == 1000
+    assert conserved(pool).reserved_bytes <= MIB
+
+
 def test_at_the_limit_garbage_is_collected() -> None:
     pool = bufpool.BufferPool(4 * MIB)
 

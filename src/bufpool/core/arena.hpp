@@ -135,6 +135,7 @@ struct Arena {
     static void after_fork_child() noexcept;
 
     Lock lock_;
+    std::uint64_t dedicated_from_;                // bytes: such blocks have regions of their own
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock
     Atomic<std::uint64_t> idle_at_failure_;       // idle bytes when trimming last found nothing to give back

@@ -20,7 +20,7 @@ BUFPOOL_NOINLINE Block Arena::grow(std::uint32_t c) noexcept {
     Block block{nullptr, Refusal::limit, false};
     for (int attempt = 0; attempt < 2; ++attempt) {
         if (charge(size)) {
-            block = size >= kDedicatedFrom ? make_dedicated(c) : carve(c);
+            block = size >= dedicated_from_ ? make_dedicated(c) : carve(c);
             if (block.address != nullptr) return block;
             counters.reserved.sub_relaxed(size);
             if (block.refusal != Refusal::no_memory) break;

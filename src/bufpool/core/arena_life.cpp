@@ -191,6 +191,13 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     counters.degraded.store_relaxed(0);
     for (Atomic<std::uint64_t>& drops : counters.drops) drops.store_relaxed(0);
     arena->config = config;
+    // At a limit idle blocks must make room for other sizes, so more of them can go one by one. Not more than some
+    // thousands: the system bounds a process's maps (65,530 on Linux).
+    arena->dedicated_from_ = kDedicatedFrom;
+    if (config.limit / kBoundedRegions < kDedicatedFrom) {
+        const std::uint64_t share = config.limit / kBoundedRegions;
+        arena->dedicated_from_ = share < kRegionAlign ? kRegionAlign : share;
+    }
     arena->idle_at_failure_.store_relaxed(0);
     arena->next_ageing_.store_relaxed(monotonic_ns() + config.max_idle_ns / 2);
     const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;

@@ -40,7 +40,7 @@ std::uint64_t Arena::shrink_class(std::uint32_t c, std::uint64_t blocks, Drop re
     Chain all = klass.idle.pop_all(nodes);
     klass.popped_aside.add_relaxed(all.count);
 
-    const bool dedicated = size >= kDedicatedFrom;
+    const bool dedicated = size >= dedicated_from_;
     if (!dedicated) {
         for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = 0;
         std::uint32_t index = all.first;

@@ -4,7 +4,8 @@
 //   nodes        node f       node f+1               node f+n-1          (f = first_node)
 //
 // The descriptor and the nodes stand outside the region and are never unmapped, so that a slow reader of a stale
-// index reads a stale node and never faults. A slab of 2 MiB blocks and more holds one block ("dedicated").
+// index reads a stale node and never faults. A slab of 2 MiB blocks and more holds one block ("dedicated"); in a bounded
+// arena smaller ones do too.
 //
 // The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
 // in their low address bits and fight for the same cache sets.
@@ -74,6 +75,7 @@ struct Slab {
 };
 
 constexpr std::size_t kDedicatedFrom = kHugePage;               // bytes; such a block has a region of its own
+constexpr std::uint64_t kBoundedRegions = 8192;                 // of a bounded arena, at most about
 constexpr std::size_t kMaxSlabRegion = std::size_t{16} << 20;   // bytes
 // The reciprocal is exact while offset < 2^48 / stride, and the product fits while offset * 2^48 / stride < 2^64.
 static_assert(kMaxSlabRegion <= (std::uint64_t{1} << 48) / (2 * kDedicatedFrom), "reciprocal too coarse");

@@ -47,6 +47,7 @@ cdef extern from "numpy/arrayobject.h":
     void PyDimMem_FREE(cnp.npy_intp*)
 
 cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
     Py_ssize_t PyNumber_AsSsize_t(object, object overflow) except? -1
     void Py_DECREF(PyObject*)
 
@@ -67,9 +68,9 @@ cdef class ArrayPool(AllocatorPool):
         cdef cnp.dtype descr
         cdef cnp.PyArray_Dims dims
         cdef cnp.NPY_ORDER parsed = cnp.NPY_CORDER
-        cdef size_t size, count = 1, extent
+        cdef size_t size, extent
         cdef int i
-        cdef bint empty = False
+        cdef bint empty = False, overflows = False
 
         bufpool_descr_converter(dtype, &converted)
         descr = <cnp.dtype>converted
@@ -117,11 +118,11 @@ cdef class ArrayPool(AllocatorPool):
             extent = <size_t>request.dims[i]
             if extent == 0:
                 empty = True
-            elif size > kMaxBlock // extent:
-                count = 0
+            elif size > <size_t>PY_SSIZE_T_MAX // extent:
+                overflows = True
             else:
                 size *= extent
-        if count == 0:                                           # NumPy refuses it too, even with an extent of 0
+        if overflows or (size > kMaxBlock and not empty):        # the first NumPy refuses too, even with an extent of 0
             raise SizeError(
                 f"pool {self.name!r}: shape {shape_of(request)} of {descr} is larger than a block can be "
                 f"({kMaxBlock} bytes)"
@@ -402,6 +403,7 @@ cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
         fields.nd == 0                                        # always has an element
         or not fields.flags & cnp.NPY_ARRAY_OWNDATA
         or fields.base != NULL
+        or fields.weakreflist != NULL                         # another thread could take hold of it meanwhile
         or fields.mem_handler != handler
     ):
         return False

@@ -129,7 +129,7 @@ cdef class Buffer:
             if self.ended:
                 return False
             self.ended = True
-        self.give_back(1)                        # the with statement holds us
+        self.give_back(CALL_REFERENCES)
         return False
 
     cdef object give_back(self, Py_ssize_t call):

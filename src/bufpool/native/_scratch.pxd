@@ -17,7 +17,7 @@ cdef class Scratch:
 
     cdef cnp.ndarray take_other(self)
     cdef cnp.ndarray enter_other(self)
-    cdef bint detach_stale(self) except -1
+    cdef object detach_stale(self)
     cdef object give_back_other(self, object array)
     cdef bint pristine(self, PyObject* array) noexcept
     cdef void drop(self, Py_ssize_t slot) noexcept

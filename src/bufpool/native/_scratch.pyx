@@ -13,12 +13,12 @@ from libc.string cimport memcmp
 cimport cython
 cimport numpy as cnp
 
-from bufpool.core.arena cimport Refusal
+from bufpool.core.arena cimport Refusal, kUnlimited
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport sole_reference
 
-from bufpool.errors import DoubleReleaseError, ForeignReleaseError, LimitError, ReleasedError
+from bufpool.errors import DoubleReleaseError, ForeignReleaseError, ReleasedError
 
 cdef extern from "Python.h":
     void Py_INCREF(PyObject*)
@@ -205,13 +205,10 @@ cdef class Scratch:
             i -= 1
         while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
             self.drop(0)
-        try:
-            made = self.pool.make(self.descr, &self.request, False)
-        except LimitError:
-            # A bounded pool must not fail for a name that its own caller has no more use for.
-            if not self.detach_stale():
-                raise
-            made = self.pool.make(self.descr, &self.request, False)
+        if self.pool.arena.config.limit != kUnlimited:
+            # A bounded pool must neither fail nor wait for a name that its own caller has no more use for.
+            self.detach_stale()
+        made = self.pool.make(self.descr, &self.request, False)
         if self.count == self.room:
             wider = <PyObject**>realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))
             if wider == NULL:
@@ -225,20 +222,18 @@ cdef class Scratch:
         self.count += 1
         return made
 
-    cdef bint detach_stale(self) except -1:
-        """Empty the idle arrays that only local names of our caller hold. Whether there was one."""
+    cdef object detach_stale(self):
+        """Empty the idle arrays that only local names of our caller hold."""
         cdef Py_ssize_t i, names
         cdef PyObject* array
-        cdef bint found = False
         for i in range(self.idle - 1, -1, -1):
             if i >= self.idle:                       # a drop below may run a callback that comes back here
                 continue
             array = self.slots[i]
             names = names_in_caller(<object>array)
             if names > 0 and Py_REFCNT(<object>array) == 1 + names:
-                found |= detach(<cnp.ndarray>array, <PyObject*>self.pool.capsule)
+                detach(<cnp.ndarray>array, <PyObject*>self.pool.capsule)
                 self.drop(i)
-        return found
 
     cdef object give_back_other(self, object array):
         """Out of order: find it, or say what is wrong."""
