@@ -281,3 +281,69 @@ def test_trimming_under_threads_loses_nothing() -> None:
     assert conserved(pool).in_use_bytes == 0
     pool.trim()
     assert conserved(pool).reserved_bytes == 0
+
+
+# --- what a hostile review found ---
+
+
+def test_after_closing_one_array_does_not_keep_its_siblings_memory() -> None:
+    pool = bufpool.BufferPool()
+    arrays = [pool.empty(MIB, "u1") for _ in range(100)]
+    pool.close()
+    del arrays[1:]
+    assert pool.stats().idle_bytes < 20 * MIB
+    del arrays
+    assert conserved(pool).reserved_bytes == 0
+
+
+def test_memory_of_an_earlier_phase_does_not_crowd_out_the_present_one() -> None:
+    pool = bufpool.BufferPool(max_retained=64 * MIB, max_idle=0.04)
+    earlier = [pool.empty(8 * MIB, "u1") for _ in range(8)]
+    del earlier
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        before = pool.stats()
+        for _ in range(50):
+            pool.empty(16 * MIB, "u1")
+        if (pool.stats() - before).misses == 0:
+            break
+        time.sleep(0.01)
+    assert (pool.stats() - before).hits == 50
+
+
+def test_two_blocks_for_one_request_that_do_not_both_fit_are_refused() -> None:
+    pool = bufpool.BufferPool(12_000, timeout=None)
+
+    class Made:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+            return np.ones(2000, "f4")[::2]
+
+    with pytest.raises(bufpool.LimitError):
+        pool.array(Made(), dtype="f8")
+    assert conserved(pool).in_use_bytes == 0
+
+
+def test_a_waiting_request_is_counted_once() -> None:
+    pool = bufpool.BufferPool(MIB, timeout=0.05)
+    a = pool.empty(MIB, "u1")
+    with pytest.raises(bufpool.LimitTimeoutError):
+        pool.empty(MIB, "u1")
+    stats = pool.stats()
+    assert (stats.misses, stats.refused) == (1, 1)
+    del a
+
+
+def test_a_new_pool_does_not_pay_for_old_ones() -> None:
+    """What an abandoned pool has in use is looked at in passing, not searched."""
+    kept = [bufpool.BufferPool().empty(10) for _ in range(300)]
+    assert all(a.size == 10 for a in kept)
+
+
+def test_foreign_memory_is_not_owned() -> None:
+    import mmap
+
+    pool = bufpool.BufferPool()
+    ours = [pool.empty(size, "u1") for size in (3 * MIB + 5, 70_000, 100)]
+    foreign = [mmap.mmap(-1, 4096) for _ in range(200)]
+    assert not any(pool.owns(np.frombuffer(each, "u1")) for each in foreign)
+    assert all(pool.owns(each) for each in ours)

@@ -375,6 +375,7 @@ def test_a_decorated_asynchronous_generator(pool):
         async for a in echo(8):
             assert pool.owns(a)
             break
+        await asyncio.sleep(0.05)  # its loop closes it
         generator = echo(9)
         await anext(generator)
         with pytest.raises(LookupError):

@@ -228,9 +228,12 @@ def test_programs_that_cannot_start(tmp_path, write, arguments, run):
     pooled = run(*arguments)
     assert (pooled.returncode, pooled.stdout) == (plain.returncode, "")
     assert "bufpool" not in pooled.stderr
-    assert pooled.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
+    assert (
+        pooled.stderr.splitlines()[-1].partition(": ")[2] == plain.stderr.splitlines()[-1].partition(": ")[2]
+    )
     if "Traceback" not in plain.stderr:
-        assert pooled.stderr == plain.stderr
+        # Before the first colon stands the interpreter, and there it calls itself by one name or another.
+        assert pooled.stderr.partition(": ")[2] == plain.stderr.partition(": ")[2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -361,8 +364,10 @@ def test_a_profiler_in_threads_works_beside(both, write):
             """
             import sys, threading
             events = []
+            first = threading.get_ident()
             def profiler(frame, event, argument):
-                events.append((event, frame.f_code.co_name))
+                if threading.get_ident() != first:
+                    events.append((event, frame.f_code.co_name))
             def work():
                 assert sys.getprofile() is current
                 len("")

@@ -452,3 +452,41 @@ def test_cannot_be_made_or_derived_from() -> None:
                 print("refused")
     """)
     assert out.split() == ["refused"] * 4
+
+
+def test_wiping_wipes_between_users_of_a_scratch():
+    """FAULTS 93."""
+    scratch = BufferPool(wipe=True).scratch(1000, "u1")
+    a = scratch.acquire()
+    a[:] = 7
+    scratch.release(a)
+    del a
+    assert not scratch.acquire().any()
+
+
+def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
+    n = 1 << 16
+    scratch = BufferPool(limit=100 * n).scratch(n, "u1")
+    entered, leave, left, end = (threading.Event() for _ in range(4))
+
+    def other():
+        with scratch as b:
+            b[:] = 1
+            entered.set()
+            leave.wait(10)
+        left.set()
+        end.wait(10)  # the name b is still there
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(10)
+    with scratch as a:
+        a[:] = 2
+        leave.set()
+        left.wait(10)  # the other thread's end has marked our array as idle
+        c = scratch.acquire()
+        assert a.size == n
+        assert (a == 2).all()
+    end.set()
+    thread.join()
+    assert c.size == n

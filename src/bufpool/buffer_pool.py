@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import operator
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
@@ -56,7 +55,7 @@ class BufferPool(ArrayPool):
         memory; with a `limit`, no further bound.
     max_idle : float or None, default 30.0
         Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
-        checked when memory comes back. None: they never do.
+        checked when larger blocks come back. None: they never do.
     timeout : float or None, default 0.0
         Seconds to wait at the limit; None: for ever. NumPy's own allocations under ``with pool:`` never wait.
     alignment : int, default 64
@@ -310,8 +309,7 @@ class BufferPool(ArrayPool):
         raise TypeError(f"cannot pickle or copy pool {self.name!r}: it is memory of this process")
 
 
-_default: BufferPool | None = None
-_default_lock = threading.Lock()
+_default: dict[str, BufferPool] = {}
 
 
 def default_pool() -> BufferPool:
@@ -323,12 +321,8 @@ def default_pool() -> BufferPool:
     >>> bufpool.default_pool() is bufpool.default_pool()
     True
     """
-    global _default
-    if _default is None:
-        with _default_lock:
-            if _default is None:
-                _default = BufferPool(name="default")
-    return _default
+    # No lock, which a fork could leave shut in the child: of two that are made at once one is dropped.
+    return _default.get("pool") or _default.setdefault("pool", BufferPool(name="default"))
 
 
 def _bytes(what: str, value: Any, name: str) -> int | None:

@@ -72,24 +72,22 @@ def under(context: AbstractContextManager[Any], function: F) -> F:
 def _drive(context: AbstractContextManager[Any], source: Any) -> Generator[Any, Any, Any]:
     """Pass everything through to the generator or awaitable iterator `source`, entering `context` for each step."""
     step: Callable[[], Any] = functools.partial(source.send, None)
-    try:
-        while True:
-            try:
-                with context:
-                    value = step()
-            except StopIteration as stop:
-                return stop.value
-            try:
-                sent = yield value
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                step = functools.partial(source.throw, error)
-            else:
-                step = functools.partial(source.send, sent)
-    finally:
-        with context:
-            source.close()
+    while True:
+        try:
+            with context:
+                value = step()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            sent = yield value
+        except GeneratorExit:
+            with context:
+                source.close()
+            raise
+        except BaseException as error:
+            step = functools.partial(source.throw, error)
+        else:
+            step = functools.partial(source.send, sent)
 
 
 class _Driven:

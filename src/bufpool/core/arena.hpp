@@ -115,6 +115,7 @@ struct Arena {
     void release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept;
     void drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept;
     void check_clock() noexcept;
+    std::uint64_t idle_bytes() const noexcept;    // in the shared lists
 
     // Under the lock. Each returns the bytes given back.
     std::uint64_t evict(std::uint64_t bytes, Drop reason, bool stale_only) noexcept;
@@ -135,6 +136,7 @@ struct Arena {
     static void after_fork_child() noexcept;
 
     Lock lock_;
+    std::uint64_t trim_step_;                     // bytes: largest slab, and how far max_retained may be overshot by small blocks
     std::uint64_t dedicated_from_;                // bytes: such blocks have regions of their own
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock

@@ -19,6 +19,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
 
     cdef cppclass AtomicU64 "bufpool::Atomic<std::uint64_t>":
         uint64_t load_relaxed() noexcept
+        uint64_t sub_relaxed(uint64_t) noexcept   # the value after
 
     cdef struct Block:
         void* address      # null if refused

@@ -16,20 +16,22 @@ BUFPOOL_NOINLINE Block Arena::grow(std::uint32_t c) noexcept {
     if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
     SizeClass& klass = classes[c];
     const std::uint64_t size = class_size(c);
-    klass.misses.add_relaxed(1);
     Block block{nullptr, Refusal::limit, false};
-    for (int attempt = 0; attempt < 2; ++attempt) {
+    for (;;) {
         if (charge(size)) {
             block = size >= dedicated_from_ ? make_dedicated(c) : carve(c);
-            if (block.address != nullptr) return block;
+            if (block.address != nullptr) {
+                klass.misses.add_relaxed(1);
+                return block;
+            }
             counters.reserved.sub_relaxed(size);
             if (block.refusal != Refusal::no_memory) break;
         } else {
             block.refusal = Refusal::limit;
         }
-        if (size > config.limit || attempt > 0) break;
+        if (size > config.limit) break;
         LockGuard guard(lock_);
-        evict(size, Drop::trimmed, false);
+        if (evict(size, Drop::trimmed, false) == 0) break;   // what we free another may take: as long as there is some
     }
     counters.refused.add_relaxed(1);
     return block;
@@ -56,7 +58,9 @@ Block Arena::carve(std::uint32_t c) noexcept {
         if (slab == nullptr) {
             const std::size_t stride = size + gap_of(size);
             std::size_t region = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
-            const std::size_t most = size < kRegionAlign ? kHugePage : kMaxSlabRegion;
+            const std::size_t least = region;
+            std::size_t most = size < kRegionAlign ? kHugePage : kMaxSlabRegion;
+            if (trim_step_ < most) most = trim_step_ < least ? least : trim_step_;
             for (std::uint32_t i = 0; i < klass.generation && region < most; ++i) region *= 2;
             if (region > most) region = most;
             if (region >= kHugePage) region = (region + kHugePage - 1) & ~(kHugePage - 1);

@@ -154,7 +154,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     Arena* arena = g_arenas;
     for (; arena != nullptr; arena = arena->next_arena_) {
         if (arena->abandoned_.load_acquire() == 0) continue;
-        if (arena->counters.reserved.load_relaxed() != 0 && arena->lock_.try_lock()) {
+        if (arena->idle_bytes() != 0 && arena->lock_.try_lock()) {
             arena->evict(kUnlimited, Drop::closed, false);   // what a release put back in the moment of closing
             arena->lock_.unlock();
         }
@@ -194,6 +194,8 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     // At a limit idle blocks must make room for other sizes, so more of them can go one by one. Not more than some
     // thousands: the system bounds a process's maps (65,530 on Linux).
     arena->dedicated_from_ = kDedicatedFrom;
+    const std::uint64_t step = config.max_retained / 32 / kRegionAlign * kRegionAlign;
+    arena->trim_step_ = step > kMaxSlabRegion ? kMaxSlabRegion : step;
     if (config.limit / kBoundedRegions < kDedicatedFrom) {
         const std::uint64_t share = config.limit / kBoundedRegions;
         arena->dedicated_from_ = share < kRegionAlign ? kRegionAlign : share;
@@ -213,6 +215,7 @@ void Arena::close() noexcept {
     give_back_own();
     LockGuard guard(lock_);
     evict(kUnlimited, Drop::closed, false);
+    idle_at_failure_.store_relaxed(0);
 }
 
 void Arena::abandon() noexcept {

@@ -11,12 +11,16 @@ namespace {
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 }  // namespace
 
+std::uint64_t Arena::idle_bytes() const noexcept {
+    const std::uint64_t used = counters.used.load_relaxed();
+    const std::uint64_t reserved = counters.reserved.load_relaxed();
+    return reserved > used ? reserved - used : 0;   // the two are read one after the other
+}
+
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     give_back_own();
     LockGuard guard(lock_);
-    const std::uint64_t reserved = counters.reserved.load_relaxed();
-    const std::uint64_t used = counters.used.load_relaxed();
-    const std::uint64_t idle = reserved > used ? reserved - used : 0;
+    const std::uint64_t idle = idle_bytes();
     return idle <= keep ? 0 : evict(idle - keep, Drop::trimmed, false);
 }
 
@@ -112,6 +116,7 @@ void Arena::drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept
 BUFPOOL_NOINLINE void Arena::release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept {
     const std::uint64_t excess = idle_after - config.max_retained;
     if (slab->dedicated()) {
+        check_clock();   // without ageing, memory of an earlier phase would crowd this one out for ever
         std::uint64_t freed = 0;
         if (lock_.try_lock()) {
             freed = evict(excess, Drop::over_max_retained, true);
@@ -122,22 +127,25 @@ BUFPOOL_NOINLINE void Arena::release_over(Slab* slab, std::uint32_t node, std::u
     const std::uint32_t c = slab->class_index;
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
-    if (slab->dedicated() || idle_after < idle_at_failure_.load_relaxed() + kRetryAfter) return;
+    if (slab->dedicated() || excess < trim_step_ || idle_after < idle_at_failure_.load_relaxed() + kRetryAfter) return;
     if (!lock_.try_lock()) return;
     const std::uint64_t freed = evict(excess, Drop::over_max_retained, false);
     idle_at_failure_.store_relaxed(freed >= excess ? 0 : idle_after - freed);
     lock_.unlock();
 }
 
-// After closing, a block goes back as soon as its region is wholly idle.
+// After closing, a block goes back when its region is wholly idle; that is looked at when the whole class is idle, and
+// each time that some more idle memory has come together.
 BUFPOOL_NOINLINE void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
     if (slab->dedicated()) return drop_dedicated(slab, node, Drop::closed);
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
     counters.used.sub_relaxed(class_size(c));
     klass.idle.push(nodes, node);
-    if (klass.idle.size(nodes) == klass.existing.load_relaxed() && lock_.try_lock()) {
+    const bool all = klass.idle.size(nodes) == klass.existing.load_relaxed();
+    if ((all || idle_bytes() >= idle_at_failure_.load_relaxed() + kRetryAfter) && lock_.try_lock()) {
         shrink_class(c, kNone, Drop::closed, true);
+        idle_at_failure_.store_relaxed(idle_bytes());
         lock_.unlock();
     }
 }
@@ -152,11 +160,13 @@ void Arena::check_clock() noexcept {
         next_ageing_.store_relaxed(now + config.max_idle_ns / 2);
         for (std::uint32_t c = kClassCount; c-- > 0;) {
             SizeClass& klass = classes[c];
-            const std::uint64_t idle = counters.reserved.load_relaxed() - counters.used.load_relaxed();
+            const std::uint64_t idle = idle_bytes();
             const std::uint64_t stale = klass.low_water.load_relaxed();
             if (stale != 0 && idle > config.min_retained) {
                 const std::uint64_t above = (idle - config.min_retained + class_size(c) - 1) / class_size(c);
-                const std::uint64_t half = (stale + 1) / 2;
+                // A class that was not used at all goes whole: half of a slab's blocks would free nothing.
+                const bool unused = class_size(c) < dedicated_from_ && stale == klass.idle.size(nodes);
+                const std::uint64_t half = unused ? stale : (stale + 1) / 2;
                 shrink_class(c, half < above ? half : above, Drop::aged_out, false);
             }
             klass.low_water.store_relaxed(klass.idle.size(nodes));

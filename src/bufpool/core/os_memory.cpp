@@ -73,8 +73,9 @@ void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
 }  // namespace
 
 MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
-    const std::size_t page = g_system_page > kPage ? g_system_page : kPage;
-    std::size_t rounded = (bytes + page - 1) & ~(page - 1);
+    // Whole granules, so that no granule of the page map is shared with somebody else's memory.
+    const std::size_t granule = g_system_page > kRegionAlign ? g_system_page : kRegionAlign;
+    std::size_t rounded = (bytes + granule - 1) & ~(granule - 1);
     void* start = nullptr;
     bool degraded = false;
 #if defined(MAP_HUGETLB)

@@ -33,7 +33,7 @@ struct Region {
     bool degraded;        // explicit huge pages were asked for and not to be had
 };
 
-// Zero-filled, readable and writable memory of at least `bytes`, rounded up to whole pages.
+// Zero-filled, readable and writable memory of at least `bytes`, rounded up to kRegionAlign.
 MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept;
 void unmap_region(void* start, std::size_t bytes) noexcept;
 

@@ -228,6 +228,8 @@ cdef class PoolBase:
             raise self.refusal(nbytes, refused.refusal, None)
         gc.collect()
         cdef Block block = arena_acquire(self.arena, nbytes, alignment)
+        if block.address == NULL:
+            self.arena.counters.refused.sub_relaxed(1)           # the same request again
         cdef Arena* arena = self.arena
         cdef double started = time.monotonic()
         cdef double until = float("inf") if self.timeout is None else started + <double>self.timeout
@@ -245,7 +247,10 @@ cdef class PoolBase:
                     if status == PY_LOCK_INTR:
                         PyErr_CheckSignals()
                     eval(BREATHE)
-                    block = arena_acquire(arena, nbytes, alignment)
+                    with nogil:
+                        block = arena_acquire(arena, nbytes, alignment)
+                    if block.address == NULL:
+                        arena.counters.refused.sub_relaxed(1)    # the same request again
                     now = time.monotonic()
             finally:
                 arena.waiters.sub_relaxed(1)

@@ -255,6 +255,7 @@ cdef class ArrayPool(AllocatorPool):
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
         cdef bint zeroed = False
+        cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
         while True:
             before = cnp.PyDataMem_SetHandler(self.capsule)
             try:
@@ -267,6 +268,9 @@ cdef class ArrayPool(AllocatorPool):
             finally:
                 cnp.PyDataMem_SetHandler(before)
             # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
+            tries -= 1
+            if tries == 0:
+                raise self.refusal(nbytes, Refusal.limit, None)
             arena_release(self.take(nbytes, 0, &zeroed))
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(

@@ -13,6 +13,7 @@ cdef class Scratch:
     cdef Py_ssize_t idle           # how many are idle
     cdef Py_ssize_t count          # how many there are
     cdef Py_ssize_t room           # length of `slots`
+    cdef bint mixed                # blocks have overlapped: an idle mark may be on an array that is in use
     cdef object __weakref__
 
     cdef cnp.ndarray take_other(self)

@@ -8,7 +8,7 @@ in ``with scratch as a`` two arrays alternate: the one that the name still holds
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 
 cimport cython
 cimport numpy as cnp
@@ -16,7 +16,7 @@ cimport numpy as cnp
 from bufpool.core.arena cimport Refusal, kUnlimited
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
-from bufpool.native._unique cimport sole_reference
+from bufpool.native._unique cimport foreign_count, sole_reference
 
 from bufpool.errors import DoubleReleaseError, ForeignReleaseError, ReleasedError
 
@@ -129,15 +129,18 @@ cdef class Scratch:
 
     def __exit__(self, kind, value, traceback, /):
         # The array of the block that was entered last. Threads and tasks that interleave may mark each other's array as
-        # idle; that is harmless, because an array that somebody holds is never handed out.
+        # idle; it is not handed out while somebody holds it, and from then on no name is taken for stale either.
         cdef PyObject* array
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, j
         with cython.critical_section(self):
             i = self.idle
             while i < self.count and not is_entered(self.slots[i]):
                 i += 1
             if i < self.count:
                 array = plain(self.slots[i])
+                for j in range(i + 1, self.count):
+                    if is_entered(self.slots[j]):
+                        self.mixed = True
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = array
                 if self.idle > 0 and not sole_reference(array):
@@ -159,7 +162,7 @@ cdef class Scratch:
         """Whether we alone hold the array, and it looks as it was made."""
         cdef ArrayFields* fields = <ArrayFields*>array
         cdef int nd = self.request.nd
-        return (
+        if not (
             sole_reference(array)
             and fields.weakreflist == NULL
             and fields.flags == self.flags
@@ -169,7 +172,11 @@ cdef class Scratch:
             and (nd == 0 or fields.dimensions[0] == self.request.dims[0])
             and (nd < 2 or memcmp(fields.dimensions, self.request.dims, nd * sizeof(cnp.npy_intp)) == 0)
             and self.pool.arena.closed.load_relaxed() == 0
-        )
+        ):
+            return False
+        if self.pool.arena.config.wipe:
+            memset(fields.data, 0, self.request.nbytes)
+        return True
 
     cdef cnp.ndarray take_other(self):
         """The top idle array is not free: another one, one that was dropped without release, or a new one."""
@@ -189,7 +196,9 @@ cdef class Scratch:
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = array
                 return <cnp.ndarray>array
-            if sole_reference(array):                # changed by its last user: its memory returns to the pool
+            # Changed by its last user: its memory returns to the pool. Made by another thread, whose count of references
+            # cannot be read without the GIL: it returns when that thread has merged it.
+            if sole_reference(array) or foreign_count(array):
                 self.drop(i)                         # this may run a callback that comes back here
                 i = min(i, self.idle)
             i -= 1
@@ -226,6 +235,8 @@ cdef class Scratch:
         """Empty the idle arrays that only local names of our caller hold."""
         cdef Py_ssize_t i, names
         cdef PyObject* array
+        if self.mixed:
+            return
         for i in range(self.idle - 1, -1, -1):
             if i >= self.idle:                       # a drop below may run a callback that comes back here
                 continue

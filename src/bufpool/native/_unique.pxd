@@ -16,5 +16,16 @@ cdef extern from *:
         return Py_REFCNT(object) == 1;
     #endif
     }
+
+    // Whether the count belongs to another thread, so that the answer above is no whatever it is.
+    static inline int bufpool_foreign_count(PyObject* object) {
+    #if defined(Py_GIL_DISABLED)
+        return !_Py_IsOwnedByCurrentThread(object);
+    #else
+        (void)object;
+        return 0;
+    #endif
+    }
     """
+    bint foreign_count "bufpool_foreign_count"(PyObject* object) noexcept nogil
     bint sole_reference "bufpool_sole_reference"(PyObject* object) noexcept nogil
