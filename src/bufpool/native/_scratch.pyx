@@ -196,8 +196,8 @@ cdef class Scratch:
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = array
                 return <cnp.ndarray>array
-            # Changed by its last user: its memory returns to the pool. Made by another thread, whose count of references
-            # cannot be read without the GIL: it returns when that thread has merged it.
+            # Changed by its last user: its memory returns to the pool. Made by another thread, whose count of
+            # references cannot be read without the GIL: it returns when that thread has merged it.
             if sole_reference(array) or foreign_count(array):
                 self.drop(i)                         # this may run a callback that comes back here
                 i = min(i, self.idle)
