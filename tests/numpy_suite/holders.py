@@ -18,7 +18,7 @@ def holders(pool: bufpool.BufferPool, most: int = 50) -> list[str]:
     found: dict[int, str] = {}
     for holder in gc.get_objects():
         for held in gc.get_referents(holder):
-            if isinstance(held, np.ndarray) and id(held) not in found and pool.owns(held):
+            if issubclass(type(held), np.ndarray) and id(held) not in found and pool.owns(held):
                 found[id(held)] = f"{held.dtype} {held.shape}, {held.nbytes} bytes, in {_path(holder)}"
                 if len(found) == most:
                     return list(found.values())

@@ -92,18 +92,25 @@ def import_everything() -> None:
 
 
 def drop_tests() -> None:
-    """Let go of what would live as long as the process: the modules of tests, and the last error."""
-    files = {name: Path(getattr(module, "__file__", None) or "/") for name, module in sys.modules.items()}
-    for name, file in files.items():
+    """Take down what would live as long as the process: the modules of tests, the last error, frames of errors.
+
+    Modules are emptied, as the interpreter does at its end, and errors lose their traceback: the wrapper that NumPy
+    puts around its functions for ``__array_function__`` takes no part in cyclic collection, so that a module or a
+    frame with such a function in it is never found to be garbage, and a frame of a test holds all of pytest.
+    """
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "/")
         if file.is_relative_to(NUMPY) and ("tests" in file.parts or file.name == "conftest.py"):
             parent, _, child = name.rpartition(".")
             if parent in sys.modules:
                 vars(sys.modules[parent]).pop(child, None)
             del sys.modules[name]
+            vars(module).clear()
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(name, None)
-    for _ in range(5):
-        gc.collect()
+    for each in gc.get_objects():
+        if issubclass(type(each), BaseException):
+            each.__traceback__ = None
 
 
 def main() -> int:
@@ -128,6 +135,8 @@ def main() -> int:
     result: dict[str, Any] = {"outcomes": recorder.outcomes}
     if pool is not None:
         drop_tests()
+        for _ in range(5):
+            gc.collect()
         stats = pool.stats()
         result |= {
             "uncovered": recorder.uncovered,

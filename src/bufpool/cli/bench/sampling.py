@@ -46,3 +46,16 @@ def calibrate(sample: Sample, seconds: float) -> int:
         loops = max(2 * loops, min(10 * loops, int(loops * seconds / took) if took > 0 else 10 * loops))
         took = sample(loops)
     return max(1, round(loops * seconds / took))
+
+
+def least(sample: Sample, loops: int) -> float:
+    """Seconds for `loops` iterations, from the quickest of five blocks back to back; of a few iterations, from all.
+
+    What other programs take is only ever added, so that on a shared machine the least is the steadiest reading, as
+    `timeit` says of its repeats. The medians are then over such samples.
+    """
+    blocks = 5
+    if loops < 2 * blocks:
+        return sample(loops)
+    part = loops // blocks
+    return min(sample(part) for _ in range(blocks)) * loops / part

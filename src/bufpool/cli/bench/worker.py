@@ -20,7 +20,7 @@ from typing import IO, Any, Self
 
 from bufpool.cli.bench.allocators import ALLOCATORS, environment
 from bufpool.cli.bench.probes import PROBES
-from bufpool.cli.bench.sampling import Sample, calibrate
+from bufpool.cli.bench.sampling import Sample, calibrate, least
 from bufpool.cli.bench.workloads import WORKLOADS
 
 #: The child takes over the parent's import path, as ``multiprocessing`` does, so that both find the same bufpool.
@@ -142,7 +142,7 @@ class _Desk:
             sample(1)  # the others ran in between: bring the caches back first
         gc.disable()  # as timeit does: a collection would fall on whoever is being timed
         try:
-            return sample(loops)
+            return least(sample, loops)
         finally:
             gc.enable()
 
