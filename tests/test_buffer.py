@@ -207,14 +207,19 @@ def test_dlpack_of_nothing(pool: BufferPool) -> None:
 # --- exports ---
 
 
+class Wrapper:
+    """A Python object that exports a buffer's bytes (PEP 688)."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return memoryview(self.buffer)
+
+
 def in_a_class(buffer: Buffer) -> Any:
-    """Return a view through an object of a Python class with ``__buffer__`` (PEP 688), where there is such a thing."""
-
-    class Wrapper:
-        def __buffer__(self, flags: int) -> memoryview:
-            return memoryview(buffer)
-
-    return memoryview(Wrapper()) if sys.version_info >= (3, 12) else memoryview(buffer)
+    """Return a view through an object with ``__buffer__``, where there is such a thing."""
+    return memoryview(Wrapper(buffer)) if sys.version_info >= (3, 12) else memoryview(buffer)
 
 
 EXPORTS = {
