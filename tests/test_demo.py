@@ -99,7 +99,7 @@ sys.exit(demo.main(parser.parse_args([])))
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == 'bufpool demo needs rich: pip install "bufpool[demo]"\n'
+    assert done.stderr == 'bufpool demo needs rich: pip install "bufpool[demo]" (in a checkout: ".[demo]")\n'
 
 
 def test_failed_run_is_told_with_its_error(tmp_path: Path, capsys, monkeypatch) -> None:

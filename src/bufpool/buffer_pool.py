@@ -328,7 +328,12 @@ def default_pool() -> BufferPool:
 def _bytes(what: str, value: Any, name: str) -> int | None:
     if value is None:
         return None
-    number = operator.index(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"pool {name!r}: {what} must be a whole number of bytes, such as 2 << 30, or None, not {value!r}"
+        ) from None
     if isinstance(value, bool) or not 0 <= number < 1 << 63:
         raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
     return number

@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     """
     from bufpool import BufferPool
     from bufpool.cli.run.program import NoProgramError, launch
-    from bufpool.cli.run.report import report
+    from bufpool.cli.run.report import report, report_refusals
     from bufpool.cli.run.threads import Threads
 
     pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
@@ -82,6 +82,8 @@ def main(args: argparse.Namespace) -> int:
     if args.stats:
         # The first to register is the last to be called: after the program's threads and its own exit functions.
         atexit.register(report, pool, threads, os.getpid())
+    else:
+        atexit.register(report_refusals, pool, os.getpid())
     pool.install()
     threads.start()
     try:

@@ -9,7 +9,14 @@ import sys
 from bufpool import BufferPool
 from bufpool.cli.run.threads import Threads
 
-__all__ = ["report", "report_lines"]
+__all__ = ["report", "report_lines", "report_refusals"]
+
+
+def report_refusals(pool: BufferPool, process: int) -> None:
+    """Say on stderr that the limit, and not the machine, was why NumPy raised MemoryError."""
+    refused = pool.stats().refused
+    if refused and pool.limit is not None and os.getpid() == process:
+        sys.stderr.write(f"bufpool run: {refused:,} requests were refused at --limit {readable(pool.limit)}\n")
 
 
 def report(pool: BufferPool, threads: Threads, process: int) -> None:
