@@ -69,7 +69,8 @@ def main(args: argparse.Namespace) -> int:
     """Run the demo and return the exit code: 1 if a run fails or results differ, 2 if a package is missing."""
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
-        sys.stderr.write(f'bufpool demo needs {", ".join(missing)}: pip install "bufpool[demo]" (in a checkout: ".[demo]")\n')
+        how = 'pip install "bufpool[demo]" (in a checkout: ".[demo]")'
+        sys.stderr.write(f"bufpool demo needs {', '.join(missing)}: {how}\n")
         return 2
 
     from bufpool.cli.demo.rounds import RunError
