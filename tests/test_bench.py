@@ -179,8 +179,10 @@ PROMISES = {
         ("geometric mean", "plain", speed(1.25)),
     ],
     "handoff": [
-        ("from main, touched", "plain", speed(2.5)),
-        ("from main, touched", "glibc tuned", cost(1.0)),
+        (f"from {source}, {write}", *bound)
+        for source in ("main", "worker")
+        for write in ("touched", "filled")
+        for bound in (("plain", speed(2.5)), ("glibc tuned", cost(1.0)))
     ],
     "zeros": [("64 MiB", "np.zeros", speed(4.0))],
     "waste": [
