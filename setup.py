@@ -37,9 +37,11 @@ DIRECTIVES = {
     "language_level": 3,
     # Without this, importing any one of the modules turns the GIL back on in free-threaded CPython.
     "freethreading_compatible": True,
-    # Signatures as Python shows them, in the docstrings of compiled functions.
+    # Methods are CPython's own method descriptors, whose calls it specialises, and not Cython's function objects
+    # (measured: 15 to 20 ns of each call). What `inspect.signature` reads then stands in front of the docstring.
+    "binding": False,
     "embedsignature": True,
-    "embedsignature.format": "python",
+    "embedsignature.format": "clinic",
     # No pickles of raw pointers: a class that says nothing about it then refuses to be pickled.
     "auto_pickle": False,
     # C semantics of division in both builds: the sizes are unsigned, and zero is refused before.

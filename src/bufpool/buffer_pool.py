@@ -143,7 +143,7 @@ class BufferPool(ArrayPool):
         self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[Any]: ...
     def lease(
-        self, shape: _Shape, dtype: _DType = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _DType = None, order: _Order = "C", *, alignment: int | None = None
     ) -> Lease[Any]:
         """Return a context manager that gives an array for the length of a block.
 
@@ -176,7 +176,7 @@ class BufferPool(ArrayPool):
         self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[Any]: ...
     def scratch(
-        self, shape: _Shape, dtype: _DType = float, order: _Order = "C", *, alignment: int | None = None
+        self, shape: _Shape, dtype: _DType = None, order: _Order = "C", *, alignment: int | None = None
     ) -> Scratch[Any]:
         """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
 
@@ -211,7 +211,7 @@ class BufferPool(ArrayPool):
         """
         return make_buffer(self, nbytes, alignment)
 
-    def prewarm(self, n: int, shape: _Shape, dtype: _DType = float) -> None:
+    def prewarm(self, n: int, shape: _Shape, dtype: _DType = None) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
 
         Raises

@@ -29,27 +29,28 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     return Block{node.block, Refusal::none, false};
 }
 
-inline Block Arena::acquire_parked(std::uint32_t c) noexcept {
+// The thread's magazine is empty, or belongs to another arena.
+BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache();
     if (BUFPOOL_UNLIKELY(mine == nullptr)) return acquire_shared(c);
     Magazine& magazine = mine->magazines[c];
-    std::uint32_t count = magazine.count.load_relaxed();
-    if (BUFPOOL_UNLIKELY(count == 0)) {
-        refill(magazine, c);
-        count = magazine.count.load_relaxed();
-        if (count == 0) return grow(c);
-    }
-    // The block is read before the count goes down: a fork in between loses nothing in the child.
-    void* const address = magazine.blocks[count - 1];
-    magazine.count.store_relaxed(count - 1);
-    magazine.hits.add_single_writer(1);
-    return Block{address, Refusal::none, false};
+    if (magazine.count.load_relaxed() == 0) refill(magazine, c);
+    const std::uint32_t top = magazine.count.load_relaxed();
+    return top == 0 ? grow(c) : Block{magazine.pop(top), Refusal::none, false};
 }
 
+// This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
 Block Arena::acquire(std::size_t nbytes) noexcept {
     // An arena that parks has neither a wider alignment nor wiping: nothing is left to do but to take a block.
     if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
-        return acquire_parked(class_of(nbytes));
+        const std::uint32_t c = class_of(nbytes);
+        ThreadCache* const recent = t_recent;
+        if (BUFPOOL_LIKELY(recent != nullptr && recent->arena == this)) {
+            Magazine& magazine = recent->magazines[c];
+            const std::uint32_t top = magazine.count.load_relaxed();
+            if (BUFPOOL_LIKELY(top != 0)) return Block{magazine.pop(top), Refusal::none, false};
+        }
+        return acquire_parked(c);
     }
     return acquire_aligned(nbytes, config.alignment);
 }
@@ -68,7 +69,7 @@ Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept
     }
     if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
         std::memset(block.address, 0, room_from(block.address));
-        block.zeroed = true;
+        block.zeroed = 1;
     }
     return block;
 }
@@ -96,28 +97,36 @@ bool Arena::release(void* address) noexcept {
     if (BUFPOOL_UNLIKELY(slab == nullptr)) return false;
     Arena* const arena = slab->arena;
     const std::uint32_t c = slab->class_index;
-    if (arena->parks(c)) {
-        ThreadCache* const mine = arena->cache();
-        if (BUFPOOL_LIKELY(mine != nullptr)) {
-            Magazine& magazine = mine->magazines[c];
-            std::uint32_t count = magazine.count.load_relaxed();
-            if (BUFPOOL_UNLIKELY(count == magazine.capacity)) {
-                arena->spill(magazine, count / 2);
-                count = magazine.count.load_relaxed();
-            }
-            // What is parked is the block's start: the next owner may need all of it.
-            if (BUFPOOL_UNLIKELY((arena->parking.load_relaxed() & kMoved) != 0)) {
-                address = arena->nodes[slab->node_of(address)].block;
-            }
-            magazine.blocks[count] = address;
-            magazine.count.store_relaxed(count + 1);
+    ThreadCache* const recent = t_recent;
+    // Parked as it stands, if no address inside a block was ever handed out (kMoved): then it is the block's start.
+    if (BUFPOOL_LIKELY(c < kMagazineClasses && arena->parking.load_relaxed() == kParks && recent != nullptr &&
+                       recent->arena == arena)) {
+        Magazine& magazine = recent->magazines[c];
+        const std::uint32_t top = magazine.count.load_relaxed();
+        if (BUFPOOL_LIKELY(top != magazine.capacity)) {
+            magazine.push(top, address);
             return true;
         }
     }
+    return arena->release_unparked(slab, address);
+}
+
+BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcept {
     const std::uint32_t node = slab->node_of(address);
-    if (BUFPOOL_UNLIKELY(arena->nodes[node].next.load_relaxed() != kOwned)) return false;
-    arena->release_shared(slab, node);
-    if (BUFPOOL_UNLIKELY(arena->waiters.load_relaxed() != 0)) arena->wake(arena->wake_argument);
+    const std::uint32_t c = slab->class_index;
+    if (parks(c)) {
+        ThreadCache* const mine = cache();
+        if (BUFPOOL_LIKELY(mine != nullptr)) {
+            Magazine& magazine = mine->magazines[c];
+            const std::uint32_t top = magazine.count.load_relaxed();
+            if (top == magazine.capacity) spill(magazine, top / 2);
+            magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
+            return true;
+        }
+    }
+    if (BUFPOOL_UNLIKELY(nodes[node].next.load_relaxed() != kOwned)) return false;
+    release_shared(slab, node);
+    if (BUFPOOL_UNLIKELY(waiters.load_relaxed() != 0)) wake(wake_argument);
     return true;
 }
 

@@ -21,10 +21,10 @@ namespace bufpool {
 
 enum class Refusal : std::uint32_t { none = 0, limit = 1, no_memory = 2, not_lockable = 3, too_large = 4, closed = 5 };
 
-struct Block {
-    void* address;      // null if refused
+struct Block {                // travels in two registers, without padding that would have to be masked
+    void* address;            // null if refused
     Refusal refusal;
-    bool zeroed;        // the system's fresh zero pages, never used before
+    std::uint32_t zeroed;     // 1: the system's fresh zero pages, never used before
 };
 
 struct ArenaConfig {
@@ -110,6 +110,7 @@ struct Arena {
     bool charge(std::uint64_t bytes) noexcept;
     void note_used(std::uint64_t bytes) noexcept;
 
+    bool release_unparked(Slab* slab, void* address) noexcept;
     void release_shared(Slab* slab, std::uint32_t node) noexcept;
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
     void release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept;

@@ -12,7 +12,7 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 }
 
 // No idle block in the class: make one. At the limit, or out of memory, idle blocks of other classes go first.
-BUFPOOL_NOINLINE Block Arena::grow(std::uint32_t c) noexcept {
+BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
     if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
     SizeClass& klass = classes[c];
     const std::uint64_t size = class_size(c);

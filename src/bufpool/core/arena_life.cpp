@@ -62,7 +62,7 @@ ExitKey g_exit_key;
 
 }  // namespace
 
-BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
+BUFPOOL_COLD ThreadCache* Arena::adopt_cache() noexcept {
     // What this thread still parks for pools that are gone is given back on the way.
     for (ThreadCache** link = &t_caches; *link != nullptr;) {
         ThreadCache* const each = *link;
@@ -100,7 +100,7 @@ BUFPOOL_NOINLINE ThreadCache* Arena::adopt_cache() noexcept {
 }
 
 // Half a magazine from the shared list with one CAS.
-BUFPOOL_NOINLINE void Arena::refill(Magazine& magazine, std::uint32_t c) noexcept {
+BUFPOOL_COLD void Arena::refill(Magazine& magazine, std::uint32_t c) noexcept {
     SizeClass& klass = classes[c];
     Chain chain = klass.idle.pop_some(nodes, magazine.capacity / 2);
     if (chain.count == 0) return;
@@ -119,7 +119,7 @@ BUFPOOL_NOINLINE void Arena::refill(Magazine& magazine, std::uint32_t c) noexcep
 }
 
 // The coldest blocks, those at the bottom, go to the shared list; `keep` stay.
-BUFPOOL_NOINLINE void Arena::spill(Magazine& magazine, std::uint32_t keep) noexcept {
+BUFPOOL_COLD void Arena::spill(Magazine& magazine, std::uint32_t keep) noexcept {
     const std::uint32_t count = magazine.count.load_relaxed();
     const std::uint32_t going = count - keep;
     magazine.count.store_relaxed(0);

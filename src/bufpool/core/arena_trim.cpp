@@ -113,7 +113,7 @@ void Arena::drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept
 }
 
 // A return that would leave more idle than max_retained. Memory that nobody needed lately goes first; then this block.
-BUFPOOL_NOINLINE void Arena::release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept {
+BUFPOOL_COLD void Arena::release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept {
     const std::uint64_t excess = idle_after - config.max_retained;
     if (slab->dedicated()) {
         check_clock();   // without ageing, memory of an earlier phase would crowd this one out for ever
@@ -136,7 +136,7 @@ BUFPOOL_NOINLINE void Arena::release_over(Slab* slab, std::uint32_t node, std::u
 
 // After closing, a block goes back when its region is wholly idle; that is looked at when the whole class is idle, and
 // each time that some more idle memory has come together.
-BUFPOOL_NOINLINE void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
+BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
     if (slab->dedicated()) return drop_dedicated(slab, node, Drop::closed);
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];

@@ -20,11 +20,13 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define BUFPOOL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define BUFPOOL_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define BUFPOOL_NOINLINE __attribute__((noinline, cold))
+#define BUFPOOL_NOINLINE __attribute__((noinline))
+#define BUFPOOL_COLD __attribute__((noinline, cold))
 #else
 #define BUFPOOL_LIKELY(x) (x)
 #define BUFPOOL_UNLIKELY(x) (x)
 #define BUFPOOL_NOINLINE __declspec(noinline)
+#define BUFPOOL_COLD __declspec(noinline)
 #endif
 
 namespace bufpool {

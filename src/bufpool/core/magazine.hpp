@@ -28,6 +28,19 @@ struct Magazine {
     std::uint32_t capacity;               // most of them; set once (a division would cost more than the rest)
     Atomic<std::uint64_t> hits;           // checkouts served from here
     void* blocks[kMagazineBlocks];        // a stack: the block used last on top
+
+    // The caller has read `top`, the count, and found room or a block. A fork between two steps of either loses nothing
+    // in the child: the block is read before the count goes down, and written before it goes up.
+    void* pop(std::uint32_t top) noexcept {
+        void* const address = blocks[top - 1];
+        count.store_relaxed(top - 1);
+        hits.add_single_writer(1);
+        return address;
+    }
+    void push(std::uint32_t top, void* address) noexcept {
+        blocks[top] = address;
+        count.store_relaxed(top + 1);
+    }
 };
 
 struct ThreadCache {

@@ -34,7 +34,7 @@ inline unsigned floor_log2(std::size_t n) noexcept {             // n > 0
 // The class that serves `nbytes`, 0 < nbytes <= kMaxBlock.
 inline std::uint32_t class_of(std::size_t nbytes) noexcept {
     const std::size_t last = nbytes - 1;
-    if (last < 512) return static_cast<std::uint32_t>(last >> 6);
+    if (last < 1024) return static_cast<std::uint32_t>(last >> 6);   // up to here all steps are 64 bytes
     const unsigned exponent = floor_log2(last);                  // last is in [2^e, 2^(e+1))
     return static_cast<std::uint32_t>(((exponent - 8) << 3) + ((last >> (exponent - 3)) & 7));
 }

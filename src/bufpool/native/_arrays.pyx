@@ -155,7 +155,7 @@ cdef class ArrayPool(AllocatorPool):
 
     # --- constructors with NumPy's own argument names ---
 
-    def empty(self, shape, dtype=float, order="C", *, alignment=None):
+    def empty(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array on pooled memory, its contents arbitrary.
 
         The memory returns to the pool when the array and every view of it are gone.
@@ -164,7 +164,7 @@ cdef class ArrayPool(AllocatorPool):
         ----------
         shape : int or tuple of int
             Of the array, in elements.
-        dtype : data-type, default float64
+        dtype : data-type, default None: float64
             Anything that `numpy.dtype` takes, but nothing that holds references (``object``,
             `numpy.dtypes.StringDType`).
         order : {'C', 'F'}
@@ -201,7 +201,7 @@ cdef class ArrayPool(AllocatorPool):
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
         return self.make(descr, &request, False)
 
-    def zeros(self, shape, dtype=float, order="C", *, alignment=None):
+    def zeros(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
 
         Fresh memory of the system is zero already and is not written again.
@@ -237,7 +237,7 @@ cdef class ArrayPool(AllocatorPool):
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
-    def ones(self, shape, dtype=float, order="C", *, alignment=None):
+    def ones(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of ones on pooled memory. Arguments and errors as of `empty`.
 
         Examples
@@ -246,7 +246,7 @@ cdef class ArrayPool(AllocatorPool):
         >>> bufpool.BufferPool().ones(2, "i4")
         array([1, 1], dtype=int32)
         """
-        return self.full(shape, 1, dtype, order, alignment=alignment)
+        return self.full(shape, 1, np.float64 if dtype is None else dtype, order, alignment=alignment)
 
     # --- those that NumPy itself builds, allocating from the pool ---
 

@@ -28,7 +28,7 @@ class Lease(Generic[_S_co]):
 def make_lease(
     pool: ArrayPool,
     shape: SupportsIndex | Sequence[SupportsIndex],
-    dtype: DTypeLike | None = float,
+    dtype: DTypeLike | None = None,
     order: Literal["C", "F"] | None = "C",
     alignment: SupportsIndex | None = None,
 ) -> Lease[Any]: ...

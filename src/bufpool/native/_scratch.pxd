@@ -1,24 +1,9 @@
-cimport numpy as cnp
-from cpython.object cimport PyObject
-
-from bufpool.native._arrays cimport ArrayPool, Request
+from bufpool.native._shelf cimport Shelf
 
 cdef class Scratch:
-    cdef readonly ArrayPool pool
-    cdef cnp.dtype descr
-    cdef Request request
-    cdef int flags                 # an untouched array's
-    # Arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered.
-    cdef PyObject** slots
-    cdef Py_ssize_t idle           # how many are idle
-    cdef Py_ssize_t count          # how many there are
-    cdef Py_ssize_t room           # length of `slots`
-    cdef bint mixed                # blocks have overlapped: an idle mark may be on an array that is in use
+    cdef Shelf shelf               # has the arrays
+    cdef object enter              # the shelf's bound methods, made once: see Turn
+    cdef object leave
     cdef object __weakref__
 
-    cdef cnp.ndarray take_other(self)
-    cdef cnp.ndarray enter_other(self)
-    cdef object detach_stale(self)
-    cdef object give_back_other(self, object array)
-    cdef bint pristine(self, PyObject* array) noexcept
-    cdef void drop(self, Py_ssize_t slot) noexcept
+    cdef object keep(self, Shelf shelf)

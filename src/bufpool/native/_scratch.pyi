@@ -34,7 +34,7 @@ class Scratch(Generic[_S]):
 def make_scratch(
     pool: ArrayPool,
     shape: SupportsIndex | Sequence[SupportsIndex],
-    dtype: DTypeLike | None = float,
+    dtype: DTypeLike | None = None,
     order: Literal["C", "F"] | None = "C",
     alignment: SupportsIndex | None = None,
 ) -> Scratch[Any]: ...

@@ -1,0 +1,28 @@
+cimport numpy as cnp
+from cpython.object cimport PyObject
+
+from bufpool.native._arrays cimport ArrayPool, Request
+
+cdef class Shelf:
+    cdef ArrayPool pool            # None: never set up, and refuses everything
+    cdef cnp.dtype descr
+    cdef Request request
+    cdef int flags                 # an untouched array's
+    # Arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered.
+    cdef PyObject** slots
+    cdef Py_ssize_t idle           # how many are idle
+    cdef Py_ssize_t count          # how many there are
+    cdef Py_ssize_t room           # length of `slots`
+    cdef bint mixed                # blocks have overlapped: an idle mark may be on an array that is in use
+
+    cdef object take(self)
+    cdef object give_back(self, object array)
+    cdef cnp.ndarray take_other(self)
+    cdef cnp.ndarray enter_other(self)
+    cdef object detach_stale(self)
+    cdef object give_back_other(self, object array)
+    cdef bint pristine(self, PyObject* array) noexcept
+    cdef void drop(self, Py_ssize_t slot) noexcept
+
+# A shelf for arrays as `ArrayPool.empty` would make them; none is made yet.
+cdef Shelf make_shelf(ArrayPool pool, object shape, object dtype, object order, object alignment)
