@@ -249,6 +249,20 @@ def test_everything_public_has_a_docstring() -> None:
     assert {name for name, thing in things.items() if not thing.__doc__} <= PLAIN_ATTRIBUTES
 
 
+def test_every_public_method_tells_its_signature() -> None:
+    """What help(), editors and `inspect` show of compiled methods too."""
+    untold = []
+    for owner in (bufpool.BufferPool, bufpool.Buffer, bufpool.Lease, bufpool.Scratch, bufpool.PoolStats):
+        for name, member in inspect.getmembers(owner, inspect.isroutine):
+            if name.startswith("_"):
+                continue
+            try:
+                inspect.signature(member)
+            except ValueError:
+                untold.append(f"{owner.__name__}.{name}")
+    assert untold == []
+
+
 # Examples ------------------------------------------------------------------------------------------------------------
 
 SMALL = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -398,6 +399,61 @@ def test_array_outlives_scratch_and_pool() -> None:
     other = BufferPool().full(N, 2, "u1")
     assert (a == 1).all()
     assert (other == 2).all()
+
+
+def test_a_scratch_is_gone_with_its_last_name_not_with_the_next_collection(pool: BufferPool) -> None:
+    """The bound methods that it keeps for `with` must not hold it."""
+    scratch = pool.scratch(N, "u1")
+    weak = weakref.ref(scratch)
+    gc.disable()
+    try:
+        with scratch as a:
+            a[:] = 1
+        del scratch, a
+        assert weak() is None
+        assert pool.stats().in_use_bytes == 0
+    finally:
+        gc.enable()
+
+
+def test_a_block_outlives_the_name_of_its_scratch(pool: BufferPool) -> None:
+    scratch = pool.scratch(N, "u1")
+    with scratch as a:
+        del scratch
+        gc.collect()
+        other = pool.full(N, 2, "u1")
+        a[:] = 1
+        assert (other == 2).all()
+    assert (a == 1).all()
+
+
+# --- the protocol of `with`, however it is called ---
+
+
+def test_an_exit_stack_enters_and_leaves(pool: BufferPool) -> None:
+    scratch = pool.scratch(N, "u1")
+    with contextlib.ExitStack() as stack:
+        a, b = (stack.enter_context(scratch) for _ in range(2))
+        assert not np.shares_memory(a, b)
+        assert repr(scratch).endswith("2 out, 0 idle>")
+    assert repr(scratch).endswith("0 out, 2 idle>")
+
+
+def test_the_protocol_by_hand(pool: BufferPool) -> None:
+    scratch = pool.scratch(N, "u1")
+    assert isinstance(scratch, contextlib.AbstractContextManager)
+    a = scratch.__enter__()
+    b = Scratch.__enter__(scratch)
+    assert not np.shares_memory(a, b)
+    assert Scratch.__exit__(scratch, None, None, None) is False
+    assert scratch.__exit__(None, None, None) is False
+    assert repr(scratch).endswith("0 out, 2 idle>")
+
+
+@pytest.mark.parametrize("wrong", [None, 1, object()])
+def test_the_protocol_of_another_type_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        Scratch.__enter__(wrong)
 
 
 def test_weak_reference_to_the_scratch(pool: BufferPool) -> None:

@@ -1,4 +1,4 @@
-"""L4: one shape and dtype, checked out again and again: the fastest path. What users hold; the arrays are the shelf's."""
+"""L4: one shape and dtype, checked out again and again: the fastest path. Users hold this; a shelf has the arrays."""
 
 cimport cython
 

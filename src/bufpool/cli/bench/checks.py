@@ -81,8 +81,8 @@ class Result:
     """One line of the table.
 
     `ours` and `theirs` are times in seconds, medians over the rounds, or figures in the bound's unit; `figure` is
-    what the bound limits, `low` and `high` its extremes over the rounds.  Where nothing was measured `figure` is
-    None and `note` says why.
+    what the bound limits, the median of its values over the rounds, `low` and `high` are their extremes.  Where
+    nothing was measured `figure` is None and `note` says why.
     """
 
     check: Check

@@ -7,7 +7,7 @@ from statistics import median
 
 from bufpool.cli.bench import probes, real_code
 from bufpool.cli.bench.allocators import ALLOCATORS, DEFAULT
-from bufpool.cli.bench.checks import Bound, Check, Result, at_most, cost, speed
+from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_most, cost, speed
 from bufpool.cli.bench.parts import Crew, Figures, Race, Row, crews
 from bufpool.cli.bench.probes import GIB, KIB, MIB
 from bufpool.cli.bench.timing import Entrant, Plan
@@ -118,8 +118,13 @@ def _handoff(source: str, write: str, plain: Bound, tuned: Bound) -> Race:
         Entrant("pool", workload, "pool", size),
         Entrant("plain", workload, "plain", size),
         Entrant("glibc tuned", workload, "plain", size, "glibc tuned"),
+        Entrant("ready frames", workload, "list", size),
     )
-    checks = (Check(name, "pool", "plain", plain), Check(name, "pool", "glibc tuned", tuned))
+    checks = (
+        Check(name, "pool", "plain", plain),
+        Check(name, "pool", "glibc tuned", tuned),
+        Check(name, "pool", "ready frames", NO_CLAIM),  # what is left when nothing is allocated at all
+    )
     return Race(name, size, (crew,), checks)
 
 

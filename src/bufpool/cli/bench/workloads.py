@@ -26,9 +26,14 @@ PAGE = 4096
 BATCH = 4
 
 
-def under_pool(sample: Sample) -> Sample:
-    """The same sample, every NumPy allocation of it from a pool with default settings."""
+def under_pool(build: Callable[[], Sample]) -> Sample:
+    """The sample that `build` makes, every NumPy allocation of both from a pool with default settings.
+
+    The inputs too: those of a rival come from the rival's allocator, which has the whole process.
+    """
     pool = bufpool.BufferPool(name="bench")
+    with pool:
+        sample = build()
 
     def run(n: int) -> float:
         with pool:
@@ -80,17 +85,19 @@ def expression(how: str, size: int) -> Sample:
 
     ``out`` is the best version by hand: two scratch arrays, everything else in place.
     """
-    rng = np.random.default_rng(7)
-    # Filled in place: freeing a large temporary here would move glibc's mmap threshold before the race starts.
-    inputs = {name: rng.random(size // 4, dtype=np.float32) for name in "abcd"}
-    if how == "out":
-        t, u = np.empty_like(inputs["a"]), np.empty_like(inputs["a"])
-        return loop(
-            "mul(a, a, out=t); mul(b, b, out=u); add(t, u, out=t); sqrt(t, out=t); mul(c, d, out=u); add(t, u, out=t)",
-            mul=np.multiply, add=np.add, sqrt=np.sqrt, t=t, u=u, **inputs,
-        )  # fmt: skip
-    sample = loop("y = sqrt(a*a + b*b) + c*d", sqrt=np.sqrt, **inputs)
-    return sample if how == "plain" else under_pool(sample)
+
+    def build() -> Sample:
+        rng = np.random.default_rng(7)
+        # Filled in place: freeing a large temporary here would move glibc's mmap threshold before the race starts.
+        inputs = {name: rng.random(size // 4, dtype=np.float32) for name in "abcd"}
+        if how == "out":
+            t, u = np.empty_like(inputs["a"]), np.empty_like(inputs["a"])
+            root = "mul(a, a, out=t); mul(b, b, out=u); add(t, u, out=t); sqrt(t, out=t)"
+            by_hand = f"{root}; mul(c, d, out=u); add(t, u, out=t)"
+            return loop(by_hand, mul=np.multiply, add=np.add, sqrt=np.sqrt, t=t, u=u, **inputs)
+        return loop("y = sqrt(a*a + b*b) + c*d", sqrt=np.sqrt, **inputs)
+
+    return under_pool(build) if how == "pool" else build()
 
 
 def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
@@ -100,26 +107,33 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
     shrink by different rules.  `write` is how it writes them: "touched", one byte in each page, shows the cost of the
     memory itself; "filled", every byte, adds the writing that a decoder has to do anyway.  The reader keeps a batch of
     four, as filters over time and data loaders do: with fewer frames alive it is chance whether glibc gives memory
-    back between two of them.
+    back between two of them.  With ``how="list"`` ready frames go round through a second queue: nothing is allocated.
     """
     orders: queue.SimpleQueue[int] = queue.SimpleQueue()
     finished: queue.SimpleQueue[None] = queue.SimpleQueue()
     frames: queue.Queue[np.ndarray] = queue.Queue(maxsize=BATCH)
-    pool = None if how == "plain" else bufpool.BufferPool(name="bench")
+    pool = bufpool.BufferPool(name="bench") if how == "pool" else None
     step = PAGE if write == "touched" else 1
+    ready: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
+    for _ in range(2 * BATCH + 1 if how == "list" else 0):  # a batch, a full queue, and the one in the making
+        ready.put(np.zeros(size, np.uint8))
 
     def make(n: int) -> None:
         for number in range(BATCH * n):
-            frame = np.empty(size, np.uint8)
+            frame = ready.get() if how == "list" else np.empty(size, np.uint8)
             frame[::step] = number & 255
             frames.put(frame)
             del frame  # else the next frame would be made while this name still holds the last
 
     def use(n: int) -> None:
         for _ in range(n):
-            for frame in [frames.get() for _ in range(BATCH)]:
+            batch = [frames.get() for _ in range(BATCH)]
+            for frame in batch:
                 frame[::PAGE].max()
-            del frame
+            if how == "list":
+                for frame in batch:
+                    ready.put(frame)
+            del frame, batch
 
     there, here = (use, make) if source == "main" else (make, use)
 
@@ -145,14 +159,17 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
 
 
 def _piece(name: str) -> Callable[[str, int], Sample]:
-    def build(how: str, size: int) -> Sample:
+    def piece(how: str, size: int) -> Sample:
         height = isqrt(size // real_code.BYTES_PER_PIXEL * 9 // 16)
-        piece, inputs = real_code.PIECES[name](height, height * 16 // 9)
-        sample = loop("y = piece(*inputs)", piece=piece, inputs=inputs)
-        return sample if how == "plain" else under_pool(sample)
 
-    build.__doc__ = f"The piece of real code called {name!r}, on a frame of `size` bytes."
-    return build
+        def build() -> Sample:
+            function, inputs = real_code.PIECES[name](height, height * 16 // 9)
+            return loop("y = function(*inputs)", function=function, inputs=inputs)
+
+        return under_pool(build) if how == "pool" else build()
+
+    piece.__doc__ = f"The piece of real code called {name!r}, on a frame of `size` bytes."
+    return piece
 
 
 WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
