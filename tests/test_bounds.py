@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -160,6 +162,33 @@ def test_a_burst_of_small_blocks_leaves_no_more_than_max_retained() -> None:
     burst = [pool.empty(20_000, "u1") for _ in range(2000)]
     del burst
     assert conserved(pool).idle_bytes <= 4 * MIB * 1.05
+
+
+def test_a_working_set_a_little_above_max_retained_is_not_mapped_again_each_time() -> None:
+    pool = bufpool.BufferPool(max_retained=16 * MIB)
+    count = (16 * MIB + MIB // 4) // (16 << 10)
+    for _ in range(20):
+        arrays = [pool.empty(16 << 10, "u1") for _ in range(count)]
+        del arrays
+    stats = conserved(pool)
+    assert stats.misses == count
+    assert sum(stats.drops.values()) == 0
+
+
+def test_half_used_slabs_above_max_retained_serve_on() -> None:
+    """None can go, because each has a block in use; what is idle in them is used before anything is mapped."""
+    pool = bufpool.BufferPool(max_retained=MIB)
+    arrays = [pool.empty(16 << 10, "u1") for _ in range(1000)]
+    kept = arrays[::2]
+    del arrays
+    before = conserved(pool)
+    assert before.idle_bytes > 4 * MIB
+    for _ in range(20):
+        more = [pool.empty(16 << 10, "u1") for _ in range(200)]
+        del more
+    did = conserved(pool) - before
+    assert (did.misses, sum(did.drops.values())) == (0, 0)
+    del kept
 
 
 def test_nothing_retained() -> None:
@@ -347,3 +376,24 @@ def test_foreign_memory_is_not_owned() -> None:
     foreign = [mmap.mmap(-1, 4096) for _ in range(200)]
     assert not any(pool.owns(np.frombuffer(each, "u1")) for each in foreign)
     assert all(pool.owns(each) for each in ours)
+
+
+def test_requests_that_fit_together_are_never_refused() -> None:
+    """Four threads, each with one block of at most a quarter of the limit: idle memory of other sizes makes room."""
+    pool = bufpool.BufferPool(limit=4 * MIB)
+    sizes = [64 << 10, 300 << 10, 700 << 10, MIB]
+
+    def work(seed: int) -> None:
+        generator = random.Random(seed)
+        for _ in range(400):
+            pool.empty(generator.choice(sizes), "u1")[-1] = 1
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert conserved(pool).refused == 0
+    assert pool.stats().peak_bytes <= 4 * MIB
