@@ -55,17 +55,13 @@ class FreeList {
             Chain chain;
             std::uint32_t index = static_cast<std::uint32_t>(head);
             chain.first = index;
-            // The walk may read nodes that others are changing; then the tag has moved and the CAS fails. The links
-            // it follows are indices or the two marks, so it never leaves the table.
+            // The walk may read nodes that others have popped meanwhile; then the tag has moved and the CAS fails. The
+            // links it follows are indices or the two marks, so it never leaves the table.
             while (index < kOwned && chain.count < most) {
                 ++chain.count;
                 index = nodes[index].next.load_relaxed();
             }
             if (chain.count == 0) return chain;
-            if (index == kOwned) {                   // torn: somebody popped under us
-                head = head_.load_acquire();
-                continue;
-            }
             if (head_.cas_weak_acquire_acquire(head, moved(head, chain.count, index))) {
                 count_wrap(head, chain.count);
                 return chain;
