@@ -520,3 +520,15 @@ def test_prewarm(pool: BufferPool) -> None:
     assert (pool.stats().in_use_bytes, pool.stats().idle_bytes) == (0, 3 * MIB)
     arrays = [pool.empty(MIB, "u1") for _ in range(3)]
     assert (pool.stats().misses, len(arrays)) == (3, 3)
+
+
+def test_zeros_like_writes_no_byte_beside_the_array_that_a_subclass_makes(pool: BufferPool) -> None:
+    whole = np.full(1000, 7, "u1")
+
+    class Own(np.ndarray):
+        def __array_function__(self, *_: Any) -> Any:
+            return whole[:200][::-1]
+
+    z = pool.zeros_like(np.zeros(200, "u1").view(Own))
+    assert (z == 0).all()
+    assert (whole[200:] == 7).all()

@@ -21,9 +21,13 @@ from bufpool import (
     LimitError,
     LimitTimeoutError,
     ObjectDtypeError,
+    OutOfMemoryError,
     SettingError,
     SizeError,
 )
+from bufpool.native._buffer import make_buffer
+from bufpool.native._lease import make_lease
+from bufpool.native._scratch import make_scratch
 
 LIMIT = 1 << 20  # bytes
 MAX_BLOCK = 1 << 46  # bytes
@@ -543,3 +547,18 @@ def test_numpy_says_memory_error_at_the_limit(pool: BufferPool) -> None:
             np.ones(LIMIT)
         assert pool.owns(np.ones(10))
     assert pool.stats().refused > 0
+
+
+@pytest.mark.parametrize("make", [make_scratch, make_lease, make_buffer], ids=lambda make: make.__name__)
+def test_what_is_no_pool_is_refused(make: Any) -> None:
+    with pytest.raises(TypeError):
+        make(None, 3)
+
+
+def test_the_largest_block_that_there_can_be() -> None:
+    """A size that a block can have is refused by the system, one byte more by us."""
+    pool = BufferPool()
+    with pytest.raises(OutOfMemoryError):
+        pool.empty(1 << 46, "u1")
+    with pytest.raises(SizeError, match=str(1 << 46)):
+        pool.empty((1 << 46) + 1, "u1")

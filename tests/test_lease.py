@@ -458,3 +458,16 @@ def test_cannot_be_made_or_derived_from() -> None:
                 print("refused")
     """)
     assert out.split() == ["refused"] * 3
+
+
+def test_a_look_at_the_callers_names_leaves_them_alone(pool: BufferPool) -> None:
+    """What exec() and locals() put beside a function's variables stays there."""
+
+    def use() -> Any:
+        exec("y = 5")
+        with pool.lease(3) as a:
+            a[:] = 1
+        assert a.size == 0
+        return eval("y")
+
+    assert use() == 5

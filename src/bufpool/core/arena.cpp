@@ -56,10 +56,10 @@ Block Arena::acquire(std::size_t nbytes) noexcept {
 }
 
 Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
-    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - alignment)) return Block{nullptr, Refusal::too_large, false};
     // A block starts on a cache line by itself. For more, take more and move up: release finds the block from any
     // address inside it.
     const std::size_t slack = alignment - kGranule;
+    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     const std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
     Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {

@@ -110,7 +110,7 @@ cdef size_t checked_alignment(object alignment, str pool) except 0:
 def good_size(nbytes):
     """Bytes in the block that serves a request of `nbytes`.
 
-    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 448 bytes.
+    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 455 bytes.
 
     Parameters
     ----------

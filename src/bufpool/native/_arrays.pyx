@@ -308,7 +308,10 @@ cdef class ArrayPool(AllocatorPool):
         array([0., 0.])
         """
         array = self.empty_like(a, dtype, order, subok, shape)
-        touch(array)
+        if type(array) is cnp.ndarray and owns_its_bytes(array):
+            touch(array)
+        else:                                    # a subclass may have made it in its own way
+            np.copyto(array, np.zeros(1, array.dtype), casting="unsafe")
         return array
 
     def ones_like(self, a, dtype=None, order="K", subok=True, shape=None):
@@ -386,8 +389,14 @@ cdef class ArrayPool(AllocatorPool):
         return arena_owner((<ArrayFields*>a).data) == self.arena and self.owns_arena
 
 
+cdef bint owns_its_bytes(cnp.ndarray array) noexcept:
+    """Whether they lie in one piece of memory, which is the array's own."""
+    cdef int flags = (<ArrayFields*>array).flags
+    return flags & cnp.NPY_ARRAY_OWNDATA and flags & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)
+
+
 def touch(cnp.ndarray array not None):
-    """Write zeros over all of a new array; using it then causes no page fault."""
+    """Write zeros over all of a new array, which has its bytes in one piece; using it then causes no page fault."""
     cdef ArrayFields* fields = <ArrayFields*>array
     cdef size_t nbytes = <size_t>array.nbytes
     with nogil:

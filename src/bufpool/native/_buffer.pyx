@@ -189,7 +189,7 @@ cdef class Buffer:
         return f"<Buffer of {self.nbytes} bytes, pool {name!r}, {state}>"
 
 
-def make_buffer(PoolBase pool, nbytes, alignment=None):
+def make_buffer(PoolBase pool not None, nbytes, alignment=None):
     """See `BufferPool.buffer`."""
     cdef object size = operator.index(nbytes)
     if size < 0 or size > kMaxBlock:

@@ -7,6 +7,12 @@ reference to the array is such a name, then no view, export or container holds i
 cdef extern from *:
     """
     #include <frameobject.h>
+    #if PY_VERSION_HEX < 0x030C0000
+    // PyFrame_GetVar came with 3.12. Before it there is only a dict, which the frame keeps and the program may use.
+    #define Py_BUILD_CORE 1
+    #include <internal/pycore_frame.h>
+    #undef Py_BUILD_CORE
+    #endif
 
     // How many variables in the namespace dict of a module or class body are the object.
     static Py_ssize_t bufpool_count_in_namespace(PyFrameObject* frame, PyObject* wanted) {
@@ -31,17 +37,8 @@ cdef extern from *:
     static Py_ssize_t bufpool_count_in_function(PyFrameObject* frame, PyObject* names, PyObject* wanted) {
         Py_ssize_t found = 0;
     #if PY_VERSION_HEX < 0x030C0000
-        // Here they come as a dict that the frame keeps. It is emptied again, so that no value lives longer for our
-        // look; if somebody else holds it (a call of locals() before), nothing is proven.
-        PyObject* locals = PyFrame_GetLocals(frame);
-        if (locals == NULL) return -1;
-        if (PyDict_CheckExact(locals) && Py_REFCNT(locals) == 2) {
-            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-                found += PyDict_GetItem(locals, PyTuple_GET_ITEM(names, i)) == wanted;
-            }
-            PyDict_Clear(locals);
-        }
-        Py_DECREF(locals);
+        PyObject** variables = frame->f_frame->localsplus;               // in the order of their names
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) found += variables[i] == wanted;
     #else
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
             PyObject* value = PyFrame_GetVar(frame, PyTuple_GET_ITEM(names, i));

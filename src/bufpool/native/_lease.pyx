@@ -77,7 +77,7 @@ cdef class Lease:
         return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"
 
 
-def make_lease(ArrayPool pool, shape, dtype=None, order="C", alignment=None):
+def make_lease(ArrayPool pool not None, shape, dtype=None, order="C", alignment=None):
     """See `BufferPool.lease`."""
     cdef Lease lease = Lease.__new__(Lease)
     lease.descr = pool.check(shape, dtype, order, alignment, &lease.request)

@@ -94,7 +94,7 @@ cdef class Scratch:
         Raises
         ------
         DoubleReleaseError
-            It was released before. A `ValueError`.
+            It was released before, or a ``with`` block has it, whose end releases it. A `ValueError`.
         ForeignReleaseError
             It is not an array of this scratch. A `ValueError`.
         """
@@ -119,7 +119,7 @@ cdef class Scratch:
         return repr(self.shelf)
 
 
-def make_scratch(ArrayPool pool, shape, dtype=None, order="C", alignment=None):
+def make_scratch(ArrayPool pool not None, shape, dtype=None, order="C", alignment=None):
     """See `BufferPool.scratch`."""
     cdef Scratch scratch = Scratch.__new__(Scratch)
     scratch.keep(make_shelf(pool, shape, dtype, order, alignment))

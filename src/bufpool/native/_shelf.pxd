@@ -7,18 +7,23 @@ cdef class Shelf:
     cdef ArrayPool pool            # None: never set up, and refuses everything
     cdef cnp.dtype descr
     cdef Request request
-    cdef int flags                 # an untouched array's
-    # Arrays, each owned: idle ones first, the one used last on top; then those out, tagged if entered.
+    # An untouched array's:
+    cdef int flags
+    cdef size_t misaligned         # bits that its address must not have
+    cdef cnp.npy_intp[128] layout  # shape, then strides
+    # Arrays, each owned: idle ones first, the one used last on top; then those out, the newest first, tagged if entered.
     cdef PyObject** slots
     cdef Py_ssize_t idle           # how many are idle
     cdef Py_ssize_t count          # how many there are
     cdef Py_ssize_t room           # length of `slots`
-    cdef bint mixed                # blocks have overlapped: an idle mark may be on an array that is in use
+    cdef Py_ssize_t blocks         # `with` blocks that are open
 
     cdef object take(self)
     cdef object give_back(self, object array)
     cdef cnp.ndarray take_other(self)
     cdef cnp.ndarray enter_other(self)
+    cdef void bring(self, Py_ssize_t slot) noexcept
+    cdef bint fits(self) noexcept
     cdef object detach_stale(self)
     cdef object give_back_other(self, object array)
     cdef bint pristine(self, PyObject* array) noexcept

@@ -13,7 +13,8 @@ from libc.string cimport memcmp, memset
 cimport cython
 cimport numpy as cnp
 
-from bufpool.core.arena cimport Refusal, kUnlimited
+from bufpool.core.arena cimport Block, Refusal, kUnlimited
+from bufpool.native._arena cimport arena_acquire, arena_release
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport foreign_count, sole_reference
@@ -85,25 +86,24 @@ cdef class Shelf:
                 if self.pristine(top):
                     self.idle -= 1
                     self.slots[self.idle] = entered(top)
+                    self.blocks += 1
                     return <object>top
             return self.enter_other()
 
     def leave(self, kind, value, traceback, /):
         """End the ``with`` block that was begun last."""
         # The array of the block that was entered last. Threads and tasks that interleave may mark each other's array as
-        # idle; it is not handed out while somebody holds it, and from then on no name is taken for stale either.
+        # idle; it is not handed out while somebody holds it, and no name is taken for stale while a block is open.
         cdef PyObject* array
-        cdef Py_ssize_t i, j
+        cdef Py_ssize_t i
         with cython.critical_section(self):
+            self.blocks -= self.blocks > 0                       # by hand, one may be left more often than entered
             i = self.idle
             while i < self.count and not is_entered(self.slots[i]):
                 i += 1
             if i < self.count:
                 array = plain(self.slots[i])
-                for j in range(i + 1, self.count):
-                    if is_entered(self.slots[j]):
-                        self.mixed = True
-                self.slots[i] = self.slots[self.idle]
+                self.bring(i)
                 self.slots[self.idle] = array
                 if self.idle > 0 and not sole_reference(array):
                     # The block's name most likely holds it until the next block rebinds it: another goes on top.
@@ -112,12 +112,18 @@ cdef class Shelf:
                 self.idle += 1
         return False
 
+    cdef void bring(self, Py_ssize_t slot) noexcept:
+        """Make one that is out the newest of those; the order of the others stays."""
+        cdef Py_ssize_t i
+        cdef PyObject* array = self.slots[slot]
+        for i in range(slot, self.idle, -1):
+            self.slots[i] = self.slots[i - 1]
+        self.slots[self.idle] = array
+
     cdef cnp.ndarray enter_other(self):
         cdef cnp.ndarray array = self.take_other()
-        cdef Py_ssize_t i
-        for i in range(self.idle, self.count):
-            if self.slots[i] == <PyObject*>array:
-                self.slots[i] = entered(self.slots[i])
+        self.slots[self.idle] = entered(<PyObject*>array)        # where what goes out is put
+        self.blocks += 1
         return array
 
     cdef bint pristine(self, PyObject* array) noexcept:
@@ -131,8 +137,11 @@ cdef class Shelf:
             and fields.nd == nd
             and <void*>fields.descr == <void*>self.descr
             and fields.base == NULL
-            and (nd == 0 or fields.dimensions[0] == self.request.dims[0])
-            and (nd < 2 or memcmp(fields.dimensions, self.request.dims, nd * sizeof(cnp.npy_intp)) == 0)
+            and fields.mem_handler == <PyObject*>self.pool.capsule
+            and <size_t>fields.data & self.misaligned == 0
+            and (nd == 0 or (fields.dimensions[0] == self.layout[0] and fields.strides[0] == self.layout[nd]))
+            and (nd < 2 or memcmp(fields.dimensions, self.layout, nd * sizeof(cnp.npy_intp)) == 0)
+            and (nd < 2 or memcmp(fields.strides, self.layout + nd, nd * sizeof(cnp.npy_intp)) == 0)
             and self.pool.arena.closed.load_relaxed() == 0
         ):
             return False
@@ -169,6 +178,7 @@ cdef class Shelf:
             array = plain(self.slots[i])
             if self.pristine(array):
                 self.slots[i] = array
+                self.bring(i)
                 return <cnp.ndarray>array
             if sole_reference(array):
                 self.drop(i)
@@ -176,7 +186,7 @@ cdef class Shelf:
             i -= 1
         while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
             self.drop(0)
-        if self.pool.arena.config.limit != kUnlimited:
+        if self.pool.arena.config.limit != kUnlimited and not self.fits():
             # A bounded pool must neither fail nor wait for a name that its own caller has no more use for.
             self.detach_stale()
         made = self.pool.make(self.descr, &self.request, False)
@@ -186,37 +196,52 @@ cdef class Shelf:
                 raise MemoryError("no memory for a scratch's records")
             self.slots = wider
             self.room = self.room * 2 + 4
-        self.slots[self.count] = self.slots[self.idle]
         array = <PyObject*>made
         Py_INCREF(array)
-        self.slots[self.idle] = array                # what went out last comes back first
+        self.slots[self.count] = array
         self.count += 1
+        self.bring(self.count - 1)
         return made
 
+    cdef bint fits(self) noexcept:
+        """Whether the limit leaves room for one more array, idle memory of other sizes given back."""
+        cdef Block block = arena_acquire(self.pool.arena, self.request.nbytes, self.request.alignment)
+        if block.address == NULL:
+            self.pool.arena.counters.refused.sub_relaxed(1)      # the same request comes again
+            return block.refusal != Refusal.limit
+        arena_release(block.address)
+        return True
+
     cdef object detach_stale(self):
-        """Empty the idle arrays that only local names of our caller hold."""
-        cdef Py_ssize_t i, names
-        cdef PyObject* array
-        if self.mixed:
-            return
-        for i in range(self.idle - 1, -1, -1):
-            if i >= self.idle:                       # a drop below may run a callback that comes back here
-                continue
-            array = self.slots[i]
-            names = names_in_caller(<object>array)
-            if names > 0 and Py_REFCNT(<object>array) == 1 + names:
+        """Empty the idle arrays that only local names of our caller hold; none while any `with` block is open."""
+        cdef Py_ssize_t i = self.idle - 1
+        cdef Py_ssize_t names
+        cdef object array
+        while i >= 0:
+            array = <object>self.slots[i]
+            names = names_in_caller(array)
+            # The look may have started a garbage collection, and that may have come back here: all is asked anew.
+            if (
+                i < self.idle
+                and self.slots[i] == <PyObject*>array
+                and names > 0
+                and Py_REFCNT(array) == 2 + names                # the slot's, and ours
+                and self.blocks == 0
+            ):
                 detach(<cnp.ndarray>array, <PyObject*>self.pool.capsule)
                 self.drop(i)
+            i = min(i, self.idle) - 1
 
     cdef object give_back_other(self, object array):
         """Out of order: find it, or say what is wrong."""
         cdef Py_ssize_t i
         for i in range(self.idle, self.count):
-            if plain(self.slots[i]) == <PyObject*>array:
-                self.slots[i] = self.slots[self.idle]
-                self.slots[self.idle] = <PyObject*>array
+            if self.slots[i] == <PyObject*>array:
+                self.bring(i)
                 self.idle += 1
                 return None
+            if self.slots[i] == entered(<PyObject*>array):
+                raise DoubleReleaseError(f"{self!r}: a 'with' block has this array, and releases it at its end")
         for i in range(self.idle):
             if self.slots[i] == <PyObject*>array:
                 raise DoubleReleaseError(f"{self!r}: this array was released before")
@@ -252,7 +277,9 @@ cdef Shelf make_shelf(ArrayPool pool, object shape, object dtype, object order, 
     cdef int i
     shelf.flags = fields.flags
     shelf.descr = pattern.dtype
+    shelf.misaligned = max(shelf.request.alignment, pool.arena.config.alignment) - 1
     shelf.request.nd = fields.nd
     for i in range(fields.nd):
-        shelf.request.dims[i] = fields.dimensions[i]
+        shelf.request.dims[i] = shelf.layout[i] = fields.dimensions[i]
+        shelf.layout[fields.nd + i] = fields.strides[i]
     return shelf
