@@ -221,11 +221,14 @@ def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
 
 
 def test_what_is_needed_does_not_age_out() -> None:
+    """Though it is idle each time that ages are looked at: within each window it was in use."""
     pool = bufpool.BufferPool(max_idle=0.03)
-    for _ in range(12):
+    for _ in range(8):
         four = [pool.empty(8 * MIB, "u1") for _ in range(4)]
         del four
-        time.sleep(0.005)
+        time.sleep(0.02)
+        a = pool.empty(2 * MIB, "u1")                      # another size: its return looks at the clock
+        del a
     assert pool.stats().drops["aged_out"] == 0
 
 
@@ -426,3 +429,49 @@ def test_requests_that_fit_together_are_never_refused() -> None:
         sys.setswitchinterval(interval)
     assert conserved(pool).refused == 0
     assert pool.stats().peak_bytes <= 4 * MIB
+
+
+def test_what_comes_back_after_closing_is_not_kept_by_the_thread() -> None:
+    """Small blocks of a pool without a limit would be parked; a closed pool's are not."""
+    pool = bufpool.BufferPool()
+    arrays = [pool.empty(1000, "u1") for _ in range(3)]
+    pool.close()
+    del arrays
+    assert conserved(pool).reserved_bytes == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_a_thread_that_ends_leaves_its_cache_to_the_next() -> None:
+    out = run_python("""
+        import gc, threading, bufpool
+        from pathlib import Path
+        def resident():
+            return int(Path("/proc/self/statm").read_text().split()[1])
+        pool = bufpool.BufferPool()
+        def turn(n):
+            for _ in range(n):
+                thread = threading.Thread(target=pool.empty, args=(100, "u1"))
+                thread.start()
+                thread.join()
+        turn(50)
+        gc.collect()
+        before = resident()
+        turn(600)
+        gc.collect()
+        print(resident() - before < 600)      # pages; a cache for each thread would be several each
+    """)
+    assert out == "True\n"
+
+
+def test_memory_given_back_is_no_longer_the_pools_own() -> None:
+    """The system gives the same addresses to others."""
+    pool = bufpool.BufferPool()
+    mine = [pool.empty(8 * MIB, "u1") for _ in range(8)]
+    addresses = [(a.ctypes.data, a.ctypes.data + a.nbytes) for a in mine]
+    del mine
+    pool.trim()
+    others = [np.empty(5 * MIB, "u1") for _ in range(20)]
+    starts = [a.ctypes.data for a in others]
+    assert not any(pool.owns(a) for a in others)
+    if not any(low <= start < high for start in starts for low, high in addresses):
+        pytest.skip("the system gave other addresses")

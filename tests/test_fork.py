@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+from conserving import run_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -83,3 +84,28 @@ def test_a_child_releases_what_it_inherited() -> None:
     """
     ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_what_the_parents_threads_had_parked_serves_the_child() -> None:
+    out = run_python("""
+        import os, threading, warnings, bufpool
+        warnings.simplefilter("ignore", DeprecationWarning)       # 3.12: fork in a program with threads
+        pool = bufpool.BufferPool()
+        parked, end = threading.Event(), threading.Event()
+        def park():
+            arrays = [pool.empty(1000, "u1") for _ in range(20)]
+            arrays.clear()
+            parked.set()
+            end.wait()
+        thread = threading.Thread(target=park)
+        thread.start()
+        parked.wait()
+        child = os.fork()
+        if child == 0:
+            pool.trim()
+            os._exit(0 if pool.stats().reserved_bytes == 0 else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        end.set()
+        thread.join()
+    """)
+    assert out == "0\n"
