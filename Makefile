@@ -46,8 +46,8 @@ bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## Ratios on 
 
 ##@ Prove
 
-# The extras that the suite needs; without the demo's packages the tests of the demo skip themselves.
-TEST_EXTRAS ?= test demo
+# The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
+TEST_EXTRAS ?= test demo bench
 
 test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
 	cd tests && "$(PY)" -m pytest $(ARGS)
@@ -100,7 +100,7 @@ wheel: dist/.built ## An sdist, and a wheel made from it, in dist
 wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere; the suite and a small demo there
 	@set -eu; elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
 	$(PYTHON) -m venv "$$elsewhere/env"; python="$$elsewhere/env/bin/python"; \
-	"$$python" -m pip --disable-pip-version-check --quiet install "$$(echo dist/*.whl)[demo,test]"; \
+	"$$python" -m pip --disable-pip-version-check --quiet install "$$(echo dist/*.whl)[demo,bench,test]"; \
 	cp -R tests pyproject.toml "$$elsewhere"; \
 	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
 	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1

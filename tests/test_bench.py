@@ -299,7 +299,7 @@ def test_a_quick_run_prints_a_table_and_writes_json(capsys, tmp_path):
     )
     lines = capsys.readouterr().out.splitlines()
     assert "NumPy" in lines[0]
-    assert lines[1].split() == ["size", "ours", "against", "theirs", "figure", "spread", "bound", "holds"]
+    assert lines[4].split() == ["size", "ours", "against", "theirs", "figure", "spread", "bound", "holds"]
     assert sum(line.endswith(("  yes", "  NO")) for line in lines) == 5
     assert "bounds hold" in lines[-1]
     document = json.loads(path.read_text(encoding="utf-8"))

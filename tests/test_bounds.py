@@ -220,6 +220,19 @@ def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
     assert stats.drops["aged_out"] == 8
 
 
+def test_nothing_below_the_floor_ages_out() -> None:
+    pool = bufpool.BufferPool(max_idle=0.03)
+    two = [pool.empty(4 * MIB, "u1") for _ in range(2)]
+    del two
+    for _ in range(8):
+        time.sleep(0.02)
+        a = pool.empty(2 * MIB, "u1")                      # its return looks at the clock
+        del a
+    stats = conserved(pool)
+    assert stats.drops["aged_out"] == 0
+    assert stats.idle_bytes == 10 * MIB
+
+
 def test_what_is_needed_does_not_age_out() -> None:
     """Though it is idle each time that ages are looked at: within each window it was in use."""
     pool = bufpool.BufferPool(max_idle=0.03)

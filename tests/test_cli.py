@@ -67,3 +67,16 @@ def test_a_command_is_imported_only_when_asked_for(tmp_path):
         "print([name for name in sys.modules if name.startswith('bufpool.cli.')])"
     )
     assert python("-c", program, cwd=tmp_path).stdout == "[]\n"
+
+
+def test_mistakes_in_the_options_of_a_command_show_the_usage_of_that_command(capsys):
+    for arguments, words in (
+        (["run", "--bogus", "script.py"], "unrecognized arguments: --bogus"),
+        (["run"], "the following arguments are required: script.py\n"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(arguments)
+        assert exit_.value.code == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert "[options] script.py [args]" in said

@@ -250,3 +250,16 @@ def test_threads_are_reached_from_start_to_stop():
     assert threads.count == 1
     assert (threading.setprofile, threading.getprofile) == before
     assert threading.getprofile() is None
+
+
+def test_the_default_pool_of_the_program_is_the_runs(programs):
+    programs.write(
+        "script.py",
+        """
+    import numpy as np
+    import bufpool
+    pool = bufpool.default_pool()
+    print(pool.owns(np.ones(9)), pool.installed, pool.limit)
+    """,
+    )
+    assert programs.run("--limit", "1G", "script.py").stdout == "True True 1073741824\n"

@@ -7,8 +7,8 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
-from bufpool.errors import SettingError, SizeError
-from bufpool.native._arena import total_memory
+from bufpool.errors import ClosedError, LimitError, SettingError, SizeError
+from bufpool.native._arena import good_size, total_memory
 from bufpool.native._arrays import ArrayPool, touch
 from bufpool.native._buffer import Buffer, make_buffer
 from bufpool.native._lease import Lease, make_lease
@@ -122,9 +122,9 @@ class BufferPool(ArrayPool):
             max_idle_ns=0 if idle is None else max(2, int(idle * 1e9)),
             alignment=alignment,
             pages=upstream,
-            lock=bool(mlock),
-            prefault=bool(prefault),
-            wipe=bool(wipe),
+            lock=_flag("mlock", mlock, name),
+            prefault=_flag("prefault", prefault, name),
+            wipe=_flag("wipe", wipe, name),
             timeout=wait,
         )
 
@@ -180,6 +180,8 @@ class BufferPool(ArrayPool):
     ) -> Scratch[Any]:
         """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
 
+        Make it once and use it again and again: what it saves is the making of arrays.
+
         Arguments and errors as of `empty`.
 
         Examples
@@ -198,8 +200,12 @@ class BufferPool(ArrayPool):
         ------
         SizeError
             Negative, or above 64 TiB. A `ValueError`.
+        AlignmentError
+            No power of two, or above 2 MiB. A `ValueError`.
         LimitError
             The pool's limit leaves no room. A `MemoryError`.
+        ClosedError
+            The pool is closed.
 
         Examples
         --------
@@ -217,7 +223,9 @@ class BufferPool(ArrayPool):
         Raises
         ------
         LimitError
-            The limit does not leave room for all of them; what was made stays idle.
+            The limit does not leave room for all of them; what was made stays idle. A `MemoryError`.
+        SizeError
+            `n` is negative, or the pool would not keep so many idle: they exceed `max_retained`. A `ValueError`.
 
         Examples
         --------
@@ -230,10 +238,21 @@ class BufferPool(ArrayPool):
         count = operator.index(n)
         if count < 0:
             raise SizeError(f"pool {self.name!r}: cannot prewarm {count} arrays")
-        blocks = []
-        for _ in range(count):
+        blocks: list[Any] = []
+        while len(blocks) < count:
             blocks.append(self.empty(shape, dtype))
+            if len(blocks) == 1:
+                self._check_room(count, blocks[0].nbytes)
             touch(blocks[-1])
+
+    def _check_room(self, count: int, nbytes: int) -> None:
+        """Raise if the pool would not hold so many idle blocks, before the memory of all is written."""
+        block = good_size(nbytes)
+        what = f"pool {self.name!r}: {count} blocks of {block} bytes were asked for"
+        if self.limit is not None and count * block > self.limit:
+            raise LimitError(f"{what}, the limit is {self.limit} bytes")
+        if self.max_retained is not None and count * block > self.max_retained:
+            raise SizeError(f"{what}, and max_retained keeps at most {self.max_retained} bytes idle")
 
     # --- NumPy's allocator ---
 
@@ -261,6 +280,11 @@ class BufferPool(ArrayPool):
 
         Arguments as of the executor; an `initializer` of yours runs after the pool is installed.
 
+        Raises
+        ------
+        ClosedError
+            The pool is closed.
+
         Examples
         --------
         >>> import bufpool, numpy as np
@@ -272,6 +296,8 @@ class BufferPool(ArrayPool):
         """
         from concurrent.futures import ThreadPoolExecutor
 
+        if self.closed:
+            raise ClosedError(f"pool {self.name!r} is closed: its threads could allocate nothing")
         initializer = kwargs.pop("initializer", None)
 
         def start(*args: Any) -> None:
@@ -325,6 +351,11 @@ def default_pool() -> BufferPool:
     return _default.get("pool") or _default.setdefault("pool", BufferPool(name="default"))
 
 
+def make_default(pool: BufferPool) -> None:
+    """Make `pool` what `default_pool` returns from now on."""
+    _default["pool"] = pool
+
+
 def _bytes(what: str, value: Any, name: str) -> int | None:
     if value is None:
         return None
@@ -337,6 +368,13 @@ def _bytes(what: str, value: Any, name: str) -> int | None:
     if isinstance(value, bool) or not 0 <= number < 1 << 63:
         raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
     return number
+
+
+def _flag(what: str, value: Any, name: str) -> bool:
+    """A word such as "no" would count as true."""
+    if value not in (True, False):
+        raise TypeError(f"pool {name!r}: {what} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _seconds(what: str, value: Any, name: str) -> float | None:

@@ -12,18 +12,27 @@ DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 
 
 class ClassStats(NamedTuple):
-    """One size class."""
+    """One size class.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of a block.
+    total : int
+        Blocks that exist, in use and idle.
+    idle : int
+        Blocks ready for reuse.
+    hits : int
+        Checkouts that found an idle block.
+    misses : int
+        Checkouts that made a block.
+    """
 
     size: int
-    """Bytes of a block."""
     total: int
-    """Blocks that exist, in use and idle."""
     idle: int
-    """Blocks ready for reuse."""
     hits: int
-    """Checkouts that found an idle block."""
     misses: int
-    """Checkouts that made a block."""
 
     @property
     def in_use(self) -> int:
@@ -33,6 +42,31 @@ class ClassStats(NamedTuple):
 
 class PoolStats(NamedTuple):
     """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool; bytes of whole blocks.
+
+    Attributes
+    ----------
+    in_use_bytes : int
+        Bytes of the blocks that are out.
+    idle_bytes : int
+        Bytes of the blocks ready for reuse.
+    reserved_bytes : int
+        In use and idle: what `limit` bounds.
+    peak_bytes : int
+        Highest bytes in use so far, to within the few small blocks that threads park for themselves.
+    mapped_bytes : int
+        Address space taken from the system for the blocks, slabs not yet cut up included.
+    hits : int
+        Checkouts that found an idle block.
+    misses : int
+        Checkouts that needed a new block.
+    refused : int
+        Requests refused, by the limit or by the system.
+    degraded : int
+        Maps that asked for explicit huge pages and got others.
+    drops : mapping of str to int
+        Blocks given back to the system, by reason: over_max_retained, aged_out, trimmed, closed.
+    classes : tuple of ClassStats
+        Size classes that were ever used, smallest first.
 
     Examples
     --------
@@ -47,27 +81,16 @@ class PoolStats(NamedTuple):
     """
 
     in_use_bytes: int
-    """Bytes of the blocks that are out."""
     idle_bytes: int
-    """Bytes of the blocks ready for reuse."""
     reserved_bytes: int
-    """In use and idle: what `limit` bounds."""
     peak_bytes: int
-    """Highest bytes in use so far, to within the few small blocks that threads park for themselves."""
     mapped_bytes: int
-    """Address space taken from the system for the blocks, slabs not yet cut up included."""
     hits: int
-    """Checkouts that found an idle block."""
     misses: int
-    """Checkouts that needed a new block."""
     refused: int
-    """Requests refused, by the limit or by the system."""
     degraded: int
-    """Maps that asked for explicit huge pages and got others."""
     drops: Mapping[str, int]
-    """Blocks given back to the system, by reason: over_max_retained, aged_out, trimmed, closed."""
     classes: tuple[ClassStats, ...]
-    """Size classes that were ever used, smallest first."""
 
     @property
     def hit_rate(self) -> float:

@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:  # argparse would show the usage of all commands, not of the one that was meant
+        commands.choices.get(chosen or "", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     status: int = args.main(args)
     return status

@@ -105,7 +105,6 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
         klass.hollow.push(nodes, slab->first_node);
         return Block{nullptr, why, false};
     }
-    slab->carved = 1;
     node.block = slab->base;
     node.next.store_relaxed(kOwned);
     klass.existing.add_relaxed(1);

@@ -267,7 +267,8 @@ cdef class PoolBase:
             f"{arena.counters.reserved.load_relaxed()} in use and idle"
         )
         if why == Refusal.closed:
-            return ClosedError(f"pool {self.name!r} is closed: {nbytes} bytes were asked for, {state}")
+            asked = f"{nbytes} bytes were asked for, " if nbytes else ""
+            return ClosedError(f"pool {self.name!r} is closed: {asked}{state}")
         if why == Refusal.too_large:
             return SizeError(f"pool {self.name!r}: {nbytes} bytes were asked for, a block has at most {kMaxBlock}")
         block = class_size(class_of(nbytes or 1))

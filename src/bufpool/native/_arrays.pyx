@@ -104,7 +104,10 @@ cdef class ArrayPool(AllocatorPool):
                 request.dims[i] = dims.ptr[i]
             PyDimMem_FREE(dims.ptr)
         if order is not None and order != "C":
-            PyArray_OrderConverter(order, &parsed)
+            try:
+                PyArray_OrderConverter(order, &parsed)
+            except ValueError:
+                parsed = cnp.NPY_ANYORDER
             if parsed != cnp.NPY_CORDER and parsed != cnp.NPY_FORTRANORDER:
                 raise ValueError(f"pool {self.name!r}: order must be 'C' or 'F', not {order!r}")
         request.flags = cnp.NPY_ARRAY_FARRAY if parsed == cnp.NPY_FORTRANORDER else cnp.NPY_ARRAY_CARRAY

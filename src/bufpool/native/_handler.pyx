@@ -134,9 +134,11 @@ cdef class AllocatorPool(PoolBase):
         return True
 
     def __enter__(self):
+        """Make NumPy allocate from this pool until the end of the block. The pool is not closed then."""
         self.install()
         return self
 
     def __exit__(self, kind, value, traceback, /):
+        """Put back what was there before."""
         self.uninstall()
         return False

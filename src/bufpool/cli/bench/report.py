@@ -18,6 +18,10 @@ from bufpool.cli.bench.parts import Row
 from bufpool.cli.bench.timing import Plan
 
 _WIDTHS = (22, 10, 15, 10, 12, 18, 16, 5)
+LEGEND = """\
+ours, theirs: medians over the rounds. figure: the median of the rounds' ratios, each of two samples taken side by side
+(not the ratio of the two columns: whole rounds may be slow); spread: the extremes. cost is ours/theirs, less is better;
+speed is theirs/ours, more is better. A bound is what the project holds itself to; the README tells which it misses."""
 _HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "bound", "holds")
 
 
@@ -29,8 +33,9 @@ class Report:
         self._colour = sys.stdout.isatty() and find_spec("rich") is not None
 
     def head(self) -> None:
-        """The machine, and the headings."""
+        """The machine, what the columns mean, and the headings."""
         self._print(machine.line())
+        self._print(LEGEND)
         self._print(columns(_HEADINGS))
 
     def row(self, row: Row) -> None:
@@ -45,7 +50,7 @@ class Report:
 
     def left_out(self, names: Sequence[str]) -> None:
         """Name the sizes that a quick run does not measure."""
-        self._print(f"  not with --quick: {', '.join(names)}")
+        self._print(f"  not with --quick: {', '.join(dict.fromkeys(names))}")
 
     def listing(self, rows: Sequence[Row]) -> None:
         """Every row with its bounds, nothing measured."""

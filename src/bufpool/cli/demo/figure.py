@@ -73,7 +73,7 @@ def write_figure(path: Path, before: Frame, after: Frame, rows: list[Row]) -> No
     figure.text(
         0.975,
         0.016,
-        "Each round is a process of its own; its warm-up frames are not shown. Shorter is better.",
+        "Each round is a process of its own; its warm-up frames are not shown. Lower is better.",
         size=10,
         ha="right",
         color=FAINT,

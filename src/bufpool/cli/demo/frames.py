@@ -1,6 +1,6 @@
-"""The demo's frames: a real photograph, scaled up, and a decoder that makes each frame anew.
+"""The demo's frames: real photographs, scaled up, and a decoder that makes each frame anew.
 
-The photograph is ``china.jpg``, which scikit-learn ships inside its package. Nothing is downloaded.
+The photographs are those that scikit-learn ships inside its package. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]
 
-PHOTOGRAPH = "china.jpg"
-CREDIT = "china.jpg by danielbuechele, CC BY 2.0, from scikit-learn"
+PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+CREDIT = "china.jpg by danielbuechele (every other frame: flower.jpg by vultilion), CC BY 2.0, from scikit-learn"
 
 
-def load_photograph(width: int, height: int) -> Frame:
-    """Return the photograph, cropped to the shape asked for and scaled to it.
+def load_photographs(width: int, height: int) -> Frame:
+    """Return the photographs, cropped to the shape asked for and scaled to it.
 
     Parameters
     ----------
@@ -24,28 +24,31 @@ def load_photograph(width: int, height: int) -> Frame:
 
     Returns
     -------
-    ndarray of uint8, shape (height, width, 3)
+    ndarray of uint8, shape (photographs, height, width, 3)
         RGB, C-contiguous.
     """
     # Imported here: a measured run needs `decode` alone, and should carry no other package in its peak RSS.
     from PIL import Image, ImageOps
     from sklearn.datasets import load_sample_image
 
-    photograph = Image.fromarray(load_sample_image(PHOTOGRAPH))
-    # A little above the centre, where the roof's finial is still in the picture.
-    scaled = ImageOps.fit(photograph, (width, height), Image.Resampling.LANCZOS, centering=(0.5, 0.25))
-    return np.array(scaled)
+    scaled = []
+    for name in PHOTOGRAPHS:
+        photograph = Image.fromarray(load_sample_image(name))
+        # A little above the centre, where the roof's finial is still in the picture.
+        fitted = ImageOps.fit(photograph, (width, height), Image.Resampling.LANCZOS, centering=(0.5, 0.25))
+        scaled.append(np.array(fitted))
+    return np.stack(scaled)
 
 
-def decode(photograph: Frame, number: int) -> Frame:
-    """Return frame `number` of a film of the photograph, in new memory, as a video decoder would.
+def decode(photographs: Frame, number: int) -> Frame:
+    """Return frame `number` of a film of the photographs in turn, in new memory, as a video decoder would.
 
     The camera pans to the right by 1/480 of the width a frame, and the exposure flickers by up to 10 %. Frame 0 is the
-    photograph itself.
+    first photograph itself.
 
     Parameters
     ----------
-    photograph : ndarray of uint8, shape (height, width, 3)
+    photographs : ndarray of uint8, shape (photographs, height, width, 3)
     number : int
         From 0.
 
@@ -53,6 +56,7 @@ def decode(photograph: Frame, number: int) -> Frame:
     -------
     ndarray of uint8, shape (height, width, 3)
     """
+    photograph = photographs[number % len(photographs)]
     step = max(1, photograph.shape[1] // 480)
     panned = np.roll(photograph, -step * number, axis=1)
     exposure = np.uint16(256 - 5 * number % 27)

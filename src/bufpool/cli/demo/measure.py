@@ -127,15 +127,15 @@ class Meter:
         return page_faults(), stats.hits, stats.misses
 
 
-def one_thread(photograph: Frame, meter: Meter) -> None:
+def one_thread(photographs: Frame, meter: Meter) -> None:
     """Decode and process each frame in this thread."""
     context: AbstractContextManager[Any] = nullcontext() if meter.pool is None else meter.pool
     with context:
         for number in range(meter.total):
-            meter.frame_done(process(decode(photograph, number)))
+            meter.frame_done(process(decode(photographs, number)))
 
 
-def two_threads(photograph: Frame, meter: Meter) -> None:
+def two_threads(photographs: Frame, meter: Meter) -> None:
     """Decode in one thread and process in another, with a bounded queue between them."""
     queue: Queue[tuple[int, Frame] | None] = Queue(maxsize=QUEUE_FRAMES)
 
@@ -143,7 +143,7 @@ def two_threads(photograph: Frame, meter: Meter) -> None:
         # A few frames more than are timed: else the worker would have both cores to itself for the last ones.
         try:
             for number in range(meter.total + QUEUE_FRAMES + 1):
-                queue.put((number, decode(photograph, number)))
+                queue.put((number, decode(photographs, number)))
         finally:
             queue.put(None)
 
@@ -190,13 +190,13 @@ def peak_rss() -> int | None:
 
 
 def measure(
-    photograph: Frame, scenario: str, memory: str, warm_up: int, frames: int, announce: Callable[[int], None]
+    photographs: Frame, scenario: str, memory: str, warm_up: int, frames: int, announce: Callable[[int], None]
 ) -> Run:
     """Run one scenario in this process and return what it measured.
 
     Parameters
     ----------
-    photograph : ndarray of uint8, shape (height, width, 3)
+    photographs : ndarray of uint8, shape (photographs, height, width, 3)
     scenario, memory : str
         Of `SCENARIOS` and `MEMORIES`.
     warm_up, frames : int
@@ -210,14 +210,14 @@ def measure(
 
         pool = BufferPool(name="demo")
     meter = Meter(warm_up, frames, pool, announce)
-    SCENARIOS[scenario](photograph, meter)
+    SCENARIOS[scenario](photographs, meter)
     return meter.run(scenario)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run from the command line: see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m bufpool.cli.demo.measure")
-    parser.add_argument("photograph", type=Path)
+    parser.add_argument("photographs", type=Path)
     parser.add_argument("--scenario", choices=SCENARIOS, required=True)
     parser.add_argument("--memory", choices=MEMORIES, required=True)
     parser.add_argument("--warm-up", type=int, required=True)
@@ -231,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
     def announce(done: int) -> None:
         say({"frame": done})
 
-    run = measure(np.load(args.photograph), args.scenario, args.memory, args.warm_up, args.frames, announce)
+    run = measure(np.load(args.photographs), args.scenario, args.memory, args.warm_up, args.frames, announce)
     say({"result": asdict(run)})
 
 

@@ -42,7 +42,7 @@ def table(rows: list[Row]) -> Table:
     """Return the rows as a table of the terminal, at most 80 columns wide."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("scenario", no_wrap=True)
-    headings = ("frames\nper s", "p50\nms", "p99\nms", "faults/\nframe", "peak RSS\nMiB", "speed")
+    headings = ("frames\nper s", "p50\nms", "p99\nms", "faults/\nframe", "peak RSS\nMiB", "speed\n(p50)")
     for heading in headings:
         grid.add_column(heading, justify="right", no_wrap=True)
     grid.add_column("bit-\nidentical", justify="center", no_wrap=True)
@@ -68,7 +68,8 @@ def notes(rows: list[Row], frames: int, rounds: int) -> str:
     lines = [
         f"{rounds} x {frames} timed frames a row, after {WARM_UP_FRAMES} for warm-up, each run in a fresh process.",
         "A frame's time runs from the end of the frame before it, hashing left out.",
-        "Speed is the ratio of the p50. Peak RSS includes Python, NumPy and SciPy.",
+        "Speed is the ratio of the p50: more is better.",
+        "Peak RSS includes Python, NumPy and SciPy.",
     ]
     hits = sum(row.pool_hits for row in rows)
     requests = hits + sum(row.pool_misses for row in rows)

@@ -77,13 +77,13 @@ def schedule(rounds: int) -> Iterator[tuple[int, str, str]]:
 
 
 def run_in_process(
-    photograph: Path, scenario: str, memory: str, frames: int, on_frame: Callable[[int], None]
+    photographs: Path, scenario: str, memory: str, frames: int, on_frame: Callable[[int], None]
 ) -> Run:
     """Measure one run in a fresh process.
 
     Parameters
     ----------
-    photograph : Path
+    photographs : Path
         Of the ``.npy`` file.
     scenario, memory : str
         Of `SCENARIOS` and `MEMORIES`.
@@ -97,7 +97,7 @@ def run_in_process(
     RunError
         If the process ends without a result.
     """
-    command = [sys.executable, "-m", "bufpool.cli.demo.measure", str(photograph), "--scenario", scenario]
+    command = [sys.executable, "-m", "bufpool.cli.demo.measure", str(photographs), "--scenario", scenario]
     command += ["--memory", memory, "--warm-up", str(WARM_UP_FRAMES), "--frames", str(frames)]
     result: dict[str, Any] | None = None
     # Errors go to a file: a second pipe that nobody reads could fill up and stop the child.

@@ -1,4 +1,4 @@
-"""The demo itself: load the photograph, measure every run, show what came out."""
+"""The demo itself: load the photographs, measure every run, show what came out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bufpool.cli.demo.figure import write_figure
-from bufpool.cli.demo.frames import decode, load_photograph
+from bufpool.cli.demo.frames import decode, load_photographs
 from bufpool.cli.demo.pipeline import process
 from bufpool.cli.demo.report import MEMORY_NAMES, SCENARIO_NAMES, print_report, write_json
 from bufpool.cli.demo.rounds import WARM_UP_FRAMES, run_in_process, schedule, summarize
@@ -46,15 +46,15 @@ def show(size: tuple[int, int], frames: int, rounds: int, output: Path, json: Pa
     console = Console()
     width, height = size
     console.print(
-        f"[bold]bufpool demo[/]: {width}x{height} frames of a photograph through luma, Gaussian blur, unsharp mask, "
+        f"[bold]bufpool demo[/]: {width}x{height} frames of two photographs through luma, Gaussian blur, unsharp mask, "
         "Sobel and tone curve: the same NumPy and SciPy code on plain and on pooled memory.",
         highlight=False,
     )
-    photograph = load_photograph(width, height)
-    rows = summarize(measure_all(photograph, frames, rounds))
+    photographs = load_photographs(width, height)
+    rows = summarize(measure_all(photographs, frames, rounds))
     print_report(console, rows, frames, rounds)
 
-    write_figure(output, photograph, process(decode(photograph, 0)), rows)
+    write_figure(output, photographs[0], process(decode(photographs, 0)), rows)
     console.print(f"Picture and chart: {output}", highlight=False, soft_wrap=True)
     if json is not None:
         write_json(json, rows, {"frames": frames, "size": [width, height], "rounds": rounds})
@@ -62,7 +62,7 @@ def show(size: tuple[int, int], frames: int, rounds: int, output: Path, json: Pa
     return all(row.identical for row in rows)
 
 
-def measure_all(photograph: Frame, frames: int, rounds: int) -> list[Run]:
+def measure_all(photographs: Frame, frames: int, rounds: int) -> list[Run]:
     """Measure each run of the schedule in a process of its own, with a progress bar."""
     plan = list(schedule(rounds))
     frames_each = WARM_UP_FRAMES + frames
@@ -75,8 +75,8 @@ def measure_all(photograph: Frame, frames: int, rounds: int) -> list[Run]:
 
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="bufpool-demo-") as folder, bar:
-        path = Path(folder, "photograph.npy")
-        np.save(path, photograph)
+        path = Path(folder, "photographs.npy")
+        np.save(path, photographs)
         task = bar.add_task("", total=len(plan) * frames_each)
         for number, scenario, memory in plan:
             kind = f"{SCENARIO_NAMES[scenario]}, {MEMORY_NAMES[memory]}"

@@ -53,14 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="most bytes kept idle (default: a quarter of the machine's memory)",
     )
-    parser.add_argument("--stats", action="store_true", help="say at exit, on stderr, what was saved")
+    parser.add_argument(
+        "--stats",
+        action="store_true",
+        help="say at exit, on stderr, what was saved; pools that the program makes itself are not counted",
+    )
     parser.add_argument(
         "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
     )
     parser.add_argument(
         "program", metavar="script.py", help="a script, a folder or a zip file with __main__.py"
     )
-    parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
+    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
+    rest.required = False  # argparse names it among what is missing
 
 
 def main(args: argparse.Namespace) -> int:
@@ -73,11 +78,13 @@ def main(args: argparse.Namespace) -> int:
         and its traceback will be shown without the frames that lie above it.
     """
     from bufpool import BufferPool
+    from bufpool.buffer_pool import make_default
     from bufpool.cli.run.program import NoProgramError, launch
     from bufpool.cli.run.report import report, report_refusals
     from bufpool.cli.run.threads import Threads
 
     pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
+    make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
     if args.stats:
         # The first to register is the last to be called: after the program's threads and its own exit functions.
