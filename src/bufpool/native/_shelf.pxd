@@ -11,7 +11,7 @@ cdef class Shelf:
     cdef int flags
     cdef size_t misaligned         # bits that its address must not have
     cdef cnp.npy_intp[128] layout  # shape, then strides
-    # Arrays, each owned: idle ones first, the one used last on top; then those out, the newest first, tagged if entered.
+    # Arrays, each owned: idle ones, the one used last on top; then those out, the newest first, tagged if entered.
     cdef PyObject** slots
     cdef Py_ssize_t idle           # how many are idle
     cdef Py_ssize_t count          # how many there are
