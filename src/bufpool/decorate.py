@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def under(context: AbstractContextManager[Any], function: F) -> F:
     """`function`, running under `context`, which must be enterable again and again."""
-    if not callable(function) or isinstance(function, type):
+    if isinstance(function, type) or not callable(function):
         raise TypeError(f"expected a function to run under {context!r}, not {function!r}")
     if inspect.isasyncgenfunction(function):
 

@@ -56,7 +56,7 @@ def decode(photographs: Frame, number: int) -> Frame:
     -------
     ndarray of uint8, shape (height, width, 3)
     """
-    photograph = photographs[number % len(photographs)]
+    photograph: Frame = photographs[number % len(photographs)]
     step = max(1, photograph.shape[1] // 480)
     panned = np.roll(photograph, -step * number, axis=1)
     exposure = np.uint16(256 - 5 * number % 27)
