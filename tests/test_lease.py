@@ -460,6 +460,7 @@ def test_cannot_be_made_or_derived_from() -> None:
     assert out.split() == ["refused"] * 3
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="locals() of a function is a snapshot (PEP 667)")
 def test_a_look_at_the_callers_names_leaves_them_alone(pool: BufferPool) -> None:
     """What exec() and locals() put beside a function's variables stays there."""
 
