@@ -603,6 +603,8 @@ def test_a_closed_pool_does_not_speak_of_sizes_that_nobody_asked_for(ask: Any) -
 def test_a_flag_is_true_or_false_and_not_a_word(flag: str) -> None:
     with pytest.raises(TypeError, match=f"{flag} must be True or False, not 'no'"):
         BufferPool(**{flag: "no"})
+    with pytest.raises(TypeError, match=f"{flag} must be True or False"):
+        BufferPool(**{flag: np.zeros(2)})
     assert not BufferPool(**{flag: np.False_}).closed
 
 
@@ -615,3 +617,20 @@ def test_an_order_of_new_memory_is_c_or_f(pool: BufferPool, order: Any) -> None:
 def test_a_class_is_not_decorated(pool: BufferPool) -> None:
     with pytest.raises(TypeError, match="expected a function"):
         pool(int)
+
+
+def test_prewarm_counts_what_a_wider_alignment_takes() -> None:
+    pool = BufferPool(max_retained=4 << 20, alignment=2 << 20)
+    with pytest.raises(SizeError, match="max_retained"):
+        pool.prewarm(4, 1 << 20, "u1")
+    pool = BufferPool(64 << 20, alignment=4096)
+    pool.prewarm(8, 1 << 20, "u1")
+    before = pool.stats()
+    arrays = [pool.empty(1 << 20, "u1") for _ in range(8)]
+    assert (pool.stats() - before).misses == 0
+    del arrays
+
+
+def test_an_initializer_is_a_function(pool: BufferPool) -> None:
+    with pytest.raises(TypeError, match="initializer must be a callable"):
+        pool.thread_pool(initializer=5)

@@ -273,6 +273,8 @@ def test_release_is_refused_while_exported(pool: BufferPool, export: Any) -> Non
     del holder
     gc.collect()
     buffer.release()
+    if sys.version_info >= (3, 14):
+        del buffer                    # names of a function with arguments prove nothing there
     assert pool.stats().in_use_bytes == 0
 
 

@@ -202,3 +202,9 @@ def test_signals(tmp_path, programs, number):
         ends.append((process.returncode, shown.splitlines()[-1:]))
     assert ends[0] == ends[1]
     assert ends[0][0] == -number
+
+
+@pytest.mark.parametrize("arguments", [["--", "a"], ["--", "--"], ["--"], ["a", "--", "b"], ["--stats", "--"]])
+def test_two_dashes_among_the_arguments_are_the_programs(programs, arguments):
+    script = programs.write("script.py", "import sys; print(sys.argv)")
+    assert programs.both(script, *arguments).stdout == f"{[script, *arguments]}\n"

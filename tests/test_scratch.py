@@ -734,3 +734,46 @@ def test_an_array_that_no_longer_looks_as_it_was_made_is_not_handed_out(
                 a.strides = (8000, 8)
         scratch.release(a)
         del a
+
+
+def test_names_that_borrow_their_reference_prove_nothing() -> None:
+    """Arguments may, from Python 3.14 on: two of them and no reference look like one view less."""
+    _, scratch = bounded(1)
+    views: list[Any] = []
+
+    def callee(x: Any, y: Any) -> None:
+        with pytest.raises(LimitError):
+            scratch.acquire()
+        assert x.size == y.size == N
+
+    def caller() -> None:
+        a = scratch.acquire()
+        views.append(a[:])
+        scratch.release(a)
+        callee(a, a)
+        assert views[0].size == N
+
+    caller()
+
+
+def test_a_new_array_at_a_limit_is_made_once() -> None:
+    pool = BufferPool(limit=100 << 20, max_retained=0)
+    scratch = pool.scratch(3 << 20, "u1")
+    before = pool.stats()
+    arrays = [scratch.acquire() for _ in range(5)]
+    did = pool.stats() - before
+    assert (did.misses, did.hits, did.refused, sum(did.drops.values())) == (5, 0, 0, 0)
+    del arrays
+
+
+def test_refusals_are_not_counted_below_zero() -> None:
+    pool, scratch = bounded(100)
+    a = scratch.acquire()
+    a.shape = (2, -1)
+    weak = weakref.ref(a, lambda _: pool.close())
+    scratch.release(a)
+    del a
+    with pytest.raises(ClosedError):
+        scratch.acquire()
+    assert weak() is None
+    assert pool.stats().refused == 0

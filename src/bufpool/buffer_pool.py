@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
 from bufpool.errors import ClosedError, LimitError, SettingError, SizeError
@@ -247,7 +248,7 @@ class BufferPool(ArrayPool):
 
     def _check_room(self, count: int, nbytes: int) -> None:
         """Raise if the pool would not hold so many idle blocks, before the memory of all is written."""
-        block = good_size(nbytes)
+        block = good_size(nbytes + self.alignment - 64)  # a wider alignment than a block's own takes more
         what = f"pool {self.name!r}: {count} blocks of {block} bytes were asked for"
         if self.limit is not None and count * block > self.limit:
             raise LimitError(f"{what}, the limit is {self.limit} bytes")
@@ -299,6 +300,8 @@ class BufferPool(ArrayPool):
         if self.closed:
             raise ClosedError(f"pool {self.name!r} is closed: its threads could allocate nothing")
         initializer = kwargs.pop("initializer", None)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
 
         def start(*args: Any) -> None:
             self.install()
@@ -372,9 +375,10 @@ def _bytes(what: str, value: Any, name: str) -> int | None:
 
 def _flag(what: str, value: Any, name: str) -> bool:
     """A word such as "no" would count as true."""
-    if value not in (True, False):
-        raise TypeError(f"pool {name!r}: {what} must be True or False, not {value!r}")
-    return bool(value)
+    with suppress(ValueError):  # an array, say, which is not equal to one thing
+        if value in (True, False):
+            return bool(value)
+    raise TypeError(f"pool {name!r}: {what} must be True or False, not {value!r}")
 
 
 def _seconds(what: str, value: Any, name: str) -> float | None:

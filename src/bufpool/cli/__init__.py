@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == chosen:
             module = importlib.import_module(f"bufpool.cli.{name}")
             module.add_arguments(command)
-            command.set_defaults(main=module.main)
+            command.set_defaults(main=module.main, arguments=arguments)
     if not arguments:
         parser.print_help(sys.stderr)
         return 2

@@ -10,6 +10,7 @@ cdef class PoolBase:
 
     # A block, or a named error. `zeroed` tells whether it is known to hold zeros.
     cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL
+    cdef void same_request(self, Block block) noexcept
     cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL
     cdef object refusal(self, size_t nbytes, Refusal why, object waited)
 

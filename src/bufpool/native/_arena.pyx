@@ -228,8 +228,7 @@ cdef class PoolBase:
             raise self.refusal(nbytes, refused.refusal, None)
         gc.collect()
         cdef Block block = arena_acquire(self.arena, nbytes, alignment)
-        if block.address == NULL:
-            self.arena.counters.refused.sub_relaxed(1)           # the same request again
+        self.same_request(block)
         cdef Arena* arena = self.arena
         cdef double started = time.monotonic()
         cdef double until = float("inf") if self.timeout is None else started + <double>self.timeout
@@ -249,8 +248,7 @@ cdef class PoolBase:
                     eval(BREATHE)
                     with nogil:
                         block = arena_acquire(arena, nbytes, alignment)
-                    if block.address == NULL:
-                        arena.counters.refused.sub_relaxed(1)    # the same request again
+                    self.same_request(block)
                     now = time.monotonic()
             finally:
                 arena.waiters.sub_relaxed(1)
@@ -258,6 +256,11 @@ cdef class PoolBase:
             raise self.refusal(nbytes, block.refusal, now - started if now > started and until > started else None)
         zeroed[0] = block.zeroed
         return block.address
+
+    cdef void same_request(self, Block block) noexcept:
+        """One that was refused before, or will be asked again, counts once. These two refusals are not counted."""
+        if block.address == NULL and block.refusal != Refusal.closed and block.refusal != Refusal.too_large:
+            self.arena.counters.refused.sub_relaxed(1)
 
     cdef object refusal(self, size_t nbytes, Refusal why, object waited):
         """The named error for a refused request."""

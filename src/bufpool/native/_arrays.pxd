@@ -29,6 +29,8 @@ cdef class ArrayPool(AllocatorPool):
     cdef cnp.dtype check(self, object shape, object dtype, object order, object alignment, Request* request)
     # A new array on a new block.
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros)
+    # The same on a block of this pool's, which the array owns from then on; at a failure it goes back.
+    cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request)
     # Calls a constructor of NumPy's with this pool as its allocator.
     cdef object check_like(self, object prototype, object dtype, object shape)
     cdef object build(self, object function, tuple args, dict kwargs)

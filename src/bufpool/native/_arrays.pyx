@@ -137,6 +137,16 @@ cdef class ArrayPool(AllocatorPool):
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
         cdef bint zeroed = False
         cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
+        cdef cnp.ndarray array = self.make_on(block, descr, request)
+        if zeros and not zeroed:
+            if request.nbytes < (1 << 20):
+                memset(block, 0, request.nbytes)
+            else:
+                with nogil:
+                    memset(block, 0, request.nbytes)
+        return array
+
+    cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request):
         cdef cnp.ndarray array
         try:
             array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
@@ -148,12 +158,6 @@ cdef class ArrayPool(AllocatorPool):
         fields.mem_handler = <PyObject*>self.capsule
         fields.flags |= cnp.NPY_ARRAY_OWNDATA
         track(block, request.nbytes)
-        if zeros and not zeroed:
-            if request.nbytes < (1 << 20):
-                memset(block, 0, request.nbytes)
-            else:
-                with nogil:
-                    memset(block, 0, request.nbytes)
         return array
 
     # --- constructors with NumPy's own argument names ---

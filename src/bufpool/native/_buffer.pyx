@@ -137,7 +137,7 @@ cdef class Buffer:
         cdef void* block = NULL
         # A look may outlive its export: NumPy's ndarray(buffer=...) keeps a plain reference to us. Local names do no
         # harm.
-        cdef bint unseen = not self.shown or Py_REFCNT(self) == call + names_in_caller(self)
+        cdef bint unseen = not self.shown or Py_REFCNT(self) == call + names_in_caller(self, None)
         with cython.critical_section(self):
             if unseen and self.exports == 0:
                 block = self.block

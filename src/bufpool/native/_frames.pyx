@@ -2,11 +2,18 @@
 
 A reference count cannot tell the two. The variables of the code that runs a ``with`` statement can be seen: if every
 reference to the array is such a name, then no view, export or container holds it.
+
+From Python 3.14 on an argument may be a name without a reference of its own (it borrows its caller's), and so may what
+is assigned from it. There a function's names are counted only if it has no arguments, or if the object was made while
+the function ran, and so cannot have come in as an argument.
 """
 
 cdef extern from *:
     """
     #include <frameobject.h>
+    #ifndef BUFPOOL_ARGUMENTS_BORROW
+    #define BUFPOOL_ARGUMENTS_BORROW (PY_VERSION_HEX >= 0x030E0000)
+    #endif
     #if PY_VERSION_HEX < 0x030C0000
     // PyFrame_GetVar came with 3.12. Before it there is only a dict, which the frame keeps and the program may use.
     #define Py_BUILD_CORE 1
@@ -55,13 +62,18 @@ cdef extern from *:
     }
 
     // Plain locals only: variables shared with inner functions may be reached by other threads, and by views of theirs.
-    static Py_ssize_t bufpool_count_names(PyObject* wanted) {
+    static Py_ssize_t bufpool_count_names(PyObject* wanted, PyObject* made_in) {
         PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed
         if (frame == NULL) return 0;
         PyCodeObject* code = PyFrame_GetCode(frame);
         if (!(code->co_flags & CO_OPTIMIZED)) {
             Py_DECREF(code);
             return bufpool_count_in_namespace(frame, wanted);
+        }
+        const int arguments = code->co_argcount + code->co_kwonlyargcount;
+        if (BUFPOOL_ARGUMENTS_BORROW && (PyObject*)frame != made_in && arguments > 0) {
+            Py_DECREF(code);
+            return 0;
         }
         PyObject* names = PyCode_GetVarnames(code);
         PyObject* shared = names == NULL ? NULL : PyCode_GetCellvars(code);
@@ -80,9 +92,19 @@ cdef extern from *:
         Py_XDECREF(names);
         return found;
     }
+
+    static PyObject* bufpool_frame_of_caller(void) {
+        PyObject* frame = BUFPOOL_ARGUMENTS_BORROW ? (PyObject*)PyEval_GetFrame() : NULL;
+        return Py_NewRef(frame == NULL ? Py_None : frame);
+    }
     """
-    Py_ssize_t bufpool_count_names(object wanted) except -1
+    Py_ssize_t bufpool_count_names(object wanted, object made_in) except -1
+    object bufpool_frame_of_caller()
 
 
-cdef Py_ssize_t names_in_caller(object wanted) except -1:
-    return bufpool_count_names(wanted)
+cdef Py_ssize_t names_in_caller(object wanted, object made_in) except -1:
+    return bufpool_count_names(wanted, made_in)
+
+
+cdef object frame_of_caller():
+    return bufpool_frame_of_caller()

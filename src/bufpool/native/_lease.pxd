@@ -7,4 +7,5 @@ cdef class Lease:
     cdef cnp.dtype descr
     cdef Request request
     cdef cnp.ndarray array         # while entered
+    cdef object frame              # in which it was entered, while it is
     cdef int state                 # 0 new, 1 entered, 2 ended

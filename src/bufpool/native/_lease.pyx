@@ -16,7 +16,7 @@ cimport cython
 cimport numpy as cnp
 
 from bufpool.native._arrays cimport ArrayPool, detach
-from bufpool.native._frames cimport names_in_caller
+from bufpool.native._frames cimport frame_of_caller, names_in_caller
 from bufpool.native._unique cimport sole_reference
 
 from bufpool.errors import ReleasedError
@@ -53,6 +53,7 @@ cdef class Lease:
             raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
         cdef cnp.ndarray array = self.pool.make(self.descr, &self.request, False)
         self.array = array
+        self.frame = frame_of_caller()
         self.state = 1
         return array
 
@@ -62,10 +63,12 @@ cdef class Lease:
         self.state = 2
         cdef cnp.ndarray array = self.array
         self.array = None
+        cdef object frame = self.frame
+        self.frame = None
         cdef Py_ssize_t names
         # Ours is one of the references. While an exception passes, its traceback holds the frame, and the same names.
         if not sole_reference(<PyObject*>array):
-            names = names_in_caller(array)
+            names = names_in_caller(array, frame)
             if names > 0 and Py_REFCNT(array) == 1 + names:
                 detach(array, <PyObject*>self.pool.capsule)
         return False

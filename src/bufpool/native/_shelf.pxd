@@ -23,7 +23,7 @@ cdef class Shelf:
     cdef cnp.ndarray take_other(self)
     cdef cnp.ndarray enter_other(self)
     cdef void bring(self, Py_ssize_t slot) noexcept
-    cdef bint fits(self) noexcept
+    cdef cnp.ndarray make(self)
     cdef object detach_stale(self)
     cdef object give_back_other(self, object array)
     cdef bint pristine(self, PyObject* array) noexcept

@@ -14,7 +14,7 @@ cimport cython
 cimport numpy as cnp
 
 from bufpool.core.arena cimport Block, Refusal, kUnlimited
-from bufpool.native._arena cimport arena_acquire, arena_release
+from bufpool.native._arena cimport arena_acquire
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport foreign_count, sole_reference
@@ -186,10 +186,7 @@ cdef class Shelf:
             i -= 1
         while self.idle >= MOST_IDLE:                # their last users' views keep these; they are no longer ours
             self.drop(0)
-        if self.pool.arena.config.limit != kUnlimited and not self.fits():
-            # A bounded pool must neither fail nor wait for a name that its own caller has no more use for.
-            self.detach_stale()
-        made = self.pool.make(self.descr, &self.request, False)
+        made = self.make()
         if self.count == self.room:
             wider = <PyObject**>realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))
             if wider == NULL:
@@ -203,14 +200,17 @@ cdef class Shelf:
         self.bring(self.count - 1)
         return made
 
-    cdef bint fits(self) noexcept:
-        """Whether the limit leaves room for one more array, idle memory of other sizes given back."""
-        cdef Block block = arena_acquire(self.pool.arena, self.request.nbytes, self.request.alignment)
-        if block.address == NULL:
-            self.pool.arena.counters.refused.sub_relaxed(1)      # the same request comes again
-            return block.refusal != Refusal.limit
-        arena_release(block.address)
-        return True
+    cdef cnp.ndarray make(self):
+        cdef Block block
+        if self.pool.arena.config.limit != kUnlimited:
+            # A bounded pool must neither fail nor wait for a name that its own caller has no more use for.
+            block = arena_acquire(self.pool.arena, self.request.nbytes, self.request.alignment)
+            if block.address != NULL:
+                return self.pool.make_on(block.address, self.descr, &self.request)
+            self.pool.same_request(block)
+            if block.refusal == Refusal.limit:
+                self.detach_stale()
+        return self.pool.make(self.descr, &self.request, False)
 
     cdef object detach_stale(self):
         """Empty the idle arrays that only local names of our caller hold; none while any `with` block is open."""
@@ -219,7 +219,7 @@ cdef class Shelf:
         cdef object array
         while i >= 0:
             array = <object>self.slots[i]
-            names = names_in_caller(array)
+            names = names_in_caller(array, None)
             # The look may have started a garbage collection, and that may have come back here: all is asked anew.
             if (
                 i < self.idle

@@ -68,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rest.required = False  # argparse names it among what is missing
 
 
+def program_arguments(args: argparse.Namespace) -> list[str]:
+    """Return what follows the program, a ``--`` directly behind it included, which argparse takes for its own."""
+    rest: list[str] = args.args
+    before = args.arguments[: len(args.arguments) - len(rest)]
+    return ["--", *rest] if before[-1] == "--" else rest
+
+
 def main(args: argparse.Namespace) -> int:
     """Run the program to its end, in this process.
 
@@ -94,7 +101,7 @@ def main(args: argparse.Namespace) -> int:
     pool.install()
     threads.start()
     try:
-        launch(args.program, args.args, as_module=args.as_module)
+        launch(args.program, program_arguments(args), as_module=args.as_module)
     except NoProgramError as error:
         sys.stderr.write(f"{sys.executable}: {error}\n")
         return error.status
