@@ -86,11 +86,12 @@ def test_a_generated_loop_runs_its_statement_n_times():
     assert len(seen) == 5
 
 
-def test_the_plan_splits_rounds_over_generations_and_takes_longer_at_large_sizes():
+def test_the_plan_splits_rounds_over_generations_and_takes_more_at_small_and_longer_at_large_sizes():
     plan = Plan(rounds=12, generations=3, seconds=0.02)
     assert plan.shape(16 * MIB) == (3, 4, 0.02)
     assert plan.shape(64 * MIB) == (3, 4, 0.04)
-    assert Plan(rounds=1, generations=3, seconds=0.02).shape(KIB) == (1, 1, 0.02)
+    assert plan.shape(256 * KIB) == (3, 12, 0.02)
+    assert Plan(rounds=1, generations=3, seconds=0.02).shape(KIB) == (1, 3, 0.02)
     assert not Plan(largest=MIB).includes(2 * MIB)
 
 
@@ -128,7 +129,7 @@ def fake_workers(monkeypatch):
 
 
 def test_a_race_takes_turns_forwards_and_backwards(fake_workers):
-    crew = [Entrant(name, "empty", "plain", KIB) for name in "ABC"]
+    crew = [Entrant(name, "empty", "plain", MIB) for name in "ABC"]
     samples = race(crew, Plan(rounds=4, generations=2))
     assert "".join(name for _, name in fake_workers.asked) == "ABCCBA" * 2
     assert fake_workers.started == 6  # a fresh worker for each in each generation
@@ -136,8 +137,8 @@ def test_a_race_takes_turns_forwards_and_backwards(fake_workers):
 
 
 def test_entrants_with_one_seat_share_a_worker(fake_workers):
-    crew = [Entrant("A", "empty", "plain", KIB, seat="x"), Entrant("B", "empty", "pool", KIB, seat="x")]
-    race([*crew, Entrant("C", "empty", "plain", KIB)], Plan(rounds=1, generations=1))
+    crew = [Entrant("A", "empty", "plain", MIB, seat="x"), Entrant("B", "empty", "pool", MIB, seat="x")]
+    race([*crew, Entrant("C", "empty", "plain", MIB)], Plan(rounds=1, generations=1))
     assert fake_workers.asked == [(1, "A"), (1, "B"), (2, "C")]
 
 

@@ -58,6 +58,23 @@ cdef tuple shape_of(Request* request):
     return tuple([request.dims[i] for i in range(request.nd)])
 
 
+# Not a method: methods of a class that others extend are called through its table.
+cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request, object capsule):
+    """An array that owns `block`; at a failure the block goes back."""
+    cdef cnp.ndarray array
+    try:
+        array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
+    except BaseException:
+        arena_release(block)
+        raise
+    cdef ArrayFields* fields = <ArrayFields*>array
+    Py_INCREF(capsule)
+    fields.mem_handler = <PyObject*>capsule
+    fields.flags |= cnp.NPY_ARRAY_OWNDATA
+    track(block, request.nbytes)
+    return array
+
+
 cdef class ArrayPool(AllocatorPool):
     """A pool that makes arrays. Use `bufpool.BufferPool`."""
 
@@ -137,7 +154,7 @@ cdef class ArrayPool(AllocatorPool):
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
         cdef bint zeroed = False
         cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
-        cdef cnp.ndarray array = self.make_on(block, descr, request)
+        cdef cnp.ndarray array = array_on(block, descr, request, self.capsule)
         if zeros and not zeroed:
             if request.nbytes < (1 << 20):
                 memset(block, 0, request.nbytes)
@@ -147,18 +164,7 @@ cdef class ArrayPool(AllocatorPool):
         return array
 
     cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request):
-        cdef cnp.ndarray array
-        try:
-            array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
-        except BaseException:
-            arena_release(block)
-            raise
-        cdef ArrayFields* fields = <ArrayFields*>array
-        Py_INCREF(self.capsule)
-        fields.mem_handler = <PyObject*>self.capsule
-        fields.flags |= cnp.NPY_ARRAY_OWNDATA
-        track(block, request.nbytes)
-        return array
+        return array_on(block, descr, request, self.capsule)
 
     # --- constructors with NumPy's own argument names ---
 
