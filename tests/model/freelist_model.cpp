@@ -63,6 +63,10 @@ struct World {
         disown(block);
         list.push(nodes, block);
     }
+    void turn() {
+        const std::uint32_t block = take();
+        if (block != kNone) give(block);
+    }
     // As Arena::refill does: the links are read before the marks overwrite them.
     Chain take_chain(bool all, std::uint32_t most, std::uint32_t* blocks) {
         Chain chain = all ? list.pop_all(nodes) : list.pop_some(nodes, most);
@@ -87,6 +91,8 @@ struct World {
         list.push_chain(nodes, chain);
     }
 
+    void count_pops() { e.check(list.popped() == popped, "the tag counts the pops"); }
+
     // When all is quiet again: the length, and every block by taking all of them.
     void settle() {
         if (e.failed()) return;
@@ -109,13 +115,11 @@ struct World {
 void turns(Explorer& e) {
     World world(e);
     auto body = [&](int) {
-        for (int i = 0; i < 2 && !e.failed(); ++i) {
-            const std::uint32_t block = world.take();
-            if (block != kNone) world.give(block);
-        }
+        world.turn();
+        world.turn();
     };
     e.run(3, body);
-    e.check(world.list.popped() == world.popped, "the tag counts the pops");
+    world.count_pops();
     world.settle();
 }
 
@@ -123,13 +127,10 @@ void turns(Explorer& e) {
 void aba(Explorer& e) {
     World world(e);
     auto body = [&](int self) {
-        if (self == 0) {
-            world.take();
-        } else {
-            const std::uint32_t first = world.take();
-            world.take();                               // kept
-            if (first != kNone) world.give(first);
-        }
+        const std::uint32_t first = world.take();
+        if (self == 0) return;                              // kept
+        world.take();                                       // kept
+        if (first != kNone) world.give(first);
     };
     e.run(2, body);
     world.settle();
@@ -139,17 +140,13 @@ void aba(Explorer& e) {
 void batches(Explorer& e) {
     World world(e);
     auto body = [&](int self) {
+        if (self != 0) return world.turn();
         std::uint32_t blocks[kBlocks];
-        if (self == 0) {
-            const Chain chain = world.take_chain(false, 2, blocks);
-            for (std::uint32_t i = 0; i < chain.count && !e.failed(); ++i) world.give(blocks[i]);
-        } else {
-            const std::uint32_t block = world.take();
-            if (block != kNone) world.give(block);
-        }
+        const Chain chain = world.take_chain(false, 2, blocks);
+        for (std::uint32_t i = 0; i < chain.count && !e.failed(); ++i) world.give(blocks[i]);
     };
     e.run(3, body);
-    e.check(world.list.popped() == world.popped, "the tag counts the pops");
+    world.count_pops();
     world.settle();
 }
 
@@ -157,16 +154,12 @@ void batches(Explorer& e) {
 void trimming(Explorer& e) {
     World world(e);
     auto body = [&](int self) {
+        if (self != 0) return world.turn();
         std::uint32_t blocks[kBlocks];
-        if (self == 0) {
-            world.give_chain(world.take_chain(true, 0, blocks), blocks);
-        } else {
-            const std::uint32_t block = world.take();
-            if (block != kNone) world.give(block);
-        }
+        world.give_chain(world.take_chain(true, 0, blocks), blocks);
     };
     e.run(3, body);
-    e.check(world.list.popped() == world.popped, "the tag counts the pops");
+    world.count_pops();
     world.settle();
 }
 
