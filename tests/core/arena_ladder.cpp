@@ -1,0 +1,176 @@
+// The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits,
+// threads that hand blocks to each other; every block stamped by its owner, and every byte given back at the end.
+#include "arena.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+using namespace bufpool;
+
+#define CHECK(condition)                                                          \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            std::printf("line %d: %s does not hold\n", __LINE__, #condition);     \
+            std::exit(1);                                                         \
+        }                                                                         \
+    } while (0)
+
+namespace {
+
+std::atomic<std::uint64_t> operations{0};
+
+Arena* make(std::uint64_t limit, bool wipe = false, std::uint64_t max_retained = kUnlimited) {
+    ArenaConfig config{};
+    config.limit = limit;
+    config.max_retained = max_retained;
+    config.alignment = kGranule;
+    config.upstream = Upstream{Pages::huge_advised, false, false};
+    config.wipe = wipe;
+    Arena* const arena = Arena::create(config);
+    CHECK(arena != nullptr);
+    return arena;
+}
+
+void all_back(Arena* arena) {
+    arena->trim(0);
+    CHECK(arena->parked_bytes() == 0);
+    CHECK(arena->counters.used.load_relaxed() == 0);
+    CHECK(arena->counters.reserved.load_relaxed() == 0);
+    CHECK(arena->counters.mapped.load_relaxed() == 0);
+    for (std::uint32_t c = 0; c < kClassCount; ++c) CHECK(arena->read_class(c).existing == 0);
+    arena->abandon();
+}
+
+// Where nothing is parked, a second release finds the block idle.
+void refusals() {
+    Arena* const arena = make(16 << 20);
+    for (std::size_t nbytes : {1, 100, 5000, 70'000, 3 << 20}) {
+        Block block = arena->acquire(nbytes);
+        CHECK(block.address != nullptr && block.refusal == Refusal::none);
+        CHECK(Arena::owner_of(block.address) == arena);
+        CHECK(Arena::room_from(block.address) >= nbytes);
+        CHECK(Arena::release(block.address));
+        CHECK(!Arena::release(block.address));
+    }
+    int foreign = 0;
+    CHECK(!Arena::release(&foreign) && !Arena::release(nullptr) && Arena::owner_of(&foreign) == nullptr);
+    CHECK(arena->acquire(17 << 20).refusal == Refusal::limit);
+    CHECK(arena->acquire_aligned(kMaxBlock, 4096).refusal == Refusal::too_large);
+    CHECK(arena->counters.refused.load_relaxed() == 1);
+    Block last = arena->acquire(100);
+    arena->close();
+    CHECK(arena->acquire(1).refusal == Refusal::closed);
+    CHECK(Arena::release(last.address));
+    all_back(arena);
+}
+
+// A block under each alignment serves whole again, whichever address it was released by.
+void alignments() {
+    for (Arena* arena : {make(kUnlimited), make(64 << 20), make(64 << 20, true)}) {
+        for (std::size_t alignment = 64; alignment <= kHugePage; alignment *= 2) {
+            for (std::size_t nbytes : {1, 1000, 40'000}) {
+                Block moved = arena->acquire_aligned(nbytes, alignment);
+                CHECK(moved.address != nullptr && reinterpret_cast<std::uintptr_t>(moved.address) % alignment == 0);
+                const std::size_t room = Arena::room_from(moved.address);
+                CHECK(room >= nbytes);
+                std::memset(moved.address, 0xAB, room);
+                CHECK(Arena::release(moved.address));
+                Block plain = arena->acquire(nbytes);
+                CHECK(Arena::room_from(plain.address) >= nbytes);
+                if (arena->config.wipe) CHECK(*static_cast<unsigned char*>(plain.address) == 0);
+                std::memset(plain.address, 0xCD, Arena::room_from(plain.address));
+                CHECK(Arena::release(plain.address));
+            }
+        }
+        all_back(arena);
+    }
+}
+
+struct Held {
+    unsigned char* address;
+    std::size_t nbytes;
+    unsigned char stamp;
+};
+
+void stamp(const Held& held) {
+    held.address[0] = held.address[held.nbytes - 1] = held.address[held.nbytes / 2] = held.stamp;
+}
+void look(const Held& held) {
+    CHECK(held.address[0] == held.stamp && held.address[held.nbytes - 1] == held.stamp);
+    CHECK(held.address[held.nbytes / 2] == held.stamp);
+}
+
+// Blocks pass from thread to thread through slots: whoever takes one out looks at its stamp and releases it.
+void churn(Arena* arena, unsigned rounds) {
+    constexpr unsigned kThreads = 4, kSlots = 16;
+    std::atomic<Held*> slots[kSlots]{};
+    auto work = [&](unsigned seed) {
+        std::minstd_rand random(seed + 1);
+        std::vector<Held*> mine;
+        for (unsigned i = 0; i < rounds; ++i) {
+            const unsigned dice = random() % 16;
+            if (dice < 8) {
+                const std::size_t nbytes = std::size_t{1} << (random() % (dice == 0 ? 22 : 14));
+                Block block = dice == 1 ? arena->acquire_aligned(nbytes, std::size_t{64} << (random() % 8))
+                                        : arena->acquire(nbytes);
+                if (block.address == nullptr) {
+                    CHECK(block.refusal == Refusal::limit);
+                } else {
+                    mine.push_back(new Held{static_cast<unsigned char*>(block.address), nbytes,
+                                            static_cast<unsigned char>(random())});
+                    stamp(*mine.back());
+                }
+            } else if (!mine.empty()) {
+                Held* held = mine[random() % mine.size()];
+                mine.erase(std::find(mine.begin(), mine.end(), held));
+                if (dice < 12) held = slots[random() % kSlots].exchange(held, std::memory_order_acq_rel);
+                if (held != nullptr) {
+                    look(*held);
+                    CHECK(Arena::release(held->address));
+                    delete held;
+                }
+            } else if (dice == 15) {
+                arena->trim(random() % (1 << 20));
+            }
+        }
+        for (Held* held : mine) {
+            look(*held);
+            CHECK(Arena::release(held->address));
+            delete held;
+        }
+        operations.fetch_add(rounds, std::memory_order_relaxed);
+    };
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back(work, t);
+    for (std::thread& each : threads) each.join();
+    for (std::atomic<Held*>& slot : slots) {
+        Held* const held = slot.load(std::memory_order_acquire);
+        if (held == nullptr) continue;
+        look(*held);
+        CHECK(Arena::release(held->address));
+        delete held;
+    }
+    if (arena->config.limit != kUnlimited) CHECK(arena->counters.peak.load_relaxed() <= arena->config.limit);
+    all_back(arena);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) return 2;
+    const unsigned rounds = static_cast<unsigned>(std::atoi(argv[1]));
+    refusals();
+    alignments();
+    churn(make(kUnlimited), rounds);
+    churn(make(24 << 20), rounds);
+    churn(make(kUnlimited, false, 1 << 20), rounds);
+    churn(make(kUnlimited, true), rounds);
+    std::printf("%llu operations, 0 violations\n", static_cast<unsigned long long>(operations.load()));
+    return 0;
+}
