@@ -407,6 +407,30 @@ def test_a_waiting_request_is_counted_once() -> None:
     del a
 
 
+def test_a_request_that_waits_until_the_pool_is_closed_was_refused_once() -> None:
+    pool = bufpool.BufferPool(limit=MIB, timeout=None)
+    a = pool.empty(MIB, "u1")
+    seen: list[type] = []
+
+    def wait() -> None:
+        try:
+            pool.empty(MIB, "u1")
+        except bufpool.BufpoolError as error:
+            seen.append(type(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until = time.monotonic() + 20
+    while pool.stats().refused == 0 and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    pool.close()
+    thread.join()
+    assert seen == [bufpool.ClosedError]
+    assert pool.stats().refused == 1
+    del a
+
+
 def test_a_new_pool_does_not_pay_for_old_ones() -> None:
     """What an abandoned pool has in use is looked at in passing, not searched."""
     kept = [bufpool.BufferPool().empty(10) for _ in range(300)]

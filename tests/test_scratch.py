@@ -412,20 +412,6 @@ def test_a_new_array_at_a_limit_is_made_once() -> None:
     del arrays
 
 
-def test_refusals_are_not_counted_below_zero() -> None:
-    pool = BufferPool(limit=100 * N)
-    scratch = pool.scratch(N, "u1")
-    a = scratch.acquire()
-    a.flags.writeable = False
-    weak = weakref.ref(a, lambda _: pool.close())
-    scratch.release(a)
-    del a
-    with pytest.raises(ClosedError):
-        scratch.acquire()
-    assert weak() is None
-    assert pool.stats().refused == 0
-
-
 # --- life ---
 
 
