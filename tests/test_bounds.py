@@ -29,6 +29,32 @@ def conserved(pool: bufpool.BufferPool) -> bufpool.PoolStats:
     return stats
 
 
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc"
+)
+
+
+def pages_kept(statement: str, *, warm_up: int, times: int) -> int:
+    """Pages by which a fresh process with a `pool` grows while it runs `statement` so often, after a warm-up."""
+    return int(
+        run_python(f"""
+            import gc, threading, bufpool
+            from pathlib import Path
+            def resident():
+                gc.collect()
+                return int(Path("/proc/self/statm").read_text().split()[1])
+            pool = bufpool.BufferPool()
+            def turn(n):
+                for _ in range(n):
+                    {statement}
+            turn({warm_up})
+            before = resident()
+            turn({times})
+            print(resident() - before)
+        """)
+    )
+
+
 # --- size classes ---
 
 
@@ -259,27 +285,10 @@ def test_trim_gives_back_at_once_and_keeps_what_it_is_told() -> None:
     assert (alive == 7).all()
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+@needs_proc
 def test_blocks_given_back_and_made_again_leave_no_records_behind() -> None:
-    """A block's own records (a slab and a node) serve again: 30,000 times cost no memory."""
-    out = run_python("""
-        import gc, bufpool
-        from pathlib import Path
-        def resident():
-            return int(Path("/proc/self/statm").read_text().split()[1])
-        pool = bufpool.BufferPool()
-        def turn(n):
-            for _ in range(n):
-                pool.empty(3 << 20, "u1")
-                pool.trim()
-        turn(1000)
-        gc.collect()
-        before = resident()
-        turn(30_000)
-        gc.collect()
-        print(resident() - before < 256)      # pages; new records each time would be a thousand
-    """)
-    assert out == "True\n"
+    """A block's own records (a slab and a node) serve again; new ones each time would be a thousand pages."""
+    assert pages_kept('pool.empty(3 << 20, "u1"); pool.trim()', warm_up=1000, times=30_000) < 256
 
 
 def test_prewarm_makes_the_next_checkouts_hits() -> None:
@@ -477,27 +486,11 @@ def test_what_comes_back_after_closing_is_not_kept_by_the_thread() -> None:
     assert conserved(pool).reserved_bytes == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+@needs_proc
 def test_a_thread_that_ends_leaves_its_cache_to_the_next() -> None:
-    out = run_python("""
-        import gc, threading, bufpool
-        from pathlib import Path
-        def resident():
-            return int(Path("/proc/self/statm").read_text().split()[1])
-        pool = bufpool.BufferPool()
-        def turn(n):
-            for _ in range(n):
-                thread = threading.Thread(target=pool.empty, args=(100, "u1"))
-                thread.start()
-                thread.join()
-        turn(50)
-        gc.collect()
-        before = resident()
-        turn(600)
-        gc.collect()
-        print(resident() - before < 600)      # pages; a cache for each thread would be several each
-    """)
-    assert out == "True\n"
+    """A cache for each thread would be several pages each."""
+    turn = 'thread = threading.Thread(target=pool.empty, args=(100, "u1")); thread.start(); thread.join()'
+    assert pages_kept(turn, warm_up=50, times=600) < 600
 
 
 def test_memory_given_back_is_no_longer_the_pools_own() -> None:
