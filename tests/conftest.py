@@ -1,11 +1,14 @@
-"""What every run of the suite says first: which bufpool it tests, and on what."""
+"""What every run of the suite says first, and the pool that most tests use."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
+from conserving import all_back
 
 import bufpool
 
@@ -15,3 +18,11 @@ def pytest_report_header() -> str:
     return (
         f"bufpool {bufpool.__version__} from {Path(bufpool.__file__).parent}; NumPy {np.__version__}; {gil}"
     )
+
+
+@pytest.fixture
+def pool() -> Iterator[bufpool.BufferPool]:
+    """A pool that has lost nothing and holds nothing when the test is over."""
+    pool = bufpool.BufferPool(name="tested")
+    yield pool
+    assert all_back(pool)

@@ -7,7 +7,6 @@ import inspect
 import pickle
 import threading
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,6 @@ from conserving import all_back, conserved, in_use
 from bufpool import BufferPool, good_size
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
 
 
 def dirty(pool: BufferPool, nbytes: int) -> None:

@@ -14,7 +14,6 @@ import struct
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,13 +31,6 @@ from bufpool import (
 )
 
 N = 24 << 10  # bytes
-
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
 
 
 def filled(pool: BufferPool, value: int = 1) -> Buffer:

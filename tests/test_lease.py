@@ -22,13 +22,6 @@ N = 24 << 10  # bytes: a small block
 HUGE = 3 << 20  # bytes: a block with a region of its own
 
 
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
-
-
 def overwrite(pool: BufferPool, nbytes: int = N) -> None:
     """Take and fill more blocks of the size than could be idle."""
     taken = [pool.full(nbytes, 255, "u1") for _ in range(6)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,6 @@ from bufpool import BufferPool, LimitError
 
 MIB = 1 << 20
 SIZES = [64, 5000, 300_000, 3 * MIB]  # bytes: parked, small, large, with a region of its own
-
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
 
 
 MAKERS: dict[str, Callable[[BufferPool, int], Any]] = {

@@ -9,12 +9,11 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from conserving import all_back, conserved, in_use, run_python
+from conserving import conserved, in_use, run_python
 from holders import HOLDERS
 
 from bufpool import (
@@ -28,13 +27,6 @@ from bufpool import (
 )
 
 N = 24 << 10  # bytes
-
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
 
 
 def overwrite(scratch: Scratch) -> None:

@@ -8,18 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conserving import all_back, run_python
+from conserving import run_python
 
 from bufpool import BufferPool, DoubleReleaseError, LimitError, Scratch
 
 N = 24 << 10  # bytes
-
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(name="tested")
-    yield pool
-    assert all_back(pool)
 
 
 # --- the protocol ---
