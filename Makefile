@@ -55,6 +55,9 @@ test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whol
 numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
 	bash tests/numpy_suite/run "$(PY)" $(PART)
 
+prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
+	cd tests && "$(PY)" -m prove $(ARGS)
+
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; candidates="$(PYTHONS)"; \
 	if [ -z "$$candidates" ]; then candidates="python3.11 python3.12 python3.13 python3.14 python3.13t python3.14t \
@@ -142,4 +145,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: bench clean demo format help lint matrix numpy-suite test typecheck wheel wheeltest
+.PHONY: bench clean demo format help lint matrix numpy-suite prove test typecheck wheel wheeltest

@@ -1,0 +1,42 @@
+"""``python -m prove [family ...] [--full]``: one line a proof, and exit status 1 if any of them found a violation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from prove import FAMILIES
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make prove", description="Try to break bufpool, and say how hard it was tried.")
+    parser.add_argument("families", nargs="*", metavar="family", help=f"of {', '.join(FAMILIES)}; all by default")
+    parser.add_argument("--full", action="store_true", help="every seeded bug, and more of everything: about an hour")
+    options = parser.parse_args()
+    for unknown in set(options.families) - set(FAMILIES):
+        parser.error(f"no family {unknown!r}; there are {', '.join(FAMILIES)}")
+
+    began = time.monotonic()
+    count = violations = lacking = 0
+    for family in options.families or FAMILIES:
+        for proof in FAMILIES[family](options.full):
+            if proof.lacks:
+                lacking += 1
+                print(f"{proof.name}: NOT RUN, {proof.lacks}", flush=True)
+                continue
+            started = time.monotonic()
+            found = proof.run()
+            count += 1
+            violations += len(found.violations)
+            took = time.monotonic() - started
+            print(f"{proof.name}: {found.size}, {len(found.violations)} violations ({took:.1f} s)", flush=True)
+            for each in found.violations:
+                print("    " + each.strip().replace("\n", "\n    "), flush=True)
+    missing = f", {lacking} could not run" if lacking else ""
+    print(f"== {count} proofs, {violations} violations{missing}, in {time.monotonic() - began:.0f} s")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""C++ programs around the core: its files compiled as they stand, with or without a sanitizer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import bufpool
+
+TESTS = Path(__file__).parents[1]
+#: Headers come from the package that is tested; the core's sources are in the checkout alone.
+HEADERS = Path(bufpool.__file__).parent / "core"
+SOURCES = TESTS.parent / "src" / "bufpool" / "core"
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+
+LACKS_COMPILER = "" if COMPILER is not None and sys.platform != "win32" else "there is neither g++ nor clang++"
+
+SANITIZERS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "thread": ("-fsanitize=thread",),
+    "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+}
+
+
+class NoRuntimeLibrary(Exception):
+    """The compiler knows the sanitizer but has no library for it."""
+
+
+def build(
+    program: Path,
+    to: Path,
+    *,
+    headers: Path = HEADERS,
+    sources: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+) -> Path:
+    """Compile one program, and return where it is."""
+    options = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags, "-pthread"]
+    includes = [f"-I{headers.parents[1]}", f"-I{headers}"]
+    command = [str(COMPILER), *options, *includes, *map(str, (program, *sources)), "-o", str(to)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if any("sanitize" in flag for flag in flags) and "cannot find" in built.stderr:
+        raise NoRuntimeLibrary(f"the compiler has no run-time library for {flags[0]}")
+    if built.returncode != 0:
+        raise RuntimeError(f"{program.name} does not compile:\n{built.stderr}")
+    return to
+
+
+def run(program: Path, *arguments: object, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, whatever that is."""
+    command = [str(program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def said(ran: subprocess.CompletedProcess[str]) -> str:
+    """All that a program said, and how it ended."""
+    return f"exit status {ran.returncode}: {ran.stdout}{ran.stderr}"

@@ -1,0 +1,122 @@
+"""The free list under the model checker of ``tests/model``: every interleaving up to a bound, on a weak memory.
+
+And the checker itself: it must find every bug of `BUGS` that is seeded into the header.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from prove import compiled
+from prove.compiled import HEADERS, LACKS_COMPILER, TESTS, said
+from prove.proof import Found, Proof
+
+HEADER = HEADERS / "freelist.hpp"
+LACKS = LACKS_COMPILER or ("" if platform.libc_ver()[0] == "glibc" else "its threads are glibc's ucontext")
+
+#: Scenario, preemptions, stale reads; and executions that there are at least. All have three blocks and, but for
+#: "aba" with its two, three threads.
+SCENARIOS = [
+    ("turns", 3, 0, 500_000),
+    ("turns", 2, 1, 200_000),
+    ("aba", 3, 2, 10_000),
+    ("batches", 3, 0, 100_000),
+    ("batches", 2, 1, 50_000),
+    ("trimming", 3, 0, 50_000),
+    ("trimming", 2, 1, 30_000),
+]
+
+RELAXED = "cas_weak_relaxed_relaxed"
+
+#: Where (a function of the header), what, and what it is replaced by.
+BUGS = {
+    "no tag": ("moved", "((head >> 32) + pops)", "(head >> 32)"),
+    "a pop's CAS relaxed": ("pop", "cas_weak_acquire_acquire", RELAXED),
+    "a pop's load relaxed": ("pop", "load_acquire", "load_relaxed"),
+    "a batch's CAS relaxed": ("pop_some", "cas_weak_acquire_acquire", RELAXED),
+    "a batch's load relaxed": ("pop_some", "load_acquire", "load_relaxed"),
+    "a batch moves the tag by one": ("pop_some", "chain.count, index)", "1, index)"),
+    "a batch leaves the tag": ("pop_some", "chain.count, index)", "0, index)"),
+    "the trimmer's CAS relaxed": ("pop_all", "cas_weak_acquire_acquire", RELAXED),
+    "the trimmer's load relaxed": ("pop_all", "load_acquire", "load_relaxed"),
+    "the trimmer leaves the tag": ("pop_all", "moved(head, count,", "moved(head, 0,"),
+    "a push's CAS relaxed": ("push", "cas_weak_release_acquire", RELAXED),
+    "a push's load relaxed": ("push", "load_acquire", "load_relaxed"),
+    "a push forgets the link": ("push", "node.next.store_relaxed(below);", ""),
+    "a push clears the tag": ("push", "(head & kTagMask) | index", "index"),
+    "a push counts from one": ("push", "nodes[below].depth.load_relaxed() + 1", "1"),
+    "the chain's CAS relaxed": ("push_chain", "cas_weak_release_acquire", RELAXED),
+    "the chain's load relaxed": ("push_chain", "load_acquire", "load_relaxed"),
+    "the chain's end not linked": ("push_chain", "nodes[last].next.store_relaxed(below);", ""),
+    "the chain's heights not counted": ("push_chain", "store_relaxed(height--)", "store_relaxed(height)"),
+}
+
+
+def build(folder: Path, header: str) -> Path:
+    """The checker around this text of the header: an include beside it is found first, hence copies."""
+    for source in (TESTS / "model").iterdir():
+        shutil.copy(source, folder)
+    (folder / "freelist.hpp").write_text(header, encoding="utf-8")
+    flags = ["-O2", "-Wno-unused"]
+    return compiled.build(folder / "freelist_model.cpp", folder / "freelist_model", headers=folder / "a" / "b", flags=flags)
+
+
+def explore(program: Path, scenario: str, preemptions: int, stale: int) -> subprocess.CompletedProcess[str]:
+    """All executions of a scenario, or up to the first violation."""
+    return compiled.run(program, scenario, preemptions, stale)
+
+
+def executions(program: Path, scenario: str, preemptions: int, stale: int, least: int) -> Found:
+    """How many there were, each of them right."""
+    ran = explore(program, scenario, preemptions, stale)
+    clean = re.fullmatch(r"(\d+) executions, \d+ steps, 0 violations\n", ran.stdout)
+    if ran.returncode != 0 or clean is None:
+        return Found("stopped at the first", (said(ran),))
+    count = int(clean[1])
+    few = (f"only {count} executions: the scenario lost its substance",) if count < least else ()
+    return Found(f"{count:,} executions", few)
+
+
+def seeded(bug: str) -> str:
+    """The header with a bug."""
+    where, what, instead = BUGS[bug]
+    header = HEADER.read_text(encoding="utf-8")
+    start = re.search(rf"^    (?:static )?[\w:]+ {where}\(", header, re.MULTILINE)
+    assert start is not None, where
+    end = header.index("\n    }\n", start.start())
+    body = header[start.start() : end]
+    assert body.count(what) == 1, (bug, body)
+    return header[: start.start()] + body.replace(what, instead) + header[end:]
+
+
+def is_found(bug: str) -> bool:
+    """Whether any scenario finds it, with two preemptions and one stale read."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = build(Path(folder), seeded(bug))
+        runs = (explore(program, scenario, 2, 1) for scenario in ("aba", "batches", "trimming", "turns"))
+        return any(ran.returncode != 0 for ran in runs)
+
+
+def all_found() -> Found:
+    """Each bug, one after the other."""
+    missed = tuple(f"not found: {bug}" for bug in BUGS if not is_found(bug))
+    return Found(f"{len(BUGS)} seeded bugs", missed)
+
+
+def proofs(full: bool) -> Iterator[Proof]:
+    """The scenarios, then the checker's own proof."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = None if LACKS else build(Path(folder), HEADER.read_text(encoding="utf-8"))
+        for bounds in SCENARIOS:
+            scenario, preemptions, stale, _ = bounds
+            threads = 2 if scenario == "aba" else 3
+            words = f"{threads} threads, 3 blocks, {preemptions} preemptions, stale reads: {stale}"
+            yield Proof(f"model: {scenario}, {words}", partial(executions, program, *bounds), LACKS)
+    yield Proof("model: the checker finds what it must", all_found, LACKS)
