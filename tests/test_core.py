@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prove.compiled import LACKS_COMPILER, NoRuntimeLibrary
+from prove.compiled import LACKS_COMPILER, NoSanitizerError
 from prove.ladders import LACKS_SOURCES, climb
 from prove.proof import Found
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER)
 def climbed(name: str, sanitizer: str, rounds: int) -> Found:
     try:
         return climb(name, sanitizer, rounds)
-    except NoRuntimeLibrary as lacking:
+    except NoSanitizerError as lacking:
         pytest.skip(str(lacking))
 
 

@@ -10,9 +10,10 @@ from prove import FAMILIES
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make prove", description="Try to break bufpool, and say how hard it was tried.")
+    what = "Try to break bufpool, and say how hard it was tried."
+    parser = argparse.ArgumentParser(prog="make prove", description=what)
     parser.add_argument("families", nargs="*", metavar="family", help=f"of {', '.join(FAMILIES)}; all by default")
-    parser.add_argument("--full", action="store_true", help="every seeded bug, and more of everything: about an hour")
+    parser.add_argument("--full", action="store_true", help="more of everything")
     options = parser.parse_args()
     for unknown in set(options.families) - set(FAMILIES):
         parser.error(f"no family {unknown!r}; there are {', '.join(FAMILIES)}")

@@ -25,7 +25,7 @@ SANITIZERS: dict[str, tuple[str, ...]] = {
 }
 
 
-class NoRuntimeLibrary(Exception):
+class NoSanitizerError(Exception):
     """The compiler knows the sanitizer but has no library for it."""
 
 
@@ -43,7 +43,7 @@ def build(
     command = [str(COMPILER), *options, *includes, *map(str, (program, *sources)), "-o", str(to)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if any("sanitize" in flag for flag in flags) and "cannot find" in built.stderr:
-        raise NoRuntimeLibrary(f"the compiler has no run-time library for {flags[0]}")
+        raise NoSanitizerError(f"the compiler has no run-time library for {flags[0]}")
     if built.returncode != 0:
         raise RuntimeError(f"{program.name} does not compile:\n{built.stderr}")
     return to

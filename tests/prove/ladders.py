@@ -1,4 +1,4 @@
-"""The C++ programs of ``tests/core``, after crossbeam's tests: smoke, capacity, length, one to one, many to many, drops.
+"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops.
 
 Plain, and under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer.
 """
@@ -25,7 +25,7 @@ ROUNDS = {
 
 
 def climb(name: str, sanitizer: str, rounds: int) -> Found:
-    """Compile a program and run it. Raises `NoRuntimeLibrary`."""
+    """Compile a program and run it. Raises `NoSanitizerError`."""
     whole = name.startswith("arena")  # the free list is a header alone
     sources = sorted(SOURCES.glob("*.cpp")) if whole else []
     headers = SOURCES if whole else HEADERS

@@ -64,8 +64,8 @@ def build(folder: Path, header: str) -> Path:
     for source in (TESTS / "model").iterdir():
         shutil.copy(source, folder)
     (folder / "freelist.hpp").write_text(header, encoding="utf-8")
-    flags = ["-O2", "-Wno-unused"]
-    return compiled.build(folder / "freelist_model.cpp", folder / "freelist_model", headers=folder / "a" / "b", flags=flags)
+    program, flags = folder / "freelist_model", ["-O2", "-Wno-unused"]
+    return compiled.build(folder / "freelist_model.cpp", program, headers=folder / "no" / "others", flags=flags)
 
 
 def explore(program: Path, scenario: str, preemptions: int, stale: int) -> subprocess.CompletedProcess[str]:
