@@ -25,7 +25,6 @@ from bufpool import (
     SettingError,
     SizeError,
 )
-from bufpool.native._buffer import make_buffer
 from bufpool.native._lease import make_lease
 from bufpool.native._scratch import make_scratch
 
@@ -549,7 +548,7 @@ def test_numpy_says_memory_error_at_the_limit(pool: BufferPool) -> None:
     assert pool.stats().refused > 0
 
 
-@pytest.mark.parametrize("make", [make_scratch, make_lease, make_buffer], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [make_scratch, make_lease], ids=lambda make: make.__name__)
 def test_what_is_no_pool_is_refused(make: Any) -> None:
     with pytest.raises(TypeError):
         make(None, 3)

@@ -233,7 +233,7 @@ def words(text: str) -> str:
 
 
 # Read-only fields of compiled classes, for which there is no place to write a docstring.
-PLAIN_ATTRIBUTES = {f"{owner}.pool" for owner in ("Buffer", "Lease", "Scratch")} | {
+PLAIN_ATTRIBUTES = {f"{owner}.pool" for owner in ("Lease", "Scratch")} | {
     "Buffer.nbytes",
     "BufferPool.name",
     "BufferPool.timeout",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar
 from bufpool.errors import ClosedError, LimitError, SettingError, SizeError
 from bufpool.native._arena import good_size, total_memory
 from bufpool.native._arrays import ArrayPool, touch
-from bufpool.native._buffer import Buffer, make_buffer
+from bufpool.native._buffer import BufferMaker
 from bufpool.native._lease import Lease, make_lease
 from bufpool.native._scratch import Scratch, make_scratch
 from bufpool.stats import PoolStats, from_reading
@@ -41,7 +41,7 @@ LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock
 _numbers = itertools.count(1)
 
 
-class BufferPool(ArrayPool):
+class BufferPool(ArrayPool, BufferMaker):
     """Memory for arrays and buffers, kept ready for reuse, bounded, and given back when it is no longer needed.
 
     Safe to share between threads. Arrays and buffers may outlive the pool.
@@ -193,30 +193,6 @@ class BufferPool(ArrayPool):
         ...     a.fill(0)
         """
         return make_scratch(self, shape, dtype, order, alignment)
-
-    def buffer(self, nbytes: int, *, alignment: int | None = None) -> Buffer:
-        """Return a `Buffer` of `nbytes` bytes for readers of the buffer protocol. Its contents are arbitrary.
-
-        Raises
-        ------
-        SizeError
-            Negative, or above 64 TiB. A `ValueError`.
-        AlignmentError
-            No power of two, or above 2 MiB. A `ValueError`.
-        LimitError
-            The pool's limit leaves no room. A `MemoryError`.
-        ClosedError
-            The pool is closed.
-
-        Examples
-        --------
-        >>> import bufpool
-        >>> b = bufpool.BufferPool().buffer(3)
-        >>> b[:] = b"abc"
-        >>> bytes(b[1:])
-        b'bc'
-        """
-        return make_buffer(self, nbytes, alignment)
 
     def prewarm(self, n: int, shape: _Shape, dtype: _DType = None) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.

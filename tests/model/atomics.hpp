@@ -32,8 +32,7 @@ class Atomic {
     T add_relaxed(T d) { return change(false, false, [d](T v) { return static_cast<T>(v + d); }); }
     T sub_relaxed(T d) { return change(false, false, [d](T v) { return static_cast<T>(v - d); }); }
 
-    bool cas_weak_acquire_acquire(T& expected, T desired) { return compare(expected, desired, true, false, true); }
-    bool cas_weak_release_acquire(T& expected, T desired) { return compare(expected, desired, false, true, true); }
+    bool cas_weak_release_relaxed(T& expected, T desired) { return compare(expected, desired, false, true, false); }
     bool cas_strong_acq_rel_acquire(T& expected, T desired) { return compare(expected, desired, true, true, true); }
     bool cas_weak_relaxed_relaxed(T& expected, T desired) { return compare(expected, desired, false, false, false); }
 
@@ -56,6 +55,11 @@ class Atomic {
     }
 
     int location_;
+};
+
+// The explorer decides who runs: waiting changes nothing.
+struct Backoff {
+    void wait() {}
 };
 
 }  // namespace bufpool

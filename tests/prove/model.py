@@ -35,25 +35,29 @@ SCENARIOS = [
 
 RELAXED = "cas_weak_relaxed_relaxed"
 
+LOOP, LOAD = "for (Backoff backoff;; backoff.wait()) {\n", "            std::uint64_t head = head_.load_acquire();\n"
+#: The head is what the lost CAS found, read without an order.
+ONCE = (LOOP + LOAD, LOAD + LOOP)
+
 #: Where (a function of the header), what, and what it is replaced by.
 BUGS = {
     "no tag": ("moved", "((head >> 32) + pops)", "(head >> 32)"),
-    "a pop's CAS relaxed": ("pop", "cas_weak_acquire_acquire", RELAXED),
     "a pop's load relaxed": ("pop", "load_acquire", "load_relaxed"),
-    "a batch's CAS relaxed": ("pop_some", "cas_weak_acquire_acquire", RELAXED),
+    "a batch does not look again": ("pop_some", *ONCE),
     "a batch's load relaxed": ("pop_some", "load_acquire", "load_relaxed"),
     "a batch moves the tag by one": ("pop_some", "chain.count, index)", "1, index)"),
     "a batch leaves the tag": ("pop_some", "chain.count, index)", "0, index)"),
-    "the trimmer's CAS relaxed": ("pop_all", "cas_weak_acquire_acquire", RELAXED),
+    "the trimmer does not look again": ("pop_all", *ONCE),
     "the trimmer's load relaxed": ("pop_all", "load_acquire", "load_relaxed"),
     "the trimmer leaves the tag": ("pop_all", "moved(head, count,", "moved(head, 0,"),
-    "a push's CAS relaxed": ("push", "cas_weak_release_acquire", RELAXED),
+    "a push's CAS relaxed": ("push", "cas_weak_release_relaxed", RELAXED),
     "a push's load relaxed": ("push", "load_acquire", "load_relaxed"),
     "a push forgets the link": ("push", "node.next.store_relaxed(below);", ""),
     "a push clears the tag": ("push", "(head & kTagMask) | index", "index"),
     "a push counts from one": ("push", "nodes[below].depth.load_relaxed() + 1", "1"),
-    "the chain's CAS relaxed": ("push_chain", "cas_weak_release_acquire", RELAXED),
+    "the chain's CAS relaxed": ("push_chain", "cas_weak_release_relaxed", RELAXED),
     "the chain's load relaxed": ("push_chain", "load_acquire", "load_relaxed"),
+    "the chain does not look again": ("push_chain", *ONCE),
     "the chain's end not linked": ("push_chain", "nodes[last].next.store_relaxed(below);", ""),
     "the chain's heights not counted": ("push_chain", "store_relaxed(height--)", "store_relaxed(height)"),
 }

@@ -119,7 +119,7 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
         if (BUFPOOL_LIKELY(mine != nullptr)) {
             Magazine& magazine = mine->magazines[c];
             const std::uint32_t top = magazine.count.load_relaxed();
-            if (top == magazine.capacity) spill(magazine, top / 2);
+            if (top == magazine.capacity) spill(magazine, c, top / 2);
             magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
             return true;
         }
@@ -133,19 +133,34 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
 void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return release_closed(slab, node);
     const std::uint32_t c = slab->class_index;
-    SizeClass& klass = classes[c];
-    const std::uint64_t size = class_size(c);
-    const std::uint64_t used = counters.used.load_relaxed() - size;
-    const std::uint64_t reserved = counters.reserved.load_relaxed();
-    if (BUFPOOL_UNLIKELY(reserved > used && reserved - used > config.max_retained)) {
-        return release_over(slab, node, reserved - used);
+    const std::uint64_t idle_after = idle_bytes() + class_size(c);
+    if (BUFPOOL_UNLIKELY(idle_after > config.max_retained)) return release_over(slab, node, idle_after);
+    counters.used.sub_relaxed(class_size(c));
+    classes[c].idle.push(nodes, node);
+    pace(c, 1, slab->dedicated());
+}
+
+// Blocks of one class below 2 MiB, linked through node.next. Those that would not all be kept go one by one.
+void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
+    const std::uint64_t bytes = chain.count * std::uint64_t{class_size(c)};
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0 || idle_bytes() + bytes > config.max_retained)) {
+        for (std::uint32_t index = chain.first; chain.count != 0; --chain.count) {
+            const std::uint32_t next = nodes[index].next.load_relaxed();
+            release_shared(g_pages.find(nodes[index].block), index);
+            index = next;
+        }
+        return;
     }
-    counters.used.sub_relaxed(size);
-    klass.idle.push(nodes, node);
-    // The clock is looked at by every large return and by every 64th of the others.
-    const std::uint32_t paced = klass.releases.load_relaxed() + 1;
-    klass.releases.store_relaxed(paced);
-    if (slab->dedicated() || (paced & 63) == 0) check_clock();
+    counters.used.sub_relaxed(bytes);
+    classes[c].idle.push_chain(nodes, chain);
+    pace(c, chain.count, false);
+}
+
+// The clock is looked at by every large return and by every 64th of the others.
+inline void Arena::pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept {
+    const std::uint32_t before = classes[c].releases.load_relaxed();
+    classes[c].releases.store_relaxed(before + returns);
+    if (large || ((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();
 }
 
 }  // namespace bufpool

@@ -112,11 +112,17 @@ struct Arena {
 
     bool release_unparked(Slab* slab, void* address) noexcept;
     void release_shared(Slab* slab, std::uint32_t node) noexcept;
+    void release_chain(std::uint32_t c, Chain chain) noexcept;
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
     void release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept;
     void drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept;
     void check_clock() noexcept;
-    std::uint64_t idle_bytes() const noexcept;    // in the shared lists
+    void pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept;
+    std::uint64_t idle_bytes() const noexcept {   // in the shared lists
+        const std::uint64_t used = counters.used.load_relaxed();
+        const std::uint64_t reserved = counters.reserved.load_relaxed();
+        return reserved > used ? reserved - used : 0;   // the two are read one after the other
+    }
 
     // Under the lock. Each returns the bytes given back.
     std::uint64_t evict(std::uint64_t bytes, Drop reason, bool stale_only) noexcept;
@@ -129,7 +135,7 @@ struct Arena {
     ThreadCache* adopt_cache() noexcept;
     void give_back_own() noexcept;                // what this thread parks goes to the shared lists, its cache too
     void refill(Magazine& magazine, std::uint32_t c) noexcept;
-    void spill(Magazine& magazine, std::uint32_t keep) noexcept;
+    void spill(Magazine& magazine, std::uint32_t c, std::uint32_t keep) noexcept;
     void flush(ThreadCache* cache) noexcept;
 
     static void before_fork() noexcept;

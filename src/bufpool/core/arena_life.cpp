@@ -92,7 +92,7 @@ BUFPOOL_COLD ThreadCache* Arena::adopt_cache() noexcept {
         ThreadCache* head = caches_.load_relaxed();
         do {
             found->next_of_arena = head;
-        } while (!caches_.cas_weak_release_acquire(head, found));
+        } while (!caches_.cas_weak_release_relaxed(head, found));
     }
     found->next_of_thread = t_caches;
     t_caches = found;
@@ -114,21 +114,27 @@ BUFPOOL_COLD void Arena::refill(Magazine& magazine, std::uint32_t c) noexcept {
         magazine.blocks[i] = nodes[index].block;
         index = next;
     }
-    magazine.count.store_relaxed(chain.count);
+    magazine.count.store_release(chain.count);
     note_used(std::uint64_t{chain.count} * class_size(c));
 }
 
-// The coldest blocks, those at the bottom, go to the shared list; `keep` stay.
-BUFPOOL_COLD void Arena::spill(Magazine& magazine, std::uint32_t keep) noexcept {
+// The coldest blocks, those at the bottom, go to the shared list with one CAS; `keep` stay.
+BUFPOOL_COLD void Arena::spill(Magazine& magazine, std::uint32_t c, std::uint32_t keep) noexcept {
     const std::uint32_t count = magazine.count.load_relaxed();
     const std::uint32_t going = count - keep;
     magazine.count.store_relaxed(0);
-    for (std::uint32_t i = 0; i < going; ++i) {
-        Slab* const slab = g_pages.find(magazine.blocks[i]);
-        release_shared(slab, slab->node_of(magazine.blocks[i]));
+    Chain chain;
+    for (std::uint32_t i = 0; i < going; ++i) {               // the hottest of them ends on top
+        const std::uint32_t index = g_pages.find(magazine.blocks[i])->node_of(magazine.blocks[i]);
+        // In a fork's child the magazine of a thread that was just here may show a block twice, or one given back.
+        if (BUFPOOL_UNLIKELY(nodes[index].next.load_relaxed() != kOwned)) continue;
+        nodes[index].next.store_relaxed(chain.first);
+        chain.first = index;
+        ++chain.count;
     }
     for (std::uint32_t i = 0; i < keep; ++i) magazine.blocks[i] = magazine.blocks[going + i];
-    magazine.count.store_relaxed(keep);
+    magazine.count.store_release(keep);
+    if (chain.count != 0) release_chain(c, chain);
 }
 
 void Arena::give_back_own() noexcept {
@@ -144,7 +150,7 @@ void Arena::give_back_own() noexcept {
 }
 
 void Arena::flush(ThreadCache* cache) noexcept {
-    for (Magazine& magazine : cache->magazines) spill(magazine, 0);
+    for (std::uint32_t c = 0; c < kMagazineClasses; ++c) spill(cache->magazines[c], c, 0);
 }
 
 // --- life ---------------------------------------------------------------------------------------------------------

@@ -11,12 +11,6 @@ namespace {
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 }  // namespace
 
-std::uint64_t Arena::idle_bytes() const noexcept {
-    const std::uint64_t used = counters.used.load_relaxed();
-    const std::uint64_t reserved = counters.reserved.load_relaxed();
-    return reserved > used ? reserved - used : 0;   // the two are read one after the other
-}
-
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     give_back_own();
     LockGuard guard(lock_);

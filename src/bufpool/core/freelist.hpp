@@ -11,6 +11,8 @@
 //   - the tag counts the blocks popped (modulo 2^32; `wraps` counts the overflows);
 //   - every node holds its own height, written by its pusher before the CAS, so the head's height is the length.
 //
+// A lost CAS waits before it looks again (Backoff), and then reads the head anew: what the CAS found is stale by then.
+//
 // `Nodes` gives `Node& operator[](uint32_t)`, with node.next and node.depth; nodes are never unmapped while a list
 // exists, because a slow pop may read a node that another thread owns by now (its CAS then fails).
 #pragma once
@@ -32,14 +34,16 @@ class FreeList {
     // Takes the block used last, or kNone. `left` receives how many remain.
     template <class Nodes>
     std::uint32_t pop(Nodes& nodes, std::uint32_t& left) noexcept {
-        std::uint64_t head = head_.load_acquire();   // acquire: the pusher's node.next and the block's bytes
-        for (;;) {
+        for (Backoff backoff;; backoff.wait()) {
+            // acquire: the pusher's node.next and node.depth, and the block's bytes. The CAS below needs no order: the
+            // tag makes it succeed on the very write that was read here.
+            std::uint64_t head = head_.load_acquire();
             const std::uint32_t index = static_cast<std::uint32_t>(head);
             if (index == kNone) return kNone;
             auto& node = nodes[index];
             const std::uint32_t next = node.next.load_relaxed();
             const std::uint32_t depth = node.depth.load_relaxed();
-            if (head_.cas_weak_acquire_acquire(head, moved(head, 1, next))) {
+            if (head_.cas_weak_relaxed_relaxed(head, moved(head, 1, next))) {
                 count_wrap(head, 1);
                 left = depth - 1;
                 return index;
@@ -50,8 +54,8 @@ class FreeList {
     // Takes up to `most` blocks with one CAS. They stay linked through node.next; the last one's link is stale.
     template <class Nodes>
     Chain pop_some(Nodes& nodes, std::uint32_t most) noexcept {
-        std::uint64_t head = head_.load_acquire();
-        for (;;) {
+        for (Backoff backoff;; backoff.wait()) {
+            std::uint64_t head = head_.load_acquire();
             Chain chain;
             std::uint32_t index = static_cast<std::uint32_t>(head);
             chain.first = index;
@@ -62,7 +66,7 @@ class FreeList {
                 index = nodes[index].next.load_relaxed();
             }
             if (chain.count == 0) return chain;
-            if (head_.cas_weak_acquire_acquire(head, moved(head, chain.count, index))) {
+            if (head_.cas_weak_relaxed_relaxed(head, moved(head, chain.count, index))) {
                 count_wrap(head, chain.count);
                 return chain;
             }
@@ -72,12 +76,12 @@ class FreeList {
     // Takes all.
     template <class Nodes>
     Chain pop_all(Nodes& nodes) noexcept {
-        std::uint64_t head = head_.load_acquire();
-        for (;;) {
+        for (Backoff backoff;; backoff.wait()) {
+            std::uint64_t head = head_.load_acquire();
             const std::uint32_t index = static_cast<std::uint32_t>(head);
             if (index == kNone) return Chain{};
             const std::uint32_t count = nodes[index].depth.load_relaxed();
-            if (head_.cas_weak_acquire_acquire(head, moved(head, count, kNone))) {
+            if (head_.cas_weak_relaxed_relaxed(head, moved(head, count, kNone))) {
                 count_wrap(head, count);
                 return Chain{index, count};
             }
@@ -87,13 +91,14 @@ class FreeList {
     template <class Nodes>
     void push(Nodes& nodes, std::uint32_t index) noexcept {
         auto& node = nodes[index];
-        std::uint64_t head = head_.load_acquire();
-        do {
+        for (Backoff backoff;; backoff.wait()) {
+            std::uint64_t head = head_.load_acquire();   // acquire: the depth of the node below
             const std::uint32_t below = static_cast<std::uint32_t>(head);
             node.next.store_relaxed(below);
             node.depth.store_relaxed(below == kNone ? 1 : nodes[below].depth.load_relaxed() + 1);
             // release: the next owner must see this owner's last bytes, and our node
-        } while (!head_.cas_weak_release_acquire(head, (head & kTagMask) | index));
+            if (head_.cas_weak_release_relaxed(head, (head & kTagMask) | index)) return;
+        }
     }
 
     // Puts a chain back on top, in its order. Its own height is known only now, hence the walks.
@@ -102,8 +107,8 @@ class FreeList {
         if (chain.count == 0) return;
         std::uint32_t last = chain.first;
         for (std::uint32_t i = 1; i < chain.count; ++i) last = nodes[last].next.load_relaxed();
-        std::uint64_t head = head_.load_acquire();
-        do {
+        for (Backoff backoff;; backoff.wait()) {
+            std::uint64_t head = head_.load_acquire();
             const std::uint32_t below = static_cast<std::uint32_t>(head);
             std::uint32_t height = chain.count + (below == kNone ? 0 : nodes[below].depth.load_relaxed());
             std::uint32_t index = chain.first;
@@ -113,7 +118,8 @@ class FreeList {
                 index = nodes[index].next.load_relaxed();
             }
             nodes[last].next.store_relaxed(below);
-        } while (!head_.cas_weak_release_acquire(head, (head & kTagMask) | chain.first));
+            if (head_.cas_weak_release_relaxed(head, (head & kTagMask) | chain.first)) return;
+        }
     }
 
     // Exact when quiet: while others pop and push it is the length at some moment during the call.

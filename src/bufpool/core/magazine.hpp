@@ -29,8 +29,8 @@ struct Magazine {
     Atomic<std::uint64_t> hits;           // checkouts served from here
     void* blocks[kMagazineBlocks];        // a stack: the block used last on top
 
-    // The caller has read `top`, the count, and found room or a block. A fork between two steps of either loses nothing
-    // in the child: the block is read before the count goes down, and written before it goes up.
+    // The caller has read `top`, the count, and found room or a block. The block is written before the count goes up
+    // (release): a fork's child, which reads another thread's magazine, finds no stale address in it.
     void* pop(std::uint32_t top) noexcept {
         void* const address = blocks[top - 1];
         count.store_relaxed(top - 1);
@@ -39,7 +39,7 @@ struct Magazine {
     }
     void push(std::uint32_t top, void* address) noexcept {
         blocks[top] = address;
-        count.store_relaxed(top + 1);
+        count.store_release(top + 1);
     }
 };
 

@@ -7,6 +7,7 @@ call it through the functions that ``_arena.pxd`` declares.
 import gc
 import operator
 import time
+from sys import intern
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
@@ -210,7 +211,7 @@ cdef class PoolBase:
             if arena.wake_argument == NULL:
                 raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
             arena.wake = open_waiting_room
-        self.name = name
+        self.name = intern(name)    # what each buffer holds, and errors show; without the GIL such strings are not counted
         self.timeout = timeout
 
     # --- blocks ---

@@ -1,7 +1,5 @@
-from bufpool.native._arena cimport PoolBase
-
 cdef class Buffer:
-    cdef readonly PoolBase pool    # held: its name goes into messages
+    cdef str name                  # the pool's, for messages
     cdef void* block               # null once released
     cdef readonly size_t nbytes    # asked for; what the outside sees
     cdef Py_ssize_t exports        # memoryviews and others that look in
