@@ -1,5 +1,6 @@
-// The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits,
-// threads that hand blocks to each other; every block stamped by its owner, and every byte given back at the end.
+// The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits;
+// blocks from one thread to another and among many; threads and arenas that go while blocks are out. Every block is
+// stamped by its owner, every checkout is counted once, and every byte is given back at the end.
 #include "arena.hpp"
 
 #include <algorithm>
@@ -37,7 +38,16 @@ Arena* make(std::uint64_t limit, bool wipe = false, std::uint64_t max_retained =
     return arena;
 }
 
-void all_back(Arena* arena) {
+// `checkouts`: how many succeeded, as their takers counted them.
+void all_back(Arena* arena, std::uint64_t checkouts) {
+    std::uint64_t counted = 0;
+    for (std::uint32_t c = 0; c < kClassCount; ++c) {
+        const ClassReading reading = arena->read_class(c);
+        CHECK(reading.existing == reading.idle);
+        counted += reading.hits + reading.misses;
+    }
+    CHECK(counted == checkouts);
+    CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
     arena->trim(0);
     CHECK(arena->parked_bytes() == 0);
     CHECK(arena->counters.used.load_relaxed() == 0);
@@ -67,12 +77,13 @@ void refusals() {
     arena->close();
     CHECK(arena->acquire(1).refusal == Refusal::closed);
     CHECK(Arena::release(last.address));
-    all_back(arena);
+    all_back(arena, 6);
 }
 
 // A block under each alignment serves whole again, whichever address it was released by.
 void alignments() {
     for (Arena* arena : {make(kUnlimited), make(64 << 20), make(64 << 20, true)}) {
+        std::uint64_t checkouts = 0;
         for (std::size_t alignment = 64; alignment <= kHugePage; alignment *= 2) {
             for (std::size_t nbytes : {1, 1000, 40'000}) {
                 Block moved = arena->acquire_aligned(nbytes, alignment);
@@ -86,9 +97,10 @@ void alignments() {
                 if (arena->config.wipe) CHECK(*static_cast<unsigned char*>(plain.address) == 0);
                 std::memset(plain.address, 0xCD, Arena::room_from(plain.address));
                 CHECK(Arena::release(plain.address));
+                checkouts += 2;
             }
         }
-        all_back(arena);
+        all_back(arena, checkouts);
     }
 }
 
@@ -110,9 +122,11 @@ void look(const Held& held) {
 void churn(Arena* arena, unsigned rounds) {
     constexpr unsigned kThreads = 4, kSlots = 16;
     std::atomic<Held*> slots[kSlots]{};
+    std::atomic<std::uint64_t> checkouts{0};
     auto work = [&](unsigned seed) {
         std::minstd_rand random(seed + 1);
         std::vector<Held*> mine;
+        std::uint64_t taken = 0;
         for (unsigned i = 0; i < rounds; ++i) {
             const unsigned dice = random() % 16;
             if (dice < 8) {
@@ -125,6 +139,7 @@ void churn(Arena* arena, unsigned rounds) {
                     mine.push_back(new Held{static_cast<unsigned char*>(block.address), nbytes,
                                             static_cast<unsigned char>(random())});
                     stamp(*mine.back());
+                    ++taken;
                 }
             } else if (!mine.empty()) {
                 Held* held = mine[random() % mine.size()];
@@ -145,6 +160,7 @@ void churn(Arena* arena, unsigned rounds) {
             delete held;
         }
         operations.fetch_add(rounds, std::memory_order_relaxed);
+        checkouts.fetch_add(taken, std::memory_order_relaxed);
     };
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back(work, t);
@@ -157,7 +173,61 @@ void churn(Arena* arena, unsigned rounds) {
         delete held;
     }
     if (arena->config.limit != kUnlimited) CHECK(arena->counters.peak.load_relaxed() <= arena->config.limit);
-    all_back(arena);
+    all_back(arena, checkouts.load());
+}
+
+// One thread takes, another gives back, in order.
+void one_to_one(Arena* arena, unsigned rounds) {
+    constexpr unsigned kSlots = 64;
+    std::atomic<unsigned*> slots[kSlots]{};
+    auto produce = [&] {
+        for (unsigned i = 0; i < rounds; ++i) {
+            unsigned* const number = static_cast<unsigned*>(arena->acquire(200).address);
+            CHECK(number != nullptr);
+            *number = i;
+            while (slots[i % kSlots].load(std::memory_order_acquire) != nullptr) cpu_yield();
+            slots[i % kSlots].store(number, std::memory_order_release);
+        }
+    };
+    auto consume = [&] {
+        for (unsigned i = 0; i < rounds; ++i) {
+            unsigned* number;
+            while ((number = slots[i % kSlots].load(std::memory_order_acquire)) == nullptr) cpu_yield();
+            slots[i % kSlots].store(nullptr, std::memory_order_release);
+            CHECK(*number == i);
+            CHECK(Arena::release(number));
+        }
+    };
+    std::thread producer(produce), consumer(consume);
+    producer.join();
+    consumer.join();
+    operations.fetch_add(2 * rounds, std::memory_order_relaxed);
+    CHECK(arena->counters.peak.load_relaxed() <= 256 * (kSlots + 2 + 2 * kMagazineBlocks));   // no block was left behind
+    all_back(arena, rounds);
+}
+
+// Arenas are closed and threads end, with blocks still out and others parked; what is out is released afterwards, by
+// other threads. Nothing stays behind, and the same arenas serve again.
+void drops(unsigned rounds) {
+    for (unsigned round = 0; round < rounds; ++round) {
+        Arena* const arena = make(round % 3 == 0 ? 24 << 20 : kUnlimited);
+        std::vector<void*> out(60);
+        std::thread taker([&] {
+            for (std::size_t i = 0; i < out.size(); ++i) out[i] = arena->acquire(std::size_t{64} << (i % 12)).address;
+            for (std::size_t i = 0; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
+        });
+        taker.join();
+        CHECK(arena->parked_bytes() == 0);            // the thread's end gave it back
+        std::thread closer([&] { arena->abandon(); });
+        std::thread releaser([&] {
+            for (std::size_t i = 1; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
+        });
+        for (std::size_t i = 2; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
+        closer.join();
+        releaser.join();
+        CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
+        operations.fetch_add(2 * out.size(), std::memory_order_relaxed);
+    }
 }
 
 }  // namespace
@@ -171,6 +241,9 @@ int main(int argc, char** argv) {
     churn(make(24 << 20), rounds);
     churn(make(kUnlimited, false, 1 << 20), rounds);
     churn(make(kUnlimited, true), rounds);
+    one_to_one(make(kUnlimited), rounds);
+    one_to_one(make(24 << 20), rounds);
+    drops(rounds / 120);
     std::printf("%llu operations, 0 violations\n", static_cast<unsigned long long>(operations.load()));
     return 0;
 }

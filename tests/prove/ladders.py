@@ -1,6 +1,7 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops.
 
-Plain, and under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer.
+Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
+UndefinedBehaviorSanitizer.
 """
 
 from __future__ import annotations
@@ -17,20 +18,31 @@ from prove.proof import Found, Proof
 
 LACKS_SOURCES = "" if (SOURCES / "arena.cpp").exists() else "the core's sources are in the checkout alone"
 
-#: Rounds of each program, as many as take some seconds under each sanitizer.
+YIELDS = ("-DBUFPOOL_INJECT_YIELDS",)
+WAYS = {**SANITIZERS, "yields": YIELDS, "thread, yields": (*SANITIZERS["thread"], *YIELDS)}
+
+#: Rounds of each program, as many as take some seconds each way.
 ROUNDS = {
-    "freelist_ladder": {"plain": 4_000_000, "thread": 600_000, "address": 1_000_000},
-    "arena_ladder": {"plain": 1_000_000, "thread": 100_000, "address": 200_000},
+    ("freelist_ladder", "plain"): 4_000_000,
+    ("freelist_ladder", "yields"): 400_000,
+    ("freelist_ladder", "thread"): 600_000,
+    ("freelist_ladder", "thread, yields"): 200_000,
+    ("freelist_ladder", "address"): 1_000_000,
+    ("arena_ladder", "plain"): 400_000,
+    ("arena_ladder", "yields"): 100_000,
+    ("arena_ladder", "thread"): 60_000,
+    ("arena_ladder", "thread, yields"): 20_000,
+    ("arena_ladder", "address"): 120_000,
 }
 
 
-def climb(name: str, sanitizer: str, rounds: int) -> Found:
+def climb(name: str, way: str, rounds: int) -> Found:
     """Compile a program and run it. Raises `NoSanitizerError`."""
     whole = name.startswith("arena")  # the free list is a header alone
     sources = sorted(SOURCES.glob("*.cpp")) if whole else []
     headers = SOURCES if whole else HEADERS
     with tempfile.TemporaryDirectory() as folder:
-        flags = SANITIZERS[sanitizer]
+        flags = WAYS[way]
         program = compiled.build(
             TESTS / "core" / f"{name}.cpp", Path(folder) / name, headers=headers, sources=sources, flags=flags
         )
@@ -42,12 +54,7 @@ def climb(name: str, sanitizer: str, rounds: int) -> Found:
 
 
 def proofs(full: bool) -> Iterator[Proof]:
-    """Each program under each sanitizer."""
-    for name, rounds in ROUNDS.items():
-        for sanitizer in SANITIZERS:
-            lacks = LACKS_COMPILER or (LACKS_SOURCES if name.startswith("arena") else "")
-            yield Proof(
-                f"stress: {name}, {sanitizer}",
-                partial(climb, name, sanitizer, rounds[sanitizer] * (10 if full else 1)),
-                lacks,
-            )
+    """Each program each way."""
+    for (name, way), rounds in ROUNDS.items():
+        lacks = LACKS_COMPILER or (LACKS_SOURCES if name.startswith("arena") else "")
+        yield Proof(f"stress: {name}, {way}", partial(climb, name, way, rounds * (10 if full else 1)), lacks)
