@@ -44,6 +44,10 @@ demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipel
 bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## Ratios on this machine, each beside its bound
 	"$(PY)" -m bufpool bench $(ARGS)
 
+scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
+	"$(PY)" benchmarks/core_scaling.py
+	"$(PY)" -m bufpool bench --row threads --row threads-handoff
+
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
@@ -145,4 +149,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: bench clean demo format help lint matrix numpy-suite prove test typecheck wheel wheeltest
+.PHONY: bench clean demo format help lint matrix numpy-suite prove scaling test typecheck wheel wheeltest

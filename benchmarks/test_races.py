@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 
 import pytest
 from replay import Clock
@@ -20,10 +19,10 @@ def contenders() -> Iterator[object]:
                 group = f"{row.id} {part.label}" + (f", crew {number}" if number > 1 else "")
                 for entrant in crew:
                     clock = Clock()
-                    needs = [module for module in part.needs if find_spec(module) is None]
+                    lacks = part.lacks()
                     marks = [
                         pytest.mark.benchmark(group=group, timer=clock),
-                        pytest.mark.skipif(bool(needs), reason=f"not installed: {', '.join(needs)}"),
+                        pytest.mark.skipif(bool(lacks), reason=lacks),
                     ]
                     yield pytest.param(crew, entrant, clock, id=f"{group}, {entrant.name}", marks=marks)
 

@@ -68,8 +68,12 @@ void drop_world(World* world) { munmap(world, sizeof(World) + world->blocks * si
 
 // --- what a client does ---
 
+// Its node is the client's too: what stood there before must not be what a return relies on.
+void scramble(World& world, std::uint32_t index) { world.nodes[index].depth.store_relaxed(0xDEAD); }
+
 void own(World& world, std::uint32_t index) {
     world.nodes[index].next.store_relaxed(kOwned);
+    scramble(world, index);
     world.nodes[index].owned.store(1, std::memory_order_relaxed);
 }
 void disown(World& world, std::uint32_t index) { world.nodes[index].owned.store(0, std::memory_order_relaxed); }
@@ -82,14 +86,13 @@ void one(World& world) {
     disown(world, index);
     world.list.push(world.nodes, index);
 }
-void some(World& world) {
-    const Chain chain = world.list.pop_some(world.nodes, kBatch);
+void put_back(World& world, Chain chain) {
+    std::uint32_t index = chain.first;
+    for (std::uint32_t i = 0; i < chain.count; ++i, index = world.nodes[index].next.load_relaxed()) scramble(world, index);
     world.list.push_chain(world.nodes, chain);
 }
-void all(World& world) {
-    const Chain chain = world.list.pop_all(world.nodes);
-    world.list.push_chain(world.nodes, chain);
-}
+void some(World& world) { put_back(world, world.list.pop_some(world.nodes, kBatch)); }
+void all(World& world) { put_back(world, world.list.pop_all(world.nodes)); }
 
 struct Operation {
     const char* name;

@@ -31,7 +31,7 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
 
 // The thread's magazine is empty, or belongs to another arena.
 BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
-    ThreadCache* const mine = cache();
+    ThreadCache* const mine = cache(true);
     if (BUFPOOL_UNLIKELY(mine == nullptr)) return acquire_shared(c);
     Magazine& magazine = mine->magazines[c];
     if (magazine.count.load_relaxed() == 0) refill(magazine, c);
@@ -115,7 +115,7 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
     const std::uint32_t node = slab->node_of(address);
     const std::uint32_t c = slab->class_index;
     if (parks(c)) {
-        ThreadCache* const mine = cache();
+        ThreadCache* const mine = cache(false);   // a release asks nobody for memory
         if (BUFPOOL_LIKELY(mine != nullptr)) {
             Magazine& magazine = mine->magazines[c];
             const std::uint32_t top = magazine.count.load_relaxed();

@@ -3,8 +3,8 @@
 //   acquire   magazine (own thread, small)  ->  free list of the class (lock-free)  ->  grow (lock, system)
 //   release   page map finds the slab       ->  magazine or free list               ->  drop if too much is idle
 //
-// Release never takes a lock and never allocates: it may run in any deallocation. Growth and trimming share one lock
-// an arena; a release only ever tries it.
+// Release never waits for a lock and never asks for memory: it may run in any deallocation. Growth and trimming share
+// one lock an arena; a release only ever tries it.
 //
 // Arenas and their metadata are never freed: an arena that is closed and empty is used again for the next pool. So a
 // block may outlive its pool, and the interpreter too.
@@ -131,8 +131,9 @@ struct Arena {
     std::uint64_t shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept;
 
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
-    ThreadCache* cache() noexcept;
-    ThreadCache* adopt_cache() noexcept;
+    ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
+    ThreadCache* adopt_cache(bool may_map) noexcept;
+    ThreadCache* map_caches() noexcept;
     void give_back_own() noexcept;                // what this thread parks goes to the shared lists, its cache too
     void refill(Magazine& magazine, std::uint32_t c) noexcept;
     void spill(Magazine& magazine, std::uint32_t c, std::uint32_t keep) noexcept;

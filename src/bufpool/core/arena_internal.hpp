@@ -23,10 +23,10 @@ extern PageMap g_pages;
 #endif
 extern BUFPOOL_THREAD_LOCAL ThreadCache* t_recent BUFPOOL_TLS_MODEL;
 
-inline ThreadCache* Arena::cache() noexcept {
+inline ThreadCache* Arena::cache(bool may_map) noexcept {
     ThreadCache* const recent = t_recent;
     if (BUFPOOL_LIKELY(recent != nullptr && recent->arena == this)) return recent;
-    return adopt_cache();
+    return adopt_cache(may_map);
 }
 
 }  // namespace bufpool

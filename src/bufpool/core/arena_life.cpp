@@ -62,7 +62,27 @@ ExitKey g_exit_key;
 
 }  // namespace
 
-BUFPOOL_COLD ThreadCache* Arena::adopt_cache() noexcept {
+// Several at once, for threads that only release: they must not ask the system for memory. The first belongs to the
+// caller already; the others stay untouched until they are taken.
+ThreadCache* Arena::map_caches() noexcept {
+    constexpr std::uint32_t kCaches = 8;
+    Region region;
+    if (map_region(Upstream{Pages::plain, false, false}, kCaches * sizeof(ThreadCache), region) != MapResult::ok) {
+        return nullptr;
+    }
+    ThreadCache* const caches = static_cast<ThreadCache*>(region.start);   // zero-filled
+    for (std::uint32_t i = 0; i < kCaches; ++i) {
+        caches[i].arena = this;
+        caches[i].taken.store_relaxed(i == 0);
+        ThreadCache* head = caches_.load_relaxed();
+        do {
+            caches[i].next_of_arena = head;
+        } while (!caches_.cas_weak_release_relaxed(head, &caches[i]));
+    }
+    return caches;
+}
+
+BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
     // What this thread still parks for pools that are gone is given back on the way.
     for (ThreadCache** link = &t_caches; *link != nullptr;) {
         ThreadCache* const each = *link;
@@ -83,17 +103,11 @@ BUFPOOL_COLD ThreadCache* Arena::adopt_cache() noexcept {
         if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;
     }
     if (found == nullptr) {
-        Region region;
-        if (map_region(Upstream{Pages::plain, false, false}, sizeof(ThreadCache), region) != MapResult::ok) return nullptr;
-        found = static_cast<ThreadCache*>(region.start);
-        found->arena = this;
-        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) found->magazines[c].capacity = magazine_capacity(c);
-        found->taken.store_relaxed(1);
-        ThreadCache* head = caches_.load_relaxed();
-        do {
-            found->next_of_arena = head;
-        } while (!caches_.cas_weak_release_relaxed(head, found));
+        if (!may_map) return nullptr;
+        found = map_caches();
+        if (found == nullptr) return nullptr;
     }
+    for (std::uint32_t c = 0; c < kMagazineClasses; ++c) found->magazines[c].capacity = magazine_capacity(c);
     found->next_of_thread = t_caches;
     t_caches = found;
     return t_recent = found;

@@ -43,7 +43,7 @@ struct Magazine {
     }
 };
 
-struct ThreadCache {
+struct alignas(kNoSharing) ThreadCache {
     Arena* arena;                         // whose blocks
     ThreadCache* next_of_thread;          // the thread's caches for other arenas; the owner thread alone reads it
     ThreadCache* next_of_arena;           // set once; all caches of the arena, free ones too

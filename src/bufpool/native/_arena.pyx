@@ -211,7 +211,7 @@ cdef class PoolBase:
             if arena.wake_argument == NULL:
                 raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
             arena.wake = open_waiting_room
-        self.name = intern(name)    # what each buffer holds, and errors show; without the GIL such strings are not counted
+        self.name = intern(name)    # each buffer holds it: without the GIL, references to such strings are not counted
         self.timeout = timeout
 
     # --- blocks ---

@@ -6,6 +6,7 @@ not on this machine gives a result that says how to get it; it is never left out
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -39,6 +40,8 @@ class Race:
     checks : tuple of Check
     needs : tuple of str
         Modules without which nothing here can run.
+    free_threaded : bool
+        It means nothing on an interpreter with a GIL.
     """
 
     label: str
@@ -46,12 +49,21 @@ class Race:
     crews: tuple[Crew, ...]
     checks: tuple[Check, ...]
     needs: tuple[str, ...] = ()
+    free_threaded: bool = False
+
+    def lacks(self) -> str:
+        """Why it cannot run here; empty if it can."""
+        absent = [module for module in self.needs if find_spec(module) is None]
+        if absent:
+            return f"not installed: {', '.join(absent)} (pip install bufpool[bench])"
+        if self.free_threaded and getattr(sys, "_is_gil_enabled", lambda: True)():
+            return "needs a free-threaded interpreter"
+        return ""
 
     def run(self, plan: Plan, say: Say) -> list[Result]:
         """Race every crew; one result for each check, in their order."""
-        absent = [module for module in self.needs if find_spec(module) is None]
-        if absent:
-            note = f"not installed: {', '.join(absent)} (pip install bufpool[bench])"
+        note = self.lacks()
+        if note:
             return [Result(check, note=note) for check in self.checks]
         results = {}
         for crew in self.crews:

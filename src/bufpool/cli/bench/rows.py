@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 
-from bufpool.cli.bench import probes, real_code
+from bufpool.cli.bench import probes, real_code, threads
 from bufpool.cli.bench.allocators import ALLOCATORS, DEFAULT
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_most, cost, speed
 from bufpool.cli.bench.parts import Crew, Figures, Race, Row, crews
@@ -16,6 +16,9 @@ from bufpool.cli.bench.worker import Worker
 #: Below this, process luck is larger than the bounds: contenders that can share a process do.  From here on glibc's
 #: heap decides, and each contender gets a fresh one.
 OWN_HEAP_FROM = 256 * KIB
+
+#: What threads would share instead, and how much faster ours must be.
+RIVALS = {"list": speed(2.0), "queue": speed(1.0)}
 
 PEERS = tuple(name for name in ALLOCATORS if name != DEFAULT.name)
 
@@ -128,6 +131,24 @@ def _handoff(source: str, write: str, plain: Bound, tuned: Bound) -> Race:
     return Race(name, size, (crew,), checks)
 
 
+def _in_threads(workload: str, linear: dict[str, Bound], *rivals: str) -> Race:
+    """Each contender with as many threads as cores against itself with one; then ours against the rivals'."""
+    one, many = threads.COUNTS
+
+    def entrant(how: str, count: int) -> Entrant:
+        return Entrant(f"{how} x {count}", f"{workload} x {count}", how, KIB, seat="shared")
+
+    crew = tuple(entrant(how, count) for how in (*linear, *rivals) for count in (one, many))
+    checks = [Check(how, f"{how} x {many}", f"{how} x {one}", bound) for how, bound in linear.items()]
+    checks += [
+        Check(how, f"{how} x {many}", f"{rival} x {many}", RIVALS[rival])
+        for how, bound in linear.items()
+        for rival in rivals
+        if bound is not NO_CLAIM
+    ]
+    return Race("1 KiB", KIB, (crew,), tuple(checks), free_threaded=True)
+
+
 def _measure_waste(checks: tuple[Check, ...], _plan: Plan) -> list[Result]:
     found = probes.waste()
     figures = {f"{drawn}, {which}": value for drawn, both in found.items() for which, value in both.items()}
@@ -202,6 +223,30 @@ ROWS = (
         "zeros",
         "pool.zeros and a write to each page, against np.zeros",
         (_pair("zeros", 64 * MIB, "np.zeros", speed(4.0)),),
+    ),
+    Row(
+        "threads",
+        "as many threads as cores, each takes 1 KiB and gives it back, against one thread (1.00x is linear) and others",
+        (
+            _in_threads(
+                "same thread",
+                {
+                    "buffer": speed(0.9),
+                    "empty": speed(0.85),
+                    "expression": speed(0.85),
+                    "scratch": NO_CLAIM,
+                    "np.empty": NO_CLAIM,
+                    "plain expression": NO_CLAIM,
+                },
+                "list",
+                "queue",
+            ),
+        ),
+    ),
+    Row(
+        "threads-handoff",
+        "every second thread takes 1 KiB, its neighbour gives it back, in batches of 64; 1.00x is linear",
+        (_in_threads("pairs", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, "list"),),
     ),
     Row(
         "waste",

@@ -1,0 +1,286 @@
+// How checkout and return scale with threads in the core, without Python: one line of figures a call.
+//
+//   core_scaling CONTENDER PATTERN THREADS TURNS
+//
+// prints the nanoseconds that a turn took, of which each thread did TURNS. A turn is one block taken and one given back;
+// it does not touch the block's memory. Patterns: "same": by the same thread. "pairs": every second thread takes, its
+// neighbour gives back; they pass batches of 32 through a ring, and with one thread it does both. "random": each block
+// goes into a slot chosen at random, and what was there is given back.
+#include "arena.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+using namespace bufpool;
+
+namespace {
+
+// --- contenders ---
+
+constexpr std::size_t kSmall = 1024, kLarge = std::size_t{1} << 20;   // bytes a block
+
+// The arena as a pool makes it.
+template <std::size_t nbytes, std::uint64_t limit>
+class Pool {
+  public:
+    void* take() noexcept { return arena_->acquire(nbytes).address; }
+    void give(void* block) noexcept { Arena::release(block); }
+
+  private:
+    static Arena* make() {
+        ArenaConfig config{};
+        config.limit = limit;
+        config.max_retained = kUnlimited;
+        config.min_retained = 16 << 20;
+        config.max_idle_ns = 30'000'000'000;
+        config.alignment = kGranule;
+        config.upstream = Upstream{Pages::huge_advised, false, false};
+        return Arena::create(config);
+    }
+    Arena* arena_ = make();
+};
+
+constexpr std::uint32_t kReady = 4096;   // blocks, for those that keep a fixed number
+
+// The tagged stack alone, with nothing in front of it and nothing counted.
+class Stack {
+  public:
+    Stack() {
+        for (std::uint32_t i = 0; i < kReady; ++i) list_.push(nodes_, i);
+    }
+    void* take() noexcept {
+        std::uint32_t left;
+        const std::uint32_t index = list_.pop(nodes_, left);
+        return index == kNone ? nullptr : &nodes_[index];
+    }
+    void give(void* block) noexcept { list_.push(nodes_, static_cast<std::uint32_t>(static_cast<Node*>(block) - nodes_)); }
+
+  private:
+    struct Node {
+        Atomic<std::uint32_t> next, depth;
+        char* block;
+    };
+    FreeList list_;
+    Node nodes_[kReady];
+};
+
+// What many write by hand.
+class Locked {
+  public:
+    Locked() {
+        for (std::uint32_t i = 0; i < kReady; ++i) blocks_.push_back(&memory_[i]);
+    }
+    void* take() {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        if (blocks_.empty()) return nullptr;
+        void* const block = blocks_.back();
+        blocks_.pop_back();
+        return block;
+    }
+    void give(void* block) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        blocks_.push_back(block);
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<void*> blocks_;
+    char memory_[kReady];
+};
+
+struct Malloc {
+    void* take() noexcept {
+        void* const block = std::malloc(kSmall);
+        keep(block);
+        return block;
+    }
+    void give(void* block) noexcept { std::free(block); }
+    static void keep(void* block) noexcept { __asm__ __volatile__("" : : "r"(block) : "memory"); }   // a pair may vanish else
+};
+
+// --- what blocks pass through ---
+
+constexpr std::uint64_t kBatch = 32;
+
+// Batches from one thread to one other. Each end keeps a copy of the other's count.
+struct Ring {
+    static constexpr std::uint64_t kBatches = 16;
+    alignas(kNoSharing) std::atomic<std::uint64_t> put{0};
+    std::uint64_t seen_got = 0;
+    alignas(kNoSharing) std::atomic<std::uint64_t> got{0};
+    std::uint64_t seen_put = 0;
+    alignas(kNoSharing) void* blocks[kBatches][kBatch];
+
+    void** room() {   // for the next batch; null: the ring is full
+        const std::uint64_t at = put.load(std::memory_order_relaxed);
+        if (at - seen_got == kBatches && at - (seen_got = got.load(std::memory_order_acquire)) == kBatches) return nullptr;
+        return blocks[at % kBatches];
+    }
+    void send() { put.store(put.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+    void** batch() {   // the oldest; null: there is none
+        const std::uint64_t at = got.load(std::memory_order_relaxed);
+        if (at == seen_put && at == (seen_put = put.load(std::memory_order_acquire))) return nullptr;
+        return blocks[at % kBatches];
+    }
+    void done() { got.store(got.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+};
+
+struct alignas(kNoSharing) Slot {
+    std::atomic<void*> block{nullptr};
+};
+
+// --- patterns ---
+
+// Waits for another thread, which on a busy machine may not be running.
+class Patience {
+  public:
+    void wait() {
+        if (++tries_ % 256 == 0) cpu_yield();
+        else cpu_relax();
+    }
+
+  private:
+    unsigned tries_ = 0;
+};
+
+template <class Contender>
+void fill(Contender& contender, void** batch) {
+    for (std::uint64_t i = 0; i < kBatch; ++i) {
+        for (Patience patience; (batch[i] = contender.take()) == nullptr;) patience.wait();
+    }
+}
+template <class Contender>
+void drain(Contender& contender, void** batch) {
+    for (std::uint64_t i = 0; i < kBatch; ++i) contender.give(batch[i]);
+}
+
+// Seconds until the last of the threads was done.
+template <class Work>
+double timed(unsigned threads, Work work) {
+    std::atomic<unsigned> ready{0};
+    std::atomic<bool> go{false};
+    std::vector<double> took(threads);
+    std::vector<std::thread> crew;
+    for (unsigned t = 0; t < threads; ++t) {
+        crew.emplace_back([&, t] {
+            ready.fetch_add(1);
+            while (!go.load()) cpu_relax();
+            const auto started = std::chrono::steady_clock::now();
+            work(t);
+            took[t] = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+        });
+    }
+    while (ready.load() != threads) cpu_yield();
+    go.store(true);
+    for (std::thread& each : crew) each.join();
+    double most = 0;
+    for (const double each : took) most = each > most ? each : most;
+    return most;
+}
+
+template <class Contender>
+double same(Contender& contender, unsigned threads, std::uint64_t turns) {
+    return timed(threads, [&](unsigned) {
+        for (std::uint64_t i = 0; i < turns; ++i) {
+            void* const block = contender.take();
+            if (block != nullptr) contender.give(block);
+        }
+    });
+}
+
+template <class Contender>
+double pairs(Contender& contender, unsigned threads, std::uint64_t turns) {
+    const std::uint64_t batches = turns / kBatch;
+    if (threads == 1) {
+        const std::unique_ptr<Ring> ring(new Ring);
+        return timed(1, [&](unsigned) {
+            for (std::uint64_t i = 0; i < batches; ++i) {
+                fill(contender, ring->room());
+                ring->send();
+                drain(contender, ring->batch());
+                ring->done();
+            }
+        });
+    }
+    std::vector<Ring> rings(threads / 2);
+    return timed(threads / 2 * 2, [&](unsigned t) {
+        Ring& ring = rings[t / 2];
+        void** batch;
+        for (std::uint64_t i = 0; i < 2 * batches; ++i) {   // a pair of threads does twice as much as one
+            if (t % 2 == 0) {
+                for (Patience patience; (batch = ring.room()) == nullptr;) patience.wait();
+                fill(contender, batch);
+                ring.send();
+            } else {
+                for (Patience patience; (batch = ring.batch()) == nullptr;) patience.wait();
+                drain(contender, batch);
+                ring.done();
+            }
+        }
+    });
+}
+
+template <class Contender>
+double random(Contender& contender, unsigned threads, std::uint64_t turns) {
+    constexpr unsigned kSlots = 1024;
+    const std::unique_ptr<Slot[]> slots(new Slot[kSlots]);
+    const double took = timed(threads, [&](unsigned t) {
+        std::uint32_t dice = 2463534242u + 977 * t;
+        for (std::uint64_t i = 0; i < turns; ++i) {
+            dice ^= dice << 13;
+            dice ^= dice >> 17;
+            dice ^= dice << 5;
+            void* block = contender.take();
+            if (block != nullptr) block = slots[dice % kSlots].block.exchange(block, std::memory_order_acq_rel);
+            if (block != nullptr) contender.give(block);
+        }
+    });
+    for (unsigned i = 0; i < kSlots; ++i) {
+        if (void* const block = slots[i].block.load()) contender.give(block);
+    }
+    return took;
+}
+
+template <class Contender>
+int measure(const char* pattern, unsigned threads, std::uint64_t turns) {
+    static Contender contender;
+    double (*const run)(Contender&, unsigned, std::uint64_t) =
+        std::strcmp(pattern, "same") == 0 ? same<Contender> : std::strcmp(pattern, "pairs") == 0 ? pairs<Contender>
+                                                                                                 : random<Contender>;
+    run(contender, threads, turns / 10);
+    std::printf("%.3f\n", run(contender, threads, turns) / static_cast<double>(turns) * 1e9);
+    return 0;
+}
+
+struct Named {
+    const char* name;
+    int (*measure)(const char*, unsigned, std::uint64_t);
+};
+constexpr Named kContenders[] = {
+    {"pool", measure<Pool<kSmall, kUnlimited>>},
+    {"pool, 1 MiB", measure<Pool<kLarge, kUnlimited>>},
+    {"pool with a limit", measure<Pool<kSmall, std::uint64_t{1} << 30>>},
+    {"stack alone", measure<Stack>},
+    {"list, mutex", measure<Locked>},
+    {"malloc", measure<Malloc>},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 5) return 2;
+    for (const Named& each : kContenders) {
+        if (std::strcmp(each.name, argv[1]) == 0) {
+            return each.measure(argv[2], static_cast<unsigned>(std::atoi(argv[3])),
+                                std::strtoull(argv[4], nullptr, 10) / kBatch * kBatch);
+        }
+    }
+    return 2;
+}

@@ -1,0 +1,108 @@
+"""How the core scales with threads, below Python: ``core_scaling.cpp``, run in turns, beside its bounds.
+
+``make scaling`` runs it, and the rows on threads of ``python -m bufpool bench`` after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bufpool.cli.bench.checks import NO_CLAIM, Check, cost, speed
+from bufpool.cli.bench.parts import Row
+from bufpool.cli.bench.report import Report
+from bufpool.cli.bench.timing import compare
+
+HERE = Path(__file__).parent
+CORE = HERE.parent / "src" / "bufpool" / "core"
+CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc")
+TURNS = 1_000_000
+#: At least so much of linear, for the pool as it is by default; the others are published without a claim.
+LINEAR = {"same": 0.9, "pairs": 0.6, "random": None}
+WORDS = {
+    "same": "each thread takes a block and gives it back",
+    "pairs": "every second thread takes blocks, its neighbour gives them back",
+    "random": "each block goes into a slot chosen at random, and what was there is given back",
+}
+
+
+def compiled(folder: Path) -> Path:
+    """Compile with the flags of the extension."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        sys.exit("core_scaling needs g++ or clang++")
+    program = folder / "core_scaling"
+    flags = ["-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-pthread", f"-I{CORE.parents[1]}", f"-I{CORE}"]
+    sources = [HERE / "core_scaling.cpp", *sorted(CORE.glob("*.cpp"))]
+    subprocess.run([compiler, *flags, *map(str, sources), "-o", str(program)], check=True)
+    return program
+
+
+def nanoseconds(program: Path, contender: str, pattern: str, threads: int) -> float:
+    """One reading, in a process of its own: a turn of each thread."""
+    command = [str(program), contender, pattern, str(threads), str(TURNS)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def counts(most: int) -> list[int]:
+    """One thread, and doublings up to as many as there are cores."""
+    found = [1]
+    while found[-1] * 2 <= most:
+        found.append(found[-1] * 2)
+    return found if found[-1] == most else [*found, most // 2 * 2]
+
+
+Key = tuple[str, int]  # contender, threads
+
+
+def checks(pattern: str, threads: list[int]) -> Iterator[tuple[Check, Key, Key]]:
+    """Each contender against itself on one thread, then ours against the others."""
+    most = threads[-1]
+    for contender in CONTENDERS:
+        for number in threads[1:]:
+            limit = LINEAR[pattern] if contender == "pool" and number == most else None
+            bound = NO_CLAIM if limit is None else speed(limit)
+            check = Check(contender, f"{number} threads", "1 thread", bound)
+            yield check, (contender, number), (contender, 1)
+    for other, bound in (("list, mutex", speed(2.0)), ("malloc", NO_CLAIM)):
+        yield Check(f"pool, {most} threads", "pool", other, bound), ("pool", most), (other, most)
+    if pattern == "same":
+        yield Check("pool, 1 thread", "pool", "stack alone", cost(1.2)), ("pool", 1), ("stack alone", 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make scaling", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="readings of each contender (default: 9)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="most threads (default: the cores)")
+    options = parser.parse_args()
+    threads = counts(options.threads)
+    if len(threads) < 2:
+        sys.exit("core_scaling needs two cores")
+    report = Report()
+    report.head()
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        program = compiled(Path(folder))
+        for pattern, words in WORDS.items():
+            report.row(Row(f"core {pattern}", f"{words}; 1.00x is linear", ()))
+            samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
+            for turn in range(options.rounds):
+                for contender, number in samples if turn % 2 == 0 else reversed(samples):
+                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} threads")
+                    took = nanoseconds(program, contender, pattern, number) * 1e-9
+                    samples[contender, number].append(took)
+            found = [compare(check, samples[ours], samples[theirs]) for check, ours, theirs in checks(pattern, threads)]
+            report.results(found)
+            results += found
+    report.tail(results)
+
+
+if __name__ == "__main__":
+    main()
