@@ -105,6 +105,13 @@ struct Malloc {
     static void keep(void* block) noexcept { __asm__ __volatile__("" : : "r"(block) : "memory"); }   // a pair may vanish else
 };
 
+// No pool at all: what a pattern's own loop and transport take.
+struct Nothing {
+    char memory[kGranule];
+    void* take() noexcept { return memory; }
+    void give(void* block) noexcept { Malloc::keep(block); }
+};
+
 // --- what blocks pass through ---
 
 constexpr std::uint64_t kBatch = 32;
@@ -270,6 +277,7 @@ constexpr Named kContenders[] = {
     {"stack alone", measure<Stack>},
     {"list, mutex", measure<Locked>},
     {"malloc", measure<Malloc>},
+    {"nothing", measure<Nothing>},
 };
 
 }  // namespace

@@ -22,7 +22,7 @@ from bufpool.cli.bench.timing import compare
 
 HERE = Path(__file__).parent
 CORE = HERE.parent / "src" / "bufpool" / "core"
-CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc")
+CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc", "nothing")
 TURNS = 1_000_000
 #: At least so much of linear, for the pool as it is by default; the others are published without a claim.
 LINEAR = {"same": 0.9, "pairs": 0.6, "random": None}

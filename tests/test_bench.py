@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Self
 
 import numpy as np
@@ -151,6 +152,8 @@ EXPRESSION_SIZES = (
 FROM_1_MIB = ("1 MiB", "2 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB")
 PEERS = ("glibc tuned", "jemalloc", "mimalloc", "tcmalloc")
 
+CORES = max(2, os.cpu_count() or 2)
+
 #: The bounds of the project, by row: whom against, where, and the bound.
 PROMISES = {
     "scratch": [("64 KiB", "list pair", cost(2.0))],
@@ -192,6 +195,18 @@ PROMISES = {
         for bound in (("plain", speed(2.5)), ("glibc tuned", cost(1.0)))
     ],
     "zeros": [("64 MiB", "np.zeros", speed(4.0))],
+    "threads": [
+        ("buffer", "buffer x 1", speed(0.9)),
+        ("empty", "empty x 1", speed(0.85)),
+        ("expression", "expression x 1", speed(0.85)),
+        *((ours, f"list x {CORES}", speed(2.0)) for ours in ("buffer", "empty", "scratch")),
+        *((ours, f"queue x {CORES}", speed(1.0)) for ours in ("buffer", "empty", "scratch")),
+    ],
+    "threads-handoff": [
+        *((ours, f"{ours} x 1", speed(0.6)) for ours in ("buffer", "empty")),
+        *((ours, f"list x {CORES}", speed(2.0)) for ours in ("buffer", "empty")),
+        *((ours, f"queue x {CORES}", speed(1.0)) for ours in ("buffer", "empty")),
+    ],
     "waste": [
         ("log-uniform, mean", "", at_most(6.0, "%")),
         ("log-uniform, worst", "", at_most(12.5, "%")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from bufpool.cli.bench import probes, real_code, threads
@@ -131,20 +131,19 @@ def _handoff(source: str, write: str, plain: Bound, tuned: Bound) -> Race:
     return Race(name, size, (crew,), checks)
 
 
-def _in_threads(workload: str, linear: dict[str, Bound], *rivals: str) -> Race:
-    """Each contender with as many threads as cores against itself with one; then ours against the rivals'."""
+def _in_threads(workload: str, linear: dict[str, Bound], ours: Sequence[str]) -> Race:
+    """Each contender with as many threads as cores against itself with one; then ours against the rivals."""
     one, many = threads.COUNTS
 
     def entrant(how: str, count: int) -> Entrant:
         return Entrant(f"{how} x {count}", f"{workload} x {count}", how, KIB, seat="shared")
 
-    crew = tuple(entrant(how, count) for how in (*linear, *rivals) for count in (one, many))
+    crew = tuple(entrant(how, count) for how in (*linear, *RIVALS) for count in (one, many))
     checks = [Check(how, f"{how} x {many}", f"{how} x {one}", bound) for how, bound in linear.items()]
     checks += [
-        Check(how, f"{how} x {many}", f"{rival} x {many}", RIVALS[rival])
-        for how, bound in linear.items()
-        for rival in rivals
-        if bound is not NO_CLAIM
+        Check(how, f"{how} x {many}", f"{rival} x {many}", bound)
+        for how in ours
+        for rival, bound in RIVALS.items()
     ]
     return Race("1 KiB", KIB, (crew,), tuple(checks), free_threaded=True)
 
@@ -238,15 +237,14 @@ ROWS = (
                     "np.empty": NO_CLAIM,
                     "plain expression": NO_CLAIM,
                 },
-                "list",
-                "queue",
+                ("buffer", "empty", "scratch"),
             ),
         ),
     ),
     Row(
         "threads-handoff",
         "every second thread takes 1 KiB, its neighbour gives it back, in batches of 64; 1.00x is linear",
-        (_in_threads("pairs", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, "list"),),
+        (_in_threads("pairs", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, ("buffer", "empty")),),
     ),
     Row(
         "waste",

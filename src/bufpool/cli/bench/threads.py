@@ -112,36 +112,44 @@ def _locked(ready: list[Any], lock: threading.Lock) -> None:
 def handoff(how: str, size: int, *, count: int) -> Sample:
     """Every second thread takes, its neighbour gives back: batches of 64 through a `queue.SimpleQueue`.
 
-    With one thread, it does both. "list" hands ready arrays round, through a list behind a lock.
+    With one thread, it does both. "list" and "queue" hand ready arrays round, through a list behind a lock or another
+    queue.
     """
     pool = bufpool.BufferPool(name="bench")
     pairs = max(1, count // 2)
     ready = [np.empty(size, np.uint8) for _ in range(pairs * (AHEAD + 2) * BATCH)]
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for each in ready:
+        waiting.put(each)
     lock = threading.Lock()
     full = [queue.SimpleQueue[list[Any]]() for _ in range(pairs)]
     room = [queue.SimpleQueue[None]() for _ in range(pairs)]
-    for each in room:
+    for credits in room:
         for _ in range(AHEAD):
-            each.put(None)
-    makers: dict[str, Callable[..., Any]] = {"buffer": pool.buffer, "empty": pool.empty, "np.empty": np.empty}
-    make = makers.get(how)
+            credits.put(None)
+    def locked_pop() -> Any:
+        with lock:
+            return ready.pop()
 
-    def batch() -> list[Any]:
-        if make is None:
-            found = []
-            for _ in range(BATCH):
-                with lock:
-                    found.append(ready.pop())
-            return found
-        if how == "buffer":
-            return [make(size) for _ in range(BATCH)]
-        return [make(size, np.uint8) for _ in range(BATCH)]
+    def locked_append(one: Any) -> None:
+        with lock:
+            ready.append(one)
+
+    makers: dict[str, Callable[[], list[Any]]] = {
+        "buffer": lambda: [pool.buffer(size) for _ in range(BATCH)],
+        "empty": lambda: [pool.empty(size, np.uint8) for _ in range(BATCH)],
+        "np.empty": lambda: [np.empty(size, np.uint8) for _ in range(BATCH)],
+        "list": lambda: [locked_pop() for _ in range(BATCH)],
+        "queue": lambda: [waiting.get() for _ in range(BATCH)],
+    }
+    batch = makers[how]
+    returns: dict[str, Callable[[Any], None]] = {"list": locked_append, "queue": waiting.put}
+    put_back = returns.get(how)
 
     def drop(batch: list[Any]) -> None:
-        if make is None:
+        if put_back is not None:
             for each in batch:
-                with lock:
-                    ready.append(each)
+                put_back(each)
         batch.clear()
 
     def build(number: int) -> Sample:
