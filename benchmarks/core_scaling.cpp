@@ -3,9 +3,9 @@
 //   core_scaling CONTENDER PATTERN THREADS TURNS
 //
 // prints the nanoseconds that a turn took, of which each thread did TURNS. A turn is one block taken and one given back;
-// it does not touch the block's memory. Patterns: "same": by the same thread. "pairs": every second thread takes, its
-// neighbour gives back; they pass batches of 32 through a ring, and with one thread it does both. "random": each block
-// goes into a slot chosen at random, and what was there is given back.
+// it does not touch the block's memory. Patterns: "same": by the same thread. "next": each thread gives back what the one
+// before it took; batches of 32 go round. "random": each block goes into a slot chosen at random, and what was there is
+// given back.
 #include "arena.hpp"
 
 #include <atomic>
@@ -115,9 +115,10 @@ struct Nothing {
 // --- what blocks pass through ---
 
 constexpr std::uint64_t kBatch = 32;
+constexpr std::uint64_t kAhead = 8;   // batches that each thread may be ahead of the next
 
 // Batches from one thread to one other. Each end keeps a copy of the other's count.
-struct Ring {
+struct Channel {
     static constexpr std::uint64_t kBatches = 16;
     alignas(kNoSharing) std::atomic<std::uint64_t> put{0};
     std::uint64_t seen_got = 0;
@@ -203,35 +204,36 @@ double same(Contender& contender, unsigned threads, std::uint64_t turns) {
 }
 
 template <class Contender>
-double pairs(Contender& contender, unsigned threads, std::uint64_t turns) {
-    const std::uint64_t batches = turns / kBatch;
-    if (threads == 1) {
-        const std::unique_ptr<Ring> ring(new Ring);
-        return timed(1, [&](unsigned) {
-            for (std::uint64_t i = 0; i < batches; ++i) {
-                fill(contender, ring->room());
-                ring->send();
-                drain(contender, ring->batch());
-                ring->done();
-            }
-        });
+void send(Contender& contender, Channel& channel) {
+    void** batch;
+    for (Patience patience; (batch = channel.room()) == nullptr;) patience.wait();
+    fill(contender, batch);
+    channel.send();
+}
+template <class Contender>
+void receive(Contender& contender, Channel& channel) {
+    void** batch;
+    for (Patience patience; (batch = channel.batch()) == nullptr;) patience.wait();
+    drain(contender, batch);
+    channel.done();
+}
+
+template <class Contender>
+double next(Contender& contender, unsigned threads, std::uint64_t turns) {
+    std::vector<Channel> ring(threads);
+    for (Channel& each : ring) {
+        for (std::uint64_t i = 0; i < kAhead; ++i) send(contender, each);
     }
-    std::vector<Ring> rings(threads / 2);
-    return timed(threads / 2 * 2, [&](unsigned t) {
-        Ring& ring = rings[t / 2];
-        void** batch;
-        for (std::uint64_t i = 0; i < 2 * batches; ++i) {   // a pair of threads does twice as much as one
-            if (t % 2 == 0) {
-                for (Patience patience; (batch = ring.room()) == nullptr;) patience.wait();
-                fill(contender, batch);
-                ring.send();
-            } else {
-                for (Patience patience; (batch = ring.batch()) == nullptr;) patience.wait();
-                drain(contender, batch);
-                ring.done();
-            }
+    const double took = timed(threads, [&](unsigned t) {
+        for (std::uint64_t i = 0; i < turns / kBatch; ++i) {
+            send(contender, ring[(t + 1) % threads]);
+            receive(contender, ring[t]);
         }
     });
+    for (Channel& each : ring) {
+        for (std::uint64_t i = 0; i < kAhead; ++i) receive(contender, each);
+    }
+    return took;
 }
 
 template <class Contender>
@@ -259,8 +261,8 @@ template <class Contender>
 int measure(const char* pattern, unsigned threads, std::uint64_t turns) {
     static Contender contender;
     double (*const run)(Contender&, unsigned, std::uint64_t) =
-        std::strcmp(pattern, "same") == 0 ? same<Contender> : std::strcmp(pattern, "pairs") == 0 ? pairs<Contender>
-                                                                                                 : random<Contender>;
+        std::strcmp(pattern, "same") == 0 ? same<Contender>
+        : std::strcmp(pattern, "next") == 0 ? next<Contender> : random<Contender>;
     run(contender, threads, turns / 10);
     std::printf("%.3f\n", run(contender, threads, turns) / static_cast<double>(turns) * 1e9);
     return 0;

@@ -25,10 +25,10 @@ CORE = HERE.parent / "src" / "bufpool" / "core"
 CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc", "nothing")
 TURNS = 1_000_000
 #: At least so much of linear, for the pool as it is by default; the others are published without a claim.
-LINEAR = {"same": 0.9, "pairs": 0.6, "random": None}
+LINEAR = {"same": 0.9, "next": 0.6, "random": None}
 WORDS = {
     "same": "each thread takes a block and gives it back",
-    "pairs": "every second thread takes blocks, its neighbour gives them back",
+    "next": "each thread gives back what the one before it took, in batches of 32",
     "random": "each block goes into a slot chosen at random, and what was there is given back",
 }
 
@@ -56,7 +56,7 @@ def counts(most: int) -> list[int]:
     found = [1]
     while found[-1] * 2 <= most:
         found.append(found[-1] * 2)
-    return found if found[-1] == most else [*found, most // 2 * 2]
+    return found if found[-1] == most else [*found, most]
 
 
 Key = tuple[str, int]  # contender, threads

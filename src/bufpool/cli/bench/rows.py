@@ -243,8 +243,8 @@ ROWS = (
     ),
     Row(
         "threads-handoff",
-        "every second thread takes 1 KiB, its neighbour gives it back, in batches of 64; 1.00x is linear",
-        (_in_threads("pairs", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, ("buffer", "empty")),),
+        "as many threads as cores, each takes 1 KiB and the next one gives it back, in batches of 64; 1.00x is linear",
+        (_in_threads("ring", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, ("buffer", "empty")),),
     ),
     Row(
         "waste",

@@ -1,4 +1,4 @@
-"""Workloads in several threads at once: checkouts by each for itself, and hand-offs between pairs of them.
+"""Workloads in several threads at once: checkouts by each for itself, and hand-offs from each to the next.
 
 An iteration is one checkout and one return *by each thread*. If threads do not hinder each other it takes as long with
 many as with one.
@@ -23,8 +23,8 @@ COUNTS = (1, max(2, os.cpu_count() or 2))
 
 #: Objects that pass from thread to thread at once: one alone would measure the queue between the threads.
 BATCH = 64
-#: Batches that a pair of threads has under way.
-AHEAD = 8
+#: Batches that each thread may be ahead of the next.
+AHEAD = 4
 
 
 class Together:
@@ -110,23 +110,19 @@ def _locked(ready: list[Any], lock: threading.Lock) -> None:
 
 
 def handoff(how: str, size: int, *, count: int) -> Sample:
-    """Every second thread takes, its neighbour gives back: batches of 64 through a `queue.SimpleQueue`.
+    """Each thread takes, and gives back what the thread before it took: batches of 64 go round in a ring of queues.
 
-    With one thread, it does both. "list" and "queue" hand ready arrays round, through a list behind a lock or another
-    queue.
+    With one thread the ring is short. "list" and "queue" hand ready arrays round, kept in a list behind a lock or in
+    another queue.
     """
     pool = bufpool.BufferPool(name="bench")
-    pairs = max(1, count // 2)
-    ready = [np.empty(size, np.uint8) for _ in range(pairs * (AHEAD + 2) * BATCH)]
+    ready = [np.empty(size, np.uint8) for _ in range(count * (AHEAD + 1) * BATCH)]
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for each in ready:
         waiting.put(each)
     lock = threading.Lock()
-    full = [queue.SimpleQueue[list[Any]]() for _ in range(pairs)]
-    room = [queue.SimpleQueue[None]() for _ in range(pairs)]
-    for credits in room:
-        for _ in range(AHEAD):
-            credits.put(None)
+    ring = [queue.SimpleQueue[list[Any]]() for _ in range(count)]
+
     def locked_pop() -> Any:
         with lock:
             return ready.pop()
@@ -135,49 +131,32 @@ def handoff(how: str, size: int, *, count: int) -> Sample:
         with lock:
             ready.append(one)
 
-    makers: dict[str, Callable[[], list[Any]]] = {
-        "buffer": lambda: [pool.buffer(size) for _ in range(BATCH)],
-        "empty": lambda: [pool.empty(size, np.uint8) for _ in range(BATCH)],
-        "np.empty": lambda: [np.empty(size, np.uint8) for _ in range(BATCH)],
-        "list": lambda: [locked_pop() for _ in range(BATCH)],
-        "queue": lambda: [waiting.get() for _ in range(BATCH)],
-    }
-    batch = makers[how]
-    returns: dict[str, Callable[[Any], None]] = {"list": locked_append, "queue": waiting.put}
-    put_back = returns.get(how)
-
-    def drop(batch: list[Any]) -> None:
-        if put_back is not None:
-            for each in batch:
-                put_back(each)
-        batch.clear()
-
     def build(number: int) -> Sample:
-        pair = number // 2
+        buffer, empty = pool.buffer, pool.empty
+        take: dict[str, Callable[[], list[Any]]] = {
+            "buffer": lambda: [buffer(size) for _ in range(BATCH)],
+            "empty": lambda: [empty(size, np.uint8) for _ in range(BATCH)],
+            "np.empty": lambda: [np.empty(size, np.uint8) for _ in range(BATCH)],
+            "list": lambda: [locked_pop() for _ in range(BATCH)],
+            "queue": lambda: [waiting.get() for _ in range(BATCH)],
+        }
+        give: dict[str, Callable[[Any], None]] = {"list": locked_append, "queue": waiting.put}
+        batch, put_back = take[how], give.get(how)
+        mine, next_ones = ring[number], ring[(number + 1) % count]
+        for _ in range(AHEAD):
+            next_ones.put(batch())
 
-        def take(n: int) -> float:
-            start = perf_counter()
-            for _ in range(max(1, 2 * n // BATCH)):
-                room[pair].get()
-                full[pair].put(batch())
-            return perf_counter() - start
-
-        def give(n: int) -> float:
-            start = perf_counter()
-            for _ in range(max(1, 2 * n // BATCH)):
-                drop(full[pair].get())
-                room[pair].put(None)
-            return perf_counter() - start
-
-        def both(n: int) -> float:
+        def sample(n: int) -> float:
             start = perf_counter()
             for _ in range(max(1, n // BATCH)):
-                room[pair].get()
-                full[pair].put(batch())
-                drop(full[pair].get())
-                room[pair].put(None)
+                next_ones.put(batch())
+                theirs = mine.get()
+                if put_back is not None:
+                    for each in theirs:
+                        put_back(each)
+                del theirs[:]
             return perf_counter() - start
 
-        return both if count == 1 else give if number % 2 else take
+        return sample
 
-    return Together(build, count if count == 1 else 2 * pairs)
+    return Together(build, count)

@@ -185,5 +185,5 @@ WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     },
     **{name: _piece(name) for name in real_code.PIECES},
     **{f"same thread x {count}": partial(threads.same, count=count) for count in threads.COUNTS},
-    **{f"pairs x {count}": partial(threads.handoff, count=count) for count in threads.COUNTS},
+    **{f"ring x {count}": partial(threads.handoff, count=count) for count in threads.COUNTS},
 }
