@@ -69,7 +69,8 @@ def use_in_the_child(workers: Workers) -> None:
     arrays = [workers.limited.empty(MIB, "u1") for _ in range(16 - 2 * len(workers.threads))]
     workers.free.trim()
     del arrays
-    assert conserved(workers.limited) and conserved(workers.free)
+    assert conserved(workers.limited)
+    assert conserved(workers.free)
 
 
 def forks(count: int) -> Iterator[str]:
@@ -97,15 +98,16 @@ def forks(count: int) -> Iterator[str]:
 
 def finish(number: int) -> None:
     """The rest of a program: daemon threads at work, arrays alive, and the interpreter is to end some moment later."""
+    sys.setswitchinterval(1e-4)  # the end comes between any two steps of theirs
     workers = Workers(2, daemon=True)
     sys.kept = [workers, workers.free.ones(1000), workers.limited.buffer(70_000)]  # type: ignore[attr-defined]
     if number % 3 == 0:
         workers.free.install()
-    time.sleep(random.Random(number).random() * 0.01)
+    time.sleep(random.Random(number).random() * 0.005)
 
 
 def exits(count: int) -> Iterator[str]:
-    """End the interpreter while daemon threads are inside the pool: each time in a fork, which ends as a program does."""
+    """End the interpreter while daemon threads are inside the pool: in a fork, which ends as a program does."""
     for number in range(count):
         child = os.fork()
         if child == 0:

@@ -7,6 +7,7 @@ made. After each: no byte lost, no reference left, nothing installed, and the sa
 
 from __future__ import annotations
 
+import _testcapi
 import ctypes
 import gc
 import os
@@ -18,7 +19,6 @@ from functools import partial
 from itertools import count, islice
 from typing import Any
 
-import _testcapi
 from conserving import conserved
 
 from bufpool import BufferPool
@@ -116,8 +116,15 @@ def trial(failing: Any, settings: dict[str, Any], prepare: Any, number: int, say
     return reached
 
 
+def tell_unraisable(say: Say, seen: Any) -> None:
+    """Where the interpreter cannot raise, it says that there is no memory: that is its own affair."""
+    if not issubclass(seen.exc_type, MemoryError):
+        say(f"unraisable: {seen.exc_value!r} in {seen.object!r}")
+
+
 def all_of(failing: Any, settings: dict[str, Any], prepare: Any, say: Say) -> None:
     """One allocation after the other, all in this process."""
+    sys.unraisablehook = partial(tell_unraisable, say)
     for number in count(1):
         say(f"#{number}")
         # What stays installed by mistake stays in this copy of the context.
