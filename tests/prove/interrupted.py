@@ -257,4 +257,6 @@ def signals(times: int) -> tuple[str, list[str]]:
 
 
 if __name__ == "__main__":
+    gc.collect()
+    gc.freeze()  # what is here by now need not be gone through each time
     report(*{"opcodes": opcodes, "signals": signals}[sys.argv[1]](int(sys.argv[2])))
