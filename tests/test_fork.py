@@ -1,4 +1,4 @@
-"""A fork while other threads are inside the pool: everything works in the child, and nothing is owned twice."""
+"""A fork: what the child inherited is its own copy. Under load: `test_hazards.py`."""
 
 from __future__ import annotations
 
@@ -11,62 +11,6 @@ import pytest
 from conserving import run_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-
-FORKS = """
-    import os, random, sys, threading, warnings
-    import numpy as np
-    import bufpool
-
-    warnings.simplefilter("ignore", DeprecationWarning)       # 3.12: fork in a program with threads
-    limited = bufpool.BufferPool(16 << 20)
-    free = bufpool.BufferPool(max_idle=0.001)
-    stop = threading.Event()
-
-    def churn(seed):
-        generator = random.Random(seed)
-        while not stop.is_set():
-            for pool in (limited, free):
-                a = pool.empty(int(2 ** generator.uniform(4, 21)), "u1")
-                a[::4096] = seed
-                del a
-            if generator.random() < 0.1:
-                free.trim()
-
-    threads = [threading.Thread(target=churn, args=(seed,)) for seed in range(3)]
-    for each in threads:
-        each.start()
-    bad = 0
-    for i in range(int(sys.argv[1])):
-        child = os.fork()
-        if child == 0:
-            try:
-                for pool in (limited, free):
-                    arrays = [pool.full(int(2 ** (4 + k % 17)), k, "u1") for k in range(40)]
-                    assert all((a == k).all() for k, a in enumerate(arrays))
-                    del arrays
-                # Each of the other threads may have taken one block with it, and no more.
-                most = 16 - 3 * 2
-                arrays = [limited.empty(1 << 20, "u1") for _ in range(most)]
-                free.trim()
-                os._exit(0)
-            except BaseException as error:
-                print(repr(error), file=sys.stderr)
-                os._exit(1)
-        bad += os.waitpid(child, 0)[1] != 0
-    stop.set()
-    for each in threads:
-        each.join()
-    print(bad, "bad children")
-"""
-
-
-def test_children_of_a_fork_under_load() -> None:
-    """FAULTS 85."""
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FORKS), "40"], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert ran.stdout == "0 bad children\n", ran.stdout + ran.stderr
-
 
 def test_a_child_releases_what_it_inherited() -> None:
     """FAULTS 86: the block goes back to the child's own copy of the pool; the parent's array is untouched."""

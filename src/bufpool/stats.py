@@ -107,7 +107,7 @@ class PoolStats(NamedTuple):
         for each in self.classes:
             was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))
             change = ClassStats(
-                each.size, *(now - before for now, before in zip(each[1:], was[1:], strict=True))
+                each.size, *[now - before for now, before in zip(each[1:], was[1:], strict=True)]
             )
             if any(change[1:]):
                 classes.append(change)
@@ -118,7 +118,8 @@ class PoolStats(NamedTuple):
 
 def from_reading(reading: dict[str, Any]) -> PoolStats:
     """Names for the core's plain counts."""
-    classes = tuple(ClassStats(*each) for each in reading["classes"])
+    # Lists and no generators: without memory for a generator's function CPython 3.13 frees code that is in use.
+    classes = tuple([ClassStats(*each) for each in reading["classes"]])
     in_use = reading["in_use_bytes"]
     reserved = reading["reserved_bytes"]
     return PoolStats(
@@ -127,8 +128,8 @@ def from_reading(reading: dict[str, Any]) -> PoolStats:
         reserved_bytes=reserved,
         peak_bytes=reading["peak_bytes"],
         mapped_bytes=reading["mapped_bytes"],
-        hits=sum(each.hits for each in classes),
-        misses=sum(each.misses for each in classes),
+        hits=sum([each.hits for each in classes]),
+        misses=sum([each.misses for each in classes]),
         refused=reading["refused"],
         degraded=reading["degraded"],
         drops=MappingProxyType(dict(zip(DROP_REASONS, reading["drops"], strict=True))),

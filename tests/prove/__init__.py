@@ -5,11 +5,12 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import deaths, ladders, model
+from prove import deaths, faults, ladders, model
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
     "model": model.proofs,
     "stress": ladders.proofs,
     "deaths": deaths.proofs,
+    "faults": faults.proofs,
 }

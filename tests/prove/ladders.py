@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,13 +36,13 @@ ROUNDS = {
 }
 
 
-def climb(name: str, way: str, rounds: int) -> Found:
-    """Compile a program and run it. Raises `NoSanitizerError`."""
+def climb(name: str, way: str, rounds: int, more: Sequence[str] = ()) -> Found:
+    """Compile a program, with more flags, and run it. Raises `NoSanitizerError`."""
     whole = name.startswith("arena")  # the free list is a header alone
     sources = sorted(SOURCES.glob("*.cpp")) if whole else []
     headers = SOURCES if whole else HEADERS
     with tempfile.TemporaryDirectory() as folder:
-        flags = WAYS[way]
+        flags = [*WAYS[way], *more]
         program = compiled.build(
             TESTS / "core" / f"{name}.cpp", Path(folder) / name, headers=headers, sources=sources, flags=flags
         )

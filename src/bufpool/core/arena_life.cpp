@@ -14,6 +14,9 @@ namespace {
 Lock g_registry_lock;
 Arena* g_arenas = nullptr;                       // all ever made, newest first
 thread_local ThreadCache* t_caches = nullptr;    // all of this thread
+#if !defined(_WIN32)
+bool g_fork_safe = false;                        // what is done around a fork is registered; under the registry's lock
+#endif
 
 }  // namespace
 
@@ -182,8 +185,12 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     }
     if (arena == nullptr) {
 #if !defined(_WIN32)
-        if (g_arenas == nullptr) {
-            pthread_atfork(&ThreadExit::fork_prepare, &ThreadExit::fork_parent, &ThreadExit::fork_child);
+        // Once, also if the map below fails: the second of two handlers would wait for the first one's locks for ever.
+        if (!g_fork_safe) {
+            const int failed =
+                pthread_atfork(&ThreadExit::fork_prepare, &ThreadExit::fork_parent, &ThreadExit::fork_child);
+            if (failed != 0) return nullptr;
+            g_fork_safe = true;
         }
 #endif
         Region region;

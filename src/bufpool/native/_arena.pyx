@@ -10,6 +10,7 @@ import time
 from sys import intern
 
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
@@ -228,14 +229,15 @@ cdef class PoolBase:
         if refused.refusal != Refusal.limit:
             raise self.refusal(nbytes, refused.refusal, None)
         gc.collect()
-        cdef Block block = arena_acquire(self.arena, nbytes, alignment)
-        self.same_request(block)
         cdef Arena* arena = self.arena
+        # Nothing that can fail stands behind a try that may have got a block, which would be lost: the clock is read before.
         cdef double started = time.monotonic()
-        cdef double until = float("inf") if self.timeout is None else started + <double>self.timeout
+        cdef double until = INFINITY if self.timeout is None else started + <double>self.timeout
         cdef double now = started
         cdef long long slice_us
         cdef PyLockStatus status
+        cdef Block block = arena_acquire(arena, nbytes, alignment)
+        self.same_request(block)
         cdef bint can_come = class_size(class_of(nbytes or 1)) <= arena.config.limit
         if block.address == NULL and can_come and until > now:
             arena.waiters.add_relaxed(1)
@@ -247,10 +249,10 @@ cdef class PoolBase:
                     if status == PY_LOCK_INTR:
                         PyErr_CheckSignals()
                     eval(BREATHE)
+                    now = time.monotonic()
                     with nogil:
                         block = arena_acquire(arena, nbytes, alignment)
                     self.same_request(block)
-                    now = time.monotonic()
             finally:
                 arena.waiters.sub_relaxed(1)
         if block.address == NULL:

@@ -17,6 +17,7 @@ from libc.string cimport memset
 from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
+from bufpool.native._handler cimport put_back, put_handler
 from bufpool.native._trace cimport track, untrack
 
 from bufpool.errors import ObjectDtypeError, SizeError
@@ -270,7 +271,7 @@ cdef class ArrayPool(AllocatorPool):
         cdef bint zeroed = False
         cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
         while True:
-            before = cnp.PyDataMem_SetHandler(self.capsule)
+            before = put_handler(self.capsule)
             try:
                 array = function(*args, **kwargs)
                 break
@@ -279,7 +280,7 @@ cdef class ArrayPool(AllocatorPool):
                 if nbytes is None:
                     raise
             finally:
-                cnp.PyDataMem_SetHandler(before)
+                put_back(before)
             # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
             tries -= 1
             if tries == 0:

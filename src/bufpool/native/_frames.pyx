@@ -103,7 +103,12 @@ cdef extern from *:
 
 
 cdef Py_ssize_t names_in_caller(object wanted, object made_in) except -1:
-    return bufpool_count_names(wanted, made_in)
+    # Without memory for the look nothing is proven. A block that ends has no use for an error of its own, which would
+    # stand before the one that is passing through it.
+    try:
+        return bufpool_count_names(wanted, made_in)
+    except MemoryError:
+        return 0
 
 
 cdef object frame_of_caller():

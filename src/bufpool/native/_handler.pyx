@@ -39,6 +39,35 @@ cnp.import_array()
 _installed = ContextVar("bufpool_installed")   # (pool, the handler before it), newest last
 
 
+cdef object put_handler(object handler):
+    """Make it NumPy's handler in this context; returns the one before. Wholly, or not at all."""
+    before = cnp.PyDataMem_GetHandler()
+    try:
+        cnp.PyDataMem_SetHandler(handler)
+    except MemoryError:
+        # CPython sets the variable even if there is no memory for the token that it returns.
+        if cnp.PyDataMem_GetHandler() is not handler:
+            raise
+    return before
+
+
+cdef object put_back(object handler):
+    """The same at the end of what needed another. Nobody would come back for it, so it is tried twice."""
+    try:
+        put_handler(handler)
+    except MemoryError:
+        put_handler(handler)
+
+
+cdef object put_entries(tuple entries):
+    """Note what is installed in this context. Wholly, or not at all, for the same reason."""
+    try:
+        _installed.set(entries)
+    except MemoryError:
+        if _installed.get(None) is not entries:
+            raise
+
+
 cdef object handler_capsule(Arena* arena):
     """The capsule of the arena. Its reference here is never given up, and neither is the arena."""
     cdef cnp.PyDataMem_Handler* handler
@@ -106,7 +135,12 @@ cdef class AllocatorPool(PoolBase):
             np.seterr(**np.geterr())
             entries = ()
         # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
-        _installed.set((*entries, (self, cnp.PyDataMem_SetHandler(self.capsule))))
+        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))
+        try:
+            put_handler(self.capsule)
+        except MemoryError:
+            put_entries(entries)
+            raise
 
     def uninstall(self):
         """Take out the newest installation of this pool in the current context.
@@ -116,6 +150,11 @@ cdef class AllocatorPool(PoolBase):
         bool
             False, and nothing changed, if there is none: a generator may be closed in another context than the one
             it was started in.
+
+        Raises
+        ------
+        MemoryError
+            The interpreter has no memory for the change. It may be called again, and then goes on from there.
         """
         entries = _installed.get(())
         last = len(entries) - 1
@@ -126,11 +165,12 @@ cdef class AllocatorPool(PoolBase):
             return False
         before = entries[i][1]
         if i == last:
-            cnp.PyDataMem_SetHandler(before)
-            _installed.set(entries[:i])
+            rest = entries[:i]
+            put_handler(before)
+            put_entries(rest)
         else:
             # Somebody entered after us and is still inside: what they will put back must be what we found.
-            _installed.set((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
+            put_entries((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
         return True
 
     def __enter__(self):
@@ -140,5 +180,8 @@ cdef class AllocatorPool(PoolBase):
 
     def __exit__(self, kind, value, traceback, /):
         """Put back what was there before."""
-        self.uninstall()
+        try:
+            self.uninstall()
+        except MemoryError:                      # nobody would come back for it
+            self.uninstall()
         return False

@@ -1,0 +1,164 @@
+"""KeyboardInterrupt and other signals: none is masked, none loses a block, none leaves a pool installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conserving import all_back, conserved
+from prove import faults
+
+from bufpool import BufferPool, LimitTimeoutError
+
+pytestmark = pytest.mark.skipif(bool(faults.LACKS_TIMER), reason=faults.LACKS_TIMER)
+
+MIB = 1 << 20
+
+
+def tried(size: str) -> int:
+    return int(size.split()[0].replace(",", ""))
+
+
+def test_keyboard_interrupt_at_an_opcode() -> None:
+    """FAULTS 50: at each of callers that use every construct; see `prove.interrupted` for what is promised."""
+    found = faults.opcodes()
+    assert found.violations == ()
+    assert tried(found.size) > 800
+
+
+def test_keyboard_interrupt_by_signal() -> None:
+    """FAULTS 50: as a user does it, at any moment of a running loop."""
+    assert faults.signals(150).violations == ()
+
+
+# --- while a thread waits at the limit ---
+
+
+class StopError(Exception):
+    """What a handler raises."""
+
+
+def asks(pool: BufferPool) -> dict[str, Callable[[], Any]]:
+    """Each way to wait for a block of a MiB."""
+    scratch = pool.scratch(MIB, "u1")
+    prototype = np.empty(MIB, "u1")
+    return {
+        "empty": lambda: pool.empty(MIB, "u1"),
+        "zeros": lambda: pool.zeros(MIB, "u1"),
+        "empty_like": lambda: pool.empty_like(prototype),
+        "array": lambda: pool.array(prototype),
+        "buffer": lambda: pool.buffer(MIB),
+        "lease": lambda: pool.lease(MIB, "u1").__enter__(),
+        "scratch": scratch.acquire,
+        "with scratch": scratch.__enter__,
+    }
+
+
+asking = pytest.mark.parametrize(
+    "ask", ["empty", "zeros", "empty_like", "array", "buffer", "lease", "scratch", "with scratch"]
+)
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[..., None]]:
+    """Sets what a timer's signal does, and when it comes: after so many seconds, and again and again."""
+
+    def set_alarm(handler: Callable[..., None], seconds: float) -> None:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+    before = signal.getsignal(signal.SIGALRM)
+    yield set_alarm
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@asking
+def test_a_handler_raises_while_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
+    """FAULTS 51: its error comes out at once, and the pool is as it was."""
+    pool = BufferPool(MIB, timeout=60, name="tested")
+    asked = asks(pool)[ask]
+    held = pool.empty(MIB, "u1")
+
+    def handler(*_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        raise StopError
+
+    alarm(handler, 0.05)
+    began = time.monotonic()
+    with pytest.raises(StopError):
+        asked()
+    assert time.monotonic() - began < 30
+    assert pool.stats().in_use_bytes == MIB
+    assert pool.stats().refused <= 2  # NumPy's own hook is refused before ours is
+    assert conserved(pool)
+    del held
+    again = asked()
+    assert pool.stats().in_use_bytes == MIB
+    del again, asked
+    assert all_back(pool)
+
+
+@asking
+def test_a_handler_returns_while_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
+    """FAULTS 51: the wait goes on, and ends when memory comes back."""
+    pool = BufferPool(MIB, timeout=60, name="tested")
+    asked = asks(pool)[ask]
+    held = [pool.empty(MIB, "u1")]
+    came: list[float] = []
+
+    def handler(*_: object) -> None:
+        came.append(time.monotonic())
+        if len(came) == 4:
+            releaser.start()
+
+    releaser = threading.Thread(target=held.clear)
+    alarm(handler, 0.01)
+    thing = asked()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    releaser.join()
+    assert len(came) >= 4
+    assert pool.stats().in_use_bytes == MIB
+    del thing, asked
+    assert all_back(pool)
+
+
+@pytest.mark.parametrize("ask", ["empty", "array", "buffer"])
+def test_signals_do_not_change_how_long_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
+    """FAULTS 51: a handler that returns again and again neither ends the wait nor starts it anew."""
+    pool = BufferPool(MIB, timeout=0.3, name="tested")
+    asked = asks(pool)[ask]
+    held = pool.empty(MIB, "u1")
+    came: list[None] = []
+    alarm(lambda *_: came.append(None), 0.005)
+    began = time.monotonic()
+    with pytest.raises(LimitTimeoutError):
+        asked()
+    waited = time.monotonic() - began
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert 0.3 <= waited < 10
+    assert len(came) > 1
+    del held, asked
+    assert all_back(pool)
+
+
+@pytest.mark.parametrize("ask", ["empty", "array", "buffer", "with scratch"])
+def test_ctrl_c_while_a_thread_waits(ask: str) -> None:
+    """FAULTS 50, 51: SIGINT with Python's own handler, in a wait without end."""
+    pool = BufferPool(MIB, timeout=None, name="tested")
+    asked = asks(pool)[ask]
+    held = pool.empty(MIB, "u1")
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    timer.join()
+    assert pool.stats().in_use_bytes == MIB
+    del held, asked
+    assert all_back(pool)
