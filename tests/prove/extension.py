@@ -82,7 +82,7 @@ SEEDED = {
         "address",
         "native/_shelf.pyx",
         "realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))",
-        "realloc(self.slots, (self.room * 2 + 3) * sizeof(PyObject*))",
+        "realloc(self.slots, (self.room * 2 + 1) * sizeof(PyObject*))",
         False,
     ),
     "a shelf's records never freed": (
