@@ -149,13 +149,11 @@ class Ran:
         Reports of others: the interpreter's, NumPy's.
     """
 
-    def __init__(self, build: Build, *command: object, seconds: float, without: Sequence[str] = ()) -> None:
+    def __init__(self, build: Build, *command: object, seconds: float) -> None:
         # Older run-time libraries cannot stand the wider choice of addresses of newer kernels.
         fixed = ["setarch", "-R"] if _succeeds("setarch", "-R", "true") else []
         with tempfile.TemporaryDirectory() as folder:
             environment = os.environ | build.environment(Path(folder) / "report")
-            for each in without:
-                environment["ASAN_OPTIONS"] += f":{each}"
             with (Path(folder) / "output").open("w+", errors="replace") as output:
                 try:
                     self.status = subprocess.run(
