@@ -81,7 +81,8 @@ class BuildExtensions(build_ext):
             build_dir=f"{BUILD_BASE}/cython",
             compiler_directives=DIRECTIVES,
             include_path=["src"],
-            nthreads=_jobs() if sys.platform == "linux" else 0,
+            # Helpers are forked, which an interpreter under a sanitizer may not survive: none for one processor.
+            nthreads=_jobs() if sys.platform == "linux" and _jobs() > 1 else 0,
             # Cython looks at the times of its sources; the directives above count as well.
             force=_older_than_this_file(Path(f"{BUILD_BASE}/cython")),
         )

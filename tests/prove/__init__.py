@@ -5,7 +5,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import deaths, faults, ladders, model
+from prove import deaths, extension, faults, ladders, model
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -13,4 +13,5 @@ FAMILIES: dict[str, Family] = {
     "stress": ladders.proofs,
     "deaths": deaths.proofs,
     "faults": faults.proofs,
+    "extension": extension.proofs,
 }

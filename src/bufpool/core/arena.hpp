@@ -144,7 +144,10 @@ struct Arena {
     static void after_fork_child() noexcept;
 
     Lock lock_;
-    std::uint64_t trim_step_;                     // bytes: largest slab, and how far max_retained may be overshot by small blocks
+    // A release has a last look at these two when its block is back already, and the arena may be another pool's: then it
+    // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
+    Atomic<std::uint64_t> trim_step_;             // bytes: largest slab, and how far max_retained may be overshot by small blocks
+    Atomic<std::uint64_t> max_idle_ns_;           // as in `config`
     std::uint64_t dedicated_from_;                // bytes: such blocks have regions of their own
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock

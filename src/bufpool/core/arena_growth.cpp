@@ -60,7 +60,8 @@ Block Arena::carve(std::uint32_t c) noexcept {
             std::size_t region = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
             const std::size_t least = region;
             std::size_t most = size < kRegionAlign ? kHugePage : kMaxSlabRegion;
-            if (trim_step_ < most) most = trim_step_ < least ? least : trim_step_;
+            const std::uint64_t step = trim_step_.load_relaxed();
+            if (step < most) most = step < least ? least : step;
             for (std::uint32_t i = 0; i < klass.generation && region < most; ++i) region *= 2;
             if (region > most) region = most;
             if (region >= kHugePage) region = (region + kHugePage - 1) & ~(kHugePage - 1);

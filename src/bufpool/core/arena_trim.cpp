@@ -98,12 +98,14 @@ void Arena::drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
     unback(slab);
-    counters.used.sub_relaxed(class_size(c));
-    counters.reserved.sub_relaxed(class_size(c));
     klass.existing.sub_relaxed(1);
     counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(1);
     nodes[node].block = reinterpret_cast<char*>(slab);
     klass.hollow.push(nodes, node);
+    counters.used.sub_relaxed(class_size(c));
+    // Last, and release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and
+    // what was read and counted here comes before that.
+    counters.reserved.sub_release(class_size(c));
 }
 
 // A return that would leave more idle than max_retained. Memory that nobody needed lately goes first; then this block.
@@ -121,8 +123,8 @@ BUFPOOL_COLD void Arena::release_over(Slab* slab, std::uint32_t node, std::uint6
     const std::uint32_t c = slab->class_index;
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
-    if (slab->dedicated() || excess < trim_step_ || idle_after < idle_at_failure_.load_relaxed() + kRetryAfter) return;
-    if (!lock_.try_lock()) return;
+    if (slab->dedicated() || excess < trim_step_.load_relaxed()) return;
+    if (idle_after < idle_at_failure_.load_relaxed() + kRetryAfter || !lock_.try_lock()) return;
     const std::uint64_t freed = evict(excess, Drop::over_max_retained, false);
     idle_at_failure_.store_relaxed(freed >= excess ? 0 : idle_after - freed);
     lock_.unlock();
@@ -147,11 +149,12 @@ BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept
 // Ageing by low-water marks: what stayed idle through a whole window was not needed in it. Half of that goes at each
 // turn, and a floor stays, so that a program which pauses does not fault everything in again.
 void Arena::check_clock() noexcept {
-    if (config.max_idle_ns == 0) return;
+    const std::uint64_t max_idle_ns = max_idle_ns_.load_relaxed();
+    if (max_idle_ns == 0) return;
     const std::uint64_t now = monotonic_ns();
     if (now < next_ageing_.load_relaxed() || !lock_.try_lock()) return;
     if (now >= next_ageing_.load_relaxed()) {
-        next_ageing_.store_relaxed(now + config.max_idle_ns / 2);
+        next_ageing_.store_relaxed(now + max_idle_ns / 2);
         for (std::uint32_t c = kClassCount; c-- > 0;) {
             SizeClass& klass = classes[c];
             const std::uint64_t idle = idle_bytes();

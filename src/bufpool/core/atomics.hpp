@@ -76,6 +76,7 @@ class Atomic {
     T add_relaxed(T d) noexcept { return word().fetch_add(d, std::memory_order_relaxed) + d; }
     T or_relaxed(T bits) noexcept { return word().fetch_or(bits, std::memory_order_relaxed) | bits; }
     T sub_relaxed(T d) noexcept { return word().fetch_sub(d, std::memory_order_relaxed) - d; }
+    T sub_release(T d) noexcept { return word().fetch_sub(d, std::memory_order_release) - d; }
 
     // On failure `expected` holds what was found, read with the order named second. The weak ones may fail for no
     // reason.
