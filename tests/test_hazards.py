@@ -18,7 +18,7 @@ def test_children_of_a_fork_under_load() -> None:
 @forking
 def test_exits_while_daemon_threads_are_in_the_pool() -> None:
     """FAULTS 40, 88: the interpreter ends at some moment of their work."""
-    assert faults.exits(40).violations == ()
+    assert faults.exits(24).violations == ()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -30,7 +30,7 @@ def test_a_fresh_interpreter_ends_while_daemon_threads_are_in_the_pool(seed: int
 @forking
 def test_os_exit_while_holding() -> None:
     """FAULTS 87: no clean-up runs in the child; the parent's pool and array are untouched."""
-    assert faults.os_exits(15).violations == ()
+    assert faults.os_exits(8).violations == ()
 
 
 def test_os_exit_keeps_its_status() -> None:

@@ -20,17 +20,17 @@ from bufpool import BufferPool
 @pytest.mark.skipif(bool(faults.LACKS_TESTCAPI), reason=faults.LACKS_TESTCAPI)
 def test_an_allocation_of_pythons_fails() -> None:
     """FAULTS 92: a `MemoryError` or success; nothing lost, no reference left, nothing installed, and again it works."""
-    found = faults.python_allocations()
+    found = faults.python_allocations(every=2)
     assert found.violations == ()
-    assert int(found.size.split()[0].replace(",", "")) > 1500
+    assert int(found.size.split()[0].replace(",", "")) > 800
 
 
 @pytest.mark.skipif(bool(faults.LACKS_FORK or faults.LACKS_SHIM), reason=faults.LACKS_FORK or faults.LACKS_SHIM)
 def test_a_system_call_fails() -> None:
     """FAULTS 92: malloc, mmap, mlock and so on, from a process's first pool on; a fork then finds no lock shut."""
-    found = faults.system_calls(every=8)
+    found = faults.system_calls(every=20)
     assert found.violations == ()
-    assert int(found.size.split()[0].replace(",", "")) > 100
+    assert int(found.size.split()[0].replace(",", "")) > 40
 
 
 @pytest.mark.skipif(bool(LACKS_COMPILER or LACKS_SOURCES), reason=LACKS_COMPILER or LACKS_SOURCES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from bufpool import BufferPool
 from prove.separate import report
 
 MIB = 1 << 20
+HANGS = 60  # seconds
 
 
 class Workers:
@@ -53,6 +55,14 @@ class Workers:
             each.join()
 
 
+def fork() -> int:
+    """`os.fork`, whose child is ended by a signal if it hangs."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(HANGS)
+    return child
+
+
 def status_of(child: int) -> str:
     """How it ended, if not well."""
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -78,7 +88,7 @@ def forks(count: int) -> Iterator[str]:
     warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork in a program with threads
     workers = Workers(3)
     for number in range(count):
-        child = os.fork()
+        child = fork()
         if child == 0:
             try:
                 use_in_the_child(workers)
@@ -109,7 +119,7 @@ def finish(number: int) -> None:
 def exits(count: int) -> Iterator[str]:
     """End the interpreter while daemon threads are inside the pool: in a fork, which ends as a program does."""
     for number in range(count):
-        child = os.fork()
+        child = fork()
         if child == 0:
             finish(number)
             raise SystemExit  # through the whole finalization
@@ -123,7 +133,7 @@ def os_exits(count: int) -> Iterator[str]:
     pool = BufferPool(16 * MIB, name="parent")
     mine = pool.full(MIB, 7, "u1")
     for number in range(count):
-        child = os.fork()
+        child = fork()
         if child == 0:
             workers = Workers(2, daemon=True)
             held = [pool.full(n, 9, "u1") for n in (100, 5000, MIB)]
