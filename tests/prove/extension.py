@@ -38,13 +38,15 @@ SEES = (
 )
 
 #: Files of the suite that use native code much and finish soon; and those that are run at full length.
-SUITE = ("test_arrays.py", "test_buffer.py", "test_lease.py", "test_scratch.py", "test_handler.py")
+SUITE = ("test_buffer.py", "test_lease.py", "test_scratch.py")
 FULL_SUITE = (
     *SUITE,
+    "test_arrays.py",
     "test_bad_input.py",
     "test_bounds.py",
     "test_decorate.py",
     "test_fork.py",
+    "test_handler.py",
     "test_handler_contexts.py",
     "test_handler_memory.py",
     "test_lifetime.py",
@@ -154,7 +156,7 @@ def all_found(builds: dict[str, Build], full: bool) -> Found:
 
 def proofs(full: bool) -> Iterator[Proof]:
     """Stress and suite under each sanitizer, with yields injected too; then the proof that errors are found."""
-    seconds = 60 if full else 10
+    seconds = 60 if full else 8
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "package"
         builds = {sanitizer: Build(scratch, sanitizer) for sanitizer in NAMES}
