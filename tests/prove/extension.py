@@ -37,10 +37,12 @@ SEES = (
     else "the GIL watched too"
 )
 
-#: Files of the suite that use native code much and finish soon; and those that are run at full length.
-SUITE = ("test_buffer.py", "test_lease.py", "test_scratch.py")
+#: Of the suite, as arguments: what uses native code much and finishes soon; and what is run at full length.
+SUITE = ("test_buffer.py", "test_scratch.py", "-m", "not slow")
 FULL_SUITE = (
-    *SUITE,
+    "test_buffer.py",
+    "test_lease.py",
+    "test_scratch.py",
     "test_arrays.py",
     "test_bad_input.py",
     "test_bounds.py",
@@ -130,7 +132,7 @@ def tested(build: Build, files: tuple[str, ...]) -> Found:
     """How many tests passed, none of them reported, nor what they started."""
     command = ("-m", "pytest", "-p", "no:cacheprovider", *files)
     ran = Ran(built(build), *command, seconds=1500)
-    well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.MULTILINE | re.DOTALL)
+    well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.DOTALL | re.MULTILINE)
     done = well.search(ran.output)
     return Found(f"{int(done[1]):,} tests" if done else "tests", ran.violations(well))
 
