@@ -37,14 +37,18 @@ SEES = (
     else "the GIL watched too"
 )
 
-#: Files of the suite that use native code much and finish soon; and those that are run at full length.
-SUITE = ("test_arrays.py", "test_buffer.py", "test_lease.py", "test_scratch.py", "test_handler.py")
+#: Of the suite, as arguments: what uses native code much and finishes soon; and what is run at full length.
+SUITE = ("test_buffer.py", "test_scratch.py", "-m", "not slow")
 FULL_SUITE = (
-    *SUITE,
+    "test_buffer.py",
+    "test_lease.py",
+    "test_scratch.py",
+    "test_arrays.py",
     "test_bad_input.py",
     "test_bounds.py",
     "test_decorate.py",
     "test_fork.py",
+    "test_handler.py",
     "test_handler_contexts.py",
     "test_handler_memory.py",
     "test_lifetime.py",
@@ -128,7 +132,7 @@ def tested(build: Build, files: tuple[str, ...]) -> Found:
     """How many tests passed, none of them reported, nor what they started."""
     command = ("-m", "pytest", "-p", "no:cacheprovider", *files)
     ran = Ran(built(build), *command, seconds=1500)
-    well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.MULTILINE | re.DOTALL)
+    well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.DOTALL | re.MULTILINE)
     done = well.search(ran.output)
     return Found(f"{int(done[1]):,} tests" if done else "tests", ran.violations(well))
 
@@ -154,7 +158,7 @@ def all_found(builds: dict[str, Build], full: bool) -> Found:
 
 def proofs(full: bool) -> Iterator[Proof]:
     """Stress and suite under each sanitizer, with yields injected too; then the proof that errors are found."""
-    seconds = 60 if full else 10
+    seconds = 60 if full else 8
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder) / "package"
         builds = {sanitizer: Build(scratch, sanitizer) for sanitizer in NAMES}
