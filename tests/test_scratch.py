@@ -540,3 +540,14 @@ def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
     end.set()
     thread.join()
     assert c.size == n
+
+
+def test_a_refused_request_of_a_scratch_is_counted_once() -> None:
+    """FAULTS 65: it tries before it empties stale names, and again after."""
+    pool = BufferPool(limit=N, name="one block")
+    scratch = pool.scratch(N, "u1")
+    a = scratch.acquire()
+    before = pool.stats().refused
+    with pytest.raises(LimitError):
+        scratch.acquire()
+    assert (pool.stats().refused - before, a.size) == (1, N)

@@ -228,3 +228,18 @@ def test_names_that_borrow_their_reference_prove_nothing() -> None:
         assert views[0].size == N
 
     caller()
+
+
+def test_a_block_that_failed_is_over() -> None:
+    """FAULTS 49: a name that it left is no obstacle at the limit."""
+    _, scratch = bounded(1)
+
+    def work() -> int:
+        with contextlib.suppress(KeyError), scratch as a:
+            a[:] = 1
+            raise KeyError("mine")
+        with scratch as b:
+            b[:] = 2
+            return b.size
+
+    assert work() == N
