@@ -32,3 +32,17 @@ def test_free_list_ladder(sanitizer: str, rounds: int) -> None:
 def test_arena_ladder(sanitizer: str, rounds: int) -> None:
     """FAULTS 1, 3, 12, 34, 46, 91, 93: refusals, alignments, blocks from thread to thread; every byte given back."""
     assert climbed("arena_ladder", sanitizer, rounds) == Found(f"{16 * rounds:,} operations")
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("sanitizer", "rounds"), [("plain", 3_000), ("thread", 300), ("address", 1_000)])
+def test_arena_rules(sanitizer: str, rounds: int) -> None:
+    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, wake-ups, what is kept, ageing, closing, reuse."""
+    assert climbed("arena_rules", sanitizer, rounds) == Found(f"{4 * rounds:,} operations")
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("sanitizer", "rounds"), [("plain", 300), ("thread", 60), ("address", 200)])
+def test_arena_life(sanitizer: str, rounds: int) -> None:
+    """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
+    assert climbed("arena_life", sanitizer, rounds) == Found(f"{4 * rounds:,} operations")

@@ -2,6 +2,7 @@
 // ageing, closing, reuse; and two figures that threads must not tear, the limit and the peak.
 #include "arenas.hpp"
 
+#include <chrono>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -213,6 +214,16 @@ void ageing() {
         pause(10);
     }
     CHECK(dropped(arena, Drop::aged_out) == 0);
+    all_back(arena);
+    arena = make({kUnlimited, kUnlimited, 8 * kMiB, 20'000'000});
+    blocks = take_many(arena, 2, 2 * kMiB);
+    release_all(blocks);
+    for (unsigned turn = 0; turn < 8; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, kMiB)));
+        CHECK(Arena::release(take(arena, 3 * kMiB)));   // its return looks at the clock
+    }
+    CHECK(dropped(arena, Drop::aged_out) == 0 && idle_in(arena) == 8 * kMiB);
     all_back(arena);
 }
 

@@ -5,10 +5,11 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import ladders, model
+from prove import ladders, model, mutants
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
     "model": model.proofs,
     "ladders": ladders.proofs,
+    "mutants": mutants.proofs,
 }

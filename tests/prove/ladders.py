@@ -1,4 +1,5 @@
-"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops.
+"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
+arena rule by rule; threads, pools, regions and forks that come and go.
 
 Plain, and under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer.
 """
@@ -21,6 +22,8 @@ LACKS_SOURCES = "" if (SOURCES / "arena.cpp").exists() else "the core's sources 
 ROUNDS = {
     "freelist_ladder": {"plain": 4_000_000, "thread": 600_000, "address": 1_000_000},
     "arena_ladder": {"plain": 1_000_000, "thread": 100_000, "address": 200_000},
+    "arena_rules": {"plain": 20_000, "thread": 3_000, "address": 10_000},
+    "arena_life": {"plain": 2_000, "thread": 300, "address": 1_000},
 }
 
 
