@@ -59,7 +59,7 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 	cd tests && "$(PY)" -m prove $(ARGS)
 
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about TIME (ARGS=lease: some)
-	cd tests && "$(PY)" -m prove.mutants $(ARGS)
+	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; candidates="$(PYTHONS)"; \

@@ -514,3 +514,11 @@ def test_a_look_at_the_callers_names_leaves_its_code(pool: BufferPool) -> None:
     for _ in range(50):
         assert leased(pool).size == 0
     assert sys.getrefcount(leased.__code__) < before + 10
+
+
+def test_a_lease_that_ended_holds_nothing(pool: BufferPool) -> None:
+    lease = pool.lease(N, "u1")
+    with lease:
+        assert pool.stats().in_use_bytes == N
+    assert pool.stats().in_use_bytes == 0
+    assert "ended" in repr(lease)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prove.bug import Bug, Ladder, Suite, TableError
 from prove.bugs import BUGS
-from prove.mutants import SAMPLE, found, judged, lacks, patience, proofs
+from prove.mutants import SAMPLE, Gate, found, judged, lacks, patience, proofs
 
 pytestmark = pytest.mark.skipif(bool(lacks()), reason=lacks())
 
@@ -50,18 +50,14 @@ def test_a_missed_bug_is_a_violation_and_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_module_is_built_with_its_bug_and_without_it_again() -> None:
-    """The second bug is judged on the same copy as the first."""
-    where = "native/_scratch.pyx"
-    bug = Bug(
-        "two",
-        where,
-        "return self.shelf.take()",
-        "return (self.shelf.take(), 1)",
-        Suite("test_scratch.py -k same"),
-    )
-    harmless = Bug("one", where, "return self.shelf.take()", "return  self.shelf.take()", bug.noticed_by)
-    assert words(bug, harmless) == ["caught", "missed"]
+def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp_path: Path) -> None:
+    """Nothing of the first stays in the copy when the second is judged."""
+    checkouts = Suite("test_scratch.py -k same_array")
+    bugs = [
+        Bug("two", "native/_scratch.pyx", "self.shelf.take()", "(self.shelf.take(), 1)", checkouts),
+        Bug("nothing", "native/_lease.pyx", "    # Ours is one", "    # Mine is one", checkouts),
+    ]
+    assert [each.word for each in Gate(tmp_path, jobs=1).judge(bugs)] == ["caught", "missed"]
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,44 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-import bufpool
 from prove.bug import Bug, Ladder, Suite, TableError
 from prove.compiled import COMPILER, SANITIZERS, SOURCES, TESTS, NoSanitizerError
 
 CHECKOUT = TESTS.parent
-INSTALLED = Path(bufpool.__file__).parent
 
 SANITIZER_OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1", "ASAN_OPTIONS": "detect_leaks=0"}
 
 
+class Ran(NamedTuple):
+    """How a program ended.
+
+    Attributes
+    ----------
+    status : int or None
+        Its exit status; None if it was not over in time.
+    said : str
+        All that it printed.
+    seconds : float
+        What it took.
+    """
+
+    status: int | None
+    said: str
+    seconds: float
+
+
 def run_within(
     command: list[str], seconds: float, *, folder: Path | None = None, env: dict[str, str] | None = None
-) -> tuple[int | None, str]:
-    """Exit status and all that was said; None if it was not over in time. Its children end with it."""
+) -> Ran:
+    """Run a program for so long at most. Its children end with it."""
+    began = time.monotonic()
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -38,13 +57,15 @@ def run_within(
         env=os.environ | (env or {}),
         start_new_session=True,
     ) as process:
+        status: int | None
         try:
             said, _ = process.communicate(timeout=seconds)
+            status = process.returncode
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             said, _ = process.communicate()
-            return None, said
-        return process.returncode, said
+            status = None
+    return Ran(status, said, time.monotonic() - began)
 
 
 class CoreCopy:
@@ -69,7 +90,7 @@ class CoreCopy:
         finally:
             path.write_text(before, encoding="utf-8")
 
-    def run(self, what: Ladder, seconds: float) -> tuple[int | None, str]:
+    def run(self, what: Ladder, seconds: float) -> Ran:
         """Compile the program and run it. Raises `TableError` if that cannot be done."""
         program = self.objects / what.program
         flags = ["-std=c++17", "-O1", "-g", "-pthread", *SANITIZERS[what.sanitizer]]
@@ -91,7 +112,7 @@ class CoreCopy:
         return compiled
 
     def _compiler(self, arguments: list[str]) -> None:
-        status, said = run_within([str(COMPILER), *arguments], 300)
+        status, said, _ = run_within([str(COMPILER), *arguments], 300)
         if "cannot find" in said and "san" in said:
             raise NoSanitizerError("the compiler has no run-time library for a sanitizer")
         if status != 0:
@@ -110,10 +131,8 @@ class PackageCopy:
         for name in ("setup.py", "pyproject.toml"):
             shutil.copy2(CHECKOUT / name, folder)
         # What is built already is used, as far as it is no older than its sources.
-        for translated in CHECKOUT.glob("build/*/cython"):
-            shutil.copytree(translated, folder / translated.relative_to(CHECKOUT))
-        for module in (INSTALLED / "native").glob("*.so"):
-            shutil.copy2(module, self.package / "native")
+        for built in (*CHECKOUT.glob("build/*/cython"), *CHECKOUT.glob("build/*/lib.*")):
+            shutil.copytree(built, folder / built.relative_to(CHECKOUT))
         self._build()
 
     @contextmanager
@@ -125,7 +144,9 @@ class PackageCopy:
         module = None if path.suffix == ".py" else "_arena" if path.parent.name == "core" else path.stem
         changing = [path]
         if module is not None:
+            # In place, and where it was built: from there it is put in place again with every build.
             changing += (self.package / "native").glob(f"{module}.*.so")
+            changing += (self.folder / "build").glob(f"*/lib.*/bufpool/native/{module}.*.so")
             changing += (self.folder / "build").glob(f"*/cython/src/bufpool/native/{module}.cpp")
         with tempfile.TemporaryDirectory() as kept:
             for number, each in enumerate(changing):
@@ -139,18 +160,18 @@ class PackageCopy:
                 for number, each in enumerate(changing):
                     shutil.copy2(Path(kept) / str(number), each)
 
-    def run(self, what: Suite, seconds: float) -> tuple[int | None, str]:
+    def run(self, what: Suite, seconds: float) -> Ran:
         """Run the tests."""
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *what.tests.split()]
         # No bytecode: two states of one file may have the same size and time.
-        env = {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-        status, said = run_within(command, seconds, folder=self.folder / "tests", env=env)
-        if f"from {self.package};" not in said:
-            raise TableError(f"the tests did not begin, or not on the copy:\n{said}")
-        return status, said
+        env = {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+        ran = run_within(command, seconds, folder=self.folder / "tests", env=env)
+        if f"from {self.package};" not in ran.said:
+            raise TableError(f"the tests did not begin, or not on the copy:\n{ran.said}")
+        return ran
 
     def _build(self) -> None:
         command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-        status, said = run_within(command, 900, folder=self.folder)
+        status, said, _ = run_within(command, 900, folder=self.folder)
         if status != 0:
             raise TableError(f"it does not compile:\n{said}")

@@ -3,7 +3,7 @@
 A bug is caught if a test fails that passes without the bug, or if it hangs where the clean run takes a fraction of the
 time. One that does not compile, or whose tests do not pass without it, is an error of the table and counts as missed.
 
-``python -m prove.mutants [word ...]`` says what becomes of each bug whose name or file has one of the words.
+`prove.seed` is the command that says what becomes of each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,6 +39,8 @@ SAMPLE = (
     "a generator that raises leaves the pool installed",
     "NaN is a number of seconds",
 )
+
+COPIES: dict[type, Callable[[Path], CoreCopy | PackageCopy]] = {Ladder: CoreCopy, Suite: PackageCopy}
 
 JOBS = 2
 FIRST_PATIENCE = 300.0  # seconds: for a clean run, of which nothing is known yet
@@ -86,23 +88,18 @@ class Gate:
 
     def judge(self, bugs: Sequence[Bug]) -> Iterator[Verdict]:
         """Run each, with as many at once as there are jobs."""
-        kinds: dict[type, type] = {
-            type(bug.noticed_by): CoreCopy if isinstance(bug.noticed_by, Ladder) else PackageCopy
-            for bug in bugs
-        }
+        needed = Counter(type(bug.noticed_by) for bug in bugs)
+        for kind, count in needed.items():
+            self._make_copies(kind, count)
         with ThreadPoolExecutor(self.jobs) as workers:
-            for kind, copy in kinds.items():
-                self._copies(kind, copy, sum(type(bug.noticed_by) is kind for bug in bugs))
             yield from workers.map(self._judge_one, bugs)
 
-    def _copies(self, kind: type, copy: Callable[[Path], CoreCopy | PackageCopy], most: int) -> None:
-        if kind in self.copies:
-            return
+    def _make_copies(self, kind: type, most: int) -> None:
         self.copies[kind] = queue.Queue()
         for number in range(min(self.jobs, most)):
             folder = self.folder / f"{kind.__name__}-{number}"
             folder.mkdir()
-            self.copies[kind].put(copy(folder))
+            self.copies[kind].put(COPIES[kind](folder))
 
     @contextmanager
     def _copy(self, what: Ladder | Suite) -> Iterator[CoreCopy | PackageCopy]:
@@ -122,12 +119,10 @@ class Gate:
 
     def _run_clean(self, what: Ladder | Suite) -> float | Exception:
         with self._copy(what) as copy:
-            began = time.monotonic()
             try:
-                status, said = copy.run(what, FIRST_PATIENCE)
+                status, said, took = copy.run(what, FIRST_PATIENCE)
             except (TableError, NoSanitizerError) as error:
                 return error
-            took = time.monotonic() - began
         if status != 0:
             return TableError(f"without the bug it fails too, status {status}:\n{said}")
         if isinstance(what, Suite) and not re.search(r"\d+ passed", said):
@@ -136,14 +131,13 @@ class Gate:
 
     def _judge_one(self, bug: Bug) -> Verdict:
         what = bug.noticed_by
-        began = time.monotonic()
         try:
             clean = self._clean(what)
             if isinstance(clean, Exception):
                 raise clean
             began = time.monotonic()
             with self._copy(what) as copy, copy.with_bug(bug):
-                status, said = copy.run(what, patience(clean))
+                status, said, _ = copy.run(what, patience(clean))
         except TableError as error:
             return Verdict(bug, "broken", str(error))
         except NoSanitizerError as error:
@@ -160,10 +154,11 @@ class Gate:
 def _reason(status: int | None, said: str) -> str:
     if status is None:
         return "it hangs"
-    lines = [
-        line for line in said.splitlines() if re.match(r"(FAILED|ERROR|line \d+:|WARNING: |SUMMARY: )", line)
-    ]
-    return lines[0].removeprefix("FAILED ") if lines else f"exit status {status}"
+    for sign in (r"FAILED (.*)", r"(ERROR .*)", r"(line \d+: .*)", r"WARNING: (ThreadSanitizer: .*)"):
+        seen = re.search(f"^{sign}", said, re.MULTILINE)
+        if seen is not None:
+            return seen[1]
+    return f"exit status {status}"
 
 
 def judged(bugs: Sequence[Bug]) -> Iterator[Verdict]:
@@ -194,26 +189,3 @@ def proofs(full: bool) -> Iterator[Proof]:
         hidden = [bug for bug in BUGS if bug.without_gil]
         needs = "they need a free-threaded interpreter" if has_gil() else ""
         yield Proof("mutants: without the GIL", lambda: found(hidden, len(hidden)), lacks() or needs)
-
-
-def main(words: Sequence[str]) -> int:
-    """Each bug on a line as soon as it is known. Exit status 1 if one was not caught."""
-    if lacks():
-        sys.exit(f"mutants: {lacks()}")
-    bugs = [bug for bug in BUGS if not words or any(word in f"{bug.name} {bug.file}" for word in words)]
-    if has_gil():
-        for bug in (each for each in bugs if each.without_gil):
-            print(f"not run  {bug.file}: {bug.name}: needs a free-threaded interpreter")
-        bugs = [bug for bug in bugs if not bug.without_gil]
-    began, count = time.monotonic(), dict.fromkeys(("caught", "missed", "broken", "lacking"), 0)
-    for verdict in judged(bugs):
-        count[verdict.word] += 1
-        where, took = f"{verdict.bug.file}: {verdict.bug.name}", f"{verdict.seconds:.1f} s"
-        print(f"{verdict.word:8} {where} ({took}): {verdict.why}", flush=True)
-    words_of_all = ", ".join(f"{number} {word}" for word, number in count.items() if number)
-    print(f"== {len(bugs)} seeded bugs: {words_of_all or 'none'}, in {time.monotonic() - began:.0f} s")
-    return 1 if count["missed"] or count["broken"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
