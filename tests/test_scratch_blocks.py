@@ -191,6 +191,7 @@ def test_code_that_runs_while_names_are_looked_for_finds_a_whole_scratch() -> No
             gc.set_threshold(700)
             return b
         b = use()
+        assert ": -" not in repr(scratch), repr(scratch)       # fewer than none out
         held = []
         try:
             for _ in range(3):
