@@ -71,10 +71,13 @@ def run_within(
 class CoreCopy:
     """The core's files and the programs around them; an object file is made once for each state of its sources."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, like: CoreCopy | None = None) -> None:
         self.folder = folder
         self.core = folder / "bufpool" / "core"
         self.objects = folder / "objects"
+        if like is not None:
+            shutil.copytree(like.folder, folder)
+            return
         shutil.copytree(SOURCES, self.core, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(TESTS / "core", folder / "programs")
         self.objects.mkdir()
@@ -122,9 +125,12 @@ class CoreCopy:
 class PackageCopy:
     """The package and its tests. Modules are built in place, only those whose own source was changed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, like: PackageCopy | None = None) -> None:
         self.folder = folder.resolve()
         self.package = self.folder / "src" / "bufpool"
+        if like is not None:
+            shutil.copytree(like.folder, folder)  # with what it has built, however old that was in the checkout
+            return
         passing = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
         for name in ("src", "tests"):
             shutil.copytree(CHECKOUT / name, folder / name, ignore=passing)

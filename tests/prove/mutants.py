@@ -16,11 +16,12 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prove.bug import Bug, Ladder, Suite, TableError
 from prove.bugs import BUGS
@@ -40,7 +41,7 @@ SAMPLE = (
     "NaN is a number of seconds",
 )
 
-COPIES: dict[type, Callable[[Path], CoreCopy | PackageCopy]] = {Ladder: CoreCopy, Suite: PackageCopy}
+COPIES: dict[type, Any] = {Ladder: CoreCopy, Suite: PackageCopy}
 
 JOBS = 2
 FIRST_PATIENCE = 300.0  # seconds: for a clean run, of which nothing is known yet
@@ -84,7 +85,7 @@ class Gate:
         self.jobs = jobs
         self.clean: dict[Ladder | Suite, float | Exception] = {}
         self.locks: defaultdict[Ladder | Suite, threading.Lock] = defaultdict(threading.Lock)
-        self.copies: dict[type, queue.Queue[CoreCopy | PackageCopy]] = {}
+        self.copies: dict[type, queue.SimpleQueue[CoreCopy | PackageCopy]] = {}
 
     def judge(self, bugs: Sequence[Bug]) -> Iterator[Verdict]:
         """Run each, with as many at once as there are jobs."""
@@ -95,11 +96,13 @@ class Gate:
             yield from workers.map(self._judge_one, bugs)
 
     def _make_copies(self, kind: type, most: int) -> None:
-        self.copies[kind] = queue.Queue()
+        make, copies = COPIES[kind], queue.SimpleQueue()
+        first = None
         for number in range(min(self.jobs, most)):
-            folder = self.folder / f"{kind.__name__}-{number}"
-            folder.mkdir()
-            self.copies[kind].put(COPIES[kind](folder))
+            copy = make(self.folder / f"{kind.__name__}-{number}", first)
+            first = first or copy
+            copies.put(copy)
+        self.copies[kind] = copies
 
     @contextmanager
     def _copy(self, what: Ladder | Suite) -> Iterator[CoreCopy | PackageCopy]:
