@@ -258,6 +258,67 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
+def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
+    """FAULTS 2: threads release the same arrays in the same order, and run into each other at many of them."""
+    for _ in range(20):
+        scratch = pool.scratch(16, "u1")
+        arrays = [scratch.acquire() for _ in range(300)]
+        start = threading.Barrier(3)
+        released = []
+
+        def release(
+            scratch: Any = scratch,
+            arrays: list[np.ndarray] = arrays,
+            start: threading.Barrier = start,
+            released: list[int] = released,
+        ) -> None:
+            start.wait()
+            for number in reversed(range(300)):
+                try:
+                    scratch.release(arrays[number])
+                    released.append(number)
+                except DoubleReleaseError:
+                    pass
+
+        threads = [threading.Thread(target=release) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert sorted(released) == list(range(300))
+        assert repr(scratch).endswith(": 0 out, 300 idle>")
+        arrays.clear()
+
+
+def test_threads_share_a_scratch(pool: BufferPool) -> None:
+    """FAULTS 2, 12: each array has one holder, and all are found again."""
+    scratch = pool.scratch(16, "i8")
+    start = threading.Barrier(3)
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            for step in range(1500):
+                a, b = scratch.acquire(), scratch.acquire()
+                a[:], b[:] = number, -step
+                if (a != number).any() or (b != -step).any():
+                    wrong.append((number, step))
+                scratch.release(a)
+                scratch.release(b)
+                del a, b
+        except BufpoolError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert wrong == []
+    assert ": 0 out, " in repr(scratch)
+
+
 def test_late_release(pool: BufferPool) -> None:
     """The block of a ``with`` ended; its array is released once more."""
     scratch = pool.scratch(N, "u1")

@@ -215,7 +215,7 @@ void ageing() {
     }
     CHECK(dropped(arena, Drop::aged_out) == 0);
     all_back(arena);
-    arena = make({kUnlimited, kUnlimited, 8 * kMiB, 20'000'000});
+    arena = make({kUnlimited, kUnlimited, 32 * kMiB, 20'000'000});
     blocks = take_many(arena, 2, 2 * kMiB);
     release_all(blocks);
     for (unsigned turn = 0; turn < 8; ++turn) {
@@ -256,22 +256,19 @@ void one_block(unsigned rounds) {
 
 // While nobody releases, the most that was in use is what is in use.
 void peak(unsigned rounds) {
-    constexpr unsigned kBlocks = 4;
     Arena* const arena = make({});
-    std::vector<void*> idle = take_many(arena, 2 * kBlocks, 100'000);
+    std::vector<void*> idle = take_many(arena, 2, 100'000);
     release_all(idle);
     Together together(2);
     auto work = [&](bool first) {
         for (unsigned i = 0; i < rounds; ++i) {
             if (first) arena->counters.peak.store_relaxed(0);
             together.wait();
-            std::vector<void*> mine;
-            mine.reserve(kBlocks);
-            for (unsigned k = 0; k < kBlocks; ++k) mine.push_back(arena->acquire(100'000).address);
+            void* const mine = arena->acquire(100'000).address;
             together.wait();
             CHECK(arena->counters.peak.load_relaxed() == arena->counters.used.load_relaxed());
             together.wait();
-            release_all(mine);
+            CHECK(Arena::release(mine));
         }
     };
     std::thread other(work, false);

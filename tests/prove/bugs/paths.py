@@ -1,6 +1,6 @@
 """In the core's hot paths and its growth: checkout, return, charge, carve, map.
 
-Where a load and a store stand for one operation, the processor is yielded between the two: so few rounds suffice.
+Where a load and a store stand for one operation, the processor is yielded between the two, so that few rounds suffice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHECKOUTS = (
         "the peak is overwritten",
         HOT,
         "counters.peak.raise_relaxed(used);",
-        "{ cpu_yield(); counters.peak.store_relaxed(used); }",
+        "{\n        for (int i = 0; i < 100; ++i) cpu_yield();\n        counters.peak.store_relaxed(used);\n    }",
         RULES,
     ),
     Bug("the owner is not written", HOT, "    node.next.store_relaxed(kOwned);\n", "", STRESS),
