@@ -58,7 +58,7 @@ numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy'
 prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
 	cd tests && "$(PY)" -m prove $(ARGS)
 
-mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about TIME (ARGS=lease: some)
+mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS

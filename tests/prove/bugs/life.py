@@ -259,7 +259,8 @@ FOUNDATIONS = (
         "an addition is a load and a store",
         "core/atomics.hpp",
         "return value_.fetch_add(d, std::memory_order_relaxed) + d;",
-        "const T sum = load_relaxed() + d; store_relaxed(sum); return sum;",
+        "const T sum = load_relaxed() + d;\n        for (volatile int i = 0; i < 200; i = i + 1) {\n        }\n"
+        "        store_relaxed(sum);\n        return sum;",
         STRESS,
     ),
     Bug(

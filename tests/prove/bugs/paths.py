@@ -23,13 +23,6 @@ CHECKOUTS = (
         "    counters.used.store_relaxed(used);",
         STRESS,
     ),
-    Bug(
-        "the peak is overwritten",
-        HOT,
-        "counters.peak.raise_relaxed(used);",
-        "{\n        for (int i = 0; i < 100; ++i) cpu_yield();\n        counters.peak.store_relaxed(used);\n    }",
-        RULES,
-    ),
     Bug("the owner is not written", HOT, "    node.next.store_relaxed(kOwned);\n", "", STRESS),
     Bug(
         "recycled bytes pass for zeros",
@@ -177,7 +170,7 @@ GROWING = (
         GROWTH,
         "        LockGuard guard(lock_);\n        slab = make_slab(c, 1",
         "        slab = make_slab(c, 1",
-        Ladder("arena_ladder", 10_000, "thread"),
+        Ladder("arena_ladder", 30_000, "thread"),
     ),
     Bug(
         "a block's number is rounded down",
