@@ -62,6 +62,9 @@ numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy'
 prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
 	cd tests && "$(PY)" -m prove $(ARGS)
 
+mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
+	cd tests && "$(PY)" -m prove.seed $(ARGS)
+
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; candidates="$(PYTHONS)"; \
 	if [ -z "$$candidates" ]; then candidates="python3.11 python3.12 python3.13 python3.14 python3.13t python3.14t \
@@ -149,4 +152,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: bench clean demo format help lint matrix numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest

@@ -375,6 +375,14 @@ def test_garbage_makes_room(pool: BufferPool) -> None:
     assert pool.empty(LIMIT, "u1").size == LIMIT
 
 
+def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
+    """FAULTS 20, 65: NumPy is refused, the garbage goes, and NumPy tries again."""
+    cycle: list[Any] = [pool.empty(LIMIT, "u1")]
+    cycle.append(cycle)
+    del cycle
+    assert pool.empty_like(np.empty(LIMIT, "u1")).size == LIMIT
+
+
 @pytest.mark.parametrize("limit", [0, 1, 63])
 def test_limit_below_one_block(limit: int) -> None:
     pool = BufferPool(limit, name="tested")

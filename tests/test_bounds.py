@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import random
 import sys
 import threading
@@ -301,6 +302,13 @@ def test_prewarm_makes_the_next_checkouts_hits() -> None:
     del arrays
 
 
+@needs_proc
+def test_prewarmed_memory_is_resident() -> None:
+    """All of it, so that no array of those that were asked for causes a page fault."""
+    pages = pages_kept('pool.prewarm(16, 4 * 1024 * 1024, "u1")', warm_up=0, times=1)
+    assert pages * mmap.PAGESIZE > 15 * 4 * MIB
+
+
 @pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb"])
 @pytest.mark.parametrize("prefault", [False, True])
 def test_every_upstream_gives_usable_memory(upstream: str, prefault: bool) -> None:
@@ -447,8 +455,6 @@ def test_a_new_pool_does_not_pay_for_old_ones() -> None:
 
 
 def test_foreign_memory_is_not_owned() -> None:
-    import mmap
-
     pool = bufpool.BufferPool()
     ours = [pool.empty(size, "u1") for size in (3 * MIB + 5, 70_000, 100)]
     foreign = [mmap.mmap(-1, 4096) for _ in range(200)]

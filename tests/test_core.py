@@ -41,3 +41,17 @@ def test_death_at_every_instruction() -> None:
     found = deaths.killed(300)
     assert found.violations == ()
     assert "300 at random" in found.size
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 300), ("address", 1_000)])
+def test_arena_rules(way: str, rounds: int) -> None:
+    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, wake-ups, what is kept, ageing, closing, reuse."""
+    assert climbed("arena_rules", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 300), ("thread", 60), ("address", 200)])
+def test_arena_life(way: str, rounds: int) -> None:
+    """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
+    assert climbed("arena_life", way, rounds) == Found(f"{4 * rounds:,} operations")

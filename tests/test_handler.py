@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import itertools
+import sys
 from contextvars import copy_context
 
 import numpy as np
@@ -227,3 +228,27 @@ def test_a_foreign_handler_between_two_pools(pool, foreign):
     assert handler_of(a) == "foreign"
     a.resize(5000, refcheck=False)
     assert a[:1000].sum() == 499500
+
+
+def test_an_array_counts_its_handler_and_gives_it_up(pool):
+    """An uncounted reference would be given up too: some arrays later the allocator of all the others is gone."""
+    with pool:
+        capsule = get_handler()
+    before = sys.getrefcount(capsule)
+    made = [pool.empty(3) for _ in range(10)]
+    with pool:
+        made += [np.ones(3) for _ in range(10)]
+    made.clear()
+    assert sys.getrefcount(capsule) == before
+
+
+def test_a_constructor_that_fails_leaves_numpys_allocator(pool):
+    class Fails:
+        def __array__(self, dtype=None, copy=None):
+            assert pool.installed
+            raise LookupError("mine")
+
+    for make in (pool.array, pool.ascontiguousarray, pool.asfortranarray):
+        with pytest.raises(LookupError, match="mine"):
+            make(Fails())
+        assert not pool.installed

@@ -7,6 +7,7 @@ import copy
 import pickle
 import sys
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -465,3 +466,59 @@ def test_a_look_at_the_callers_names_leaves_them_alone(pool: BufferPool) -> None
         return eval("y")
 
     assert use() == 5
+
+
+def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> None:
+    """FAULTS 9: not through its address either."""
+    with pool.lease(N, "u1") as a:
+        address = a.ctypes.data
+    assert a.size == 0
+    assert a.ctypes.data != address
+    assert not pool.owns(a)
+
+
+def test_an_array_that_is_referred_to_weakly_is_not_emptied(pool: BufferPool) -> None:
+    """FAULTS 19: another thread may be taking hold of it."""
+    with pool.lease(N, "u1") as a:
+        a[:] = 1
+        weak = weakref.ref(a)
+    assert weak() is a
+    assert (a.size, int(a.sum())) == (N, N)
+
+
+def test_an_array_whose_memory_is_no_longer_the_pools_is_left_alone(pool: BufferPool) -> None:
+    """FAULTS 23: NumPy gave it other memory, which is not ours to give back."""
+    with pool.lease(N, "u1") as a:
+        a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab"))
+        assert not pool.owns(a)
+    assert a.tobytes() == b"ab"
+
+
+def test_tracemalloc_sees_an_emptied_array_go(pool: BufferPool) -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with pool.lease(1 << 20, "u1") as a:
+            grown = tracemalloc.get_traced_memory()[0] - before
+        left = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert a.size == 0
+    assert grown >= 1 << 20
+    assert left < 20_000
+
+
+def test_a_look_at_the_callers_names_leaves_its_code(pool: BufferPool) -> None:
+    """Each look takes references; each gives them up again."""
+    before = sys.getrefcount(leased.__code__)
+    for _ in range(50):
+        assert leased(pool).size == 0
+    assert sys.getrefcount(leased.__code__) < before + 10
+
+
+def test_a_lease_that_ended_holds_nothing(pool: BufferPool) -> None:
+    lease = pool.lease(N, "u1")
+    with lease:
+        assert pool.stats().in_use_bytes == N
+    assert pool.stats().in_use_bytes == 0
+    assert "ended" in repr(lease)

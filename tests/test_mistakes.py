@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conserving import all_back
 
-from bufpool import BufferPool, ClosedError, LimitError, SizeError
+from bufpool import BufferPool, ClosedError, LimitError, SizeError, buffer_pool
 
 LIMIT = 1 << 20  # bytes
 
@@ -88,3 +88,16 @@ def test_prewarm_counts_what_a_wider_alignment_takes() -> None:
 def test_an_initializer_is_a_function(pool: BufferPool) -> None:
     with pytest.raises(TypeError, match="initializer must be a callable"):
         pool.thread_pool(initializer=5)
+
+
+def test_a_default_pool_that_another_thread_made_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = BufferPool(name="first")
+
+    def make(name: str) -> BufferPool:
+        buffer_pool.make_default(first)
+        return BufferPool(name=name)
+
+    monkeypatch.setattr(buffer_pool, "_default", {})
+    monkeypatch.setattr(buffer_pool, "BufferPool", make)
+    assert buffer_pool.default_pool() is first
+    assert buffer_pool.default_pool() is first

@@ -258,6 +258,67 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
+def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
+    """FAULTS 2: threads release the same arrays in the same order, and run into each other at many of them."""
+    for _ in range(20):
+        scratch = pool.scratch(16, "u1")
+        arrays = [scratch.acquire() for _ in range(300)]
+        start = threading.Barrier(3)
+        released = []
+
+        def release(
+            scratch: Any = scratch,
+            arrays: list[np.ndarray] = arrays,
+            start: threading.Barrier = start,
+            released: list[int] = released,
+        ) -> None:
+            start.wait()
+            for number in reversed(range(300)):
+                try:
+                    scratch.release(arrays[number])
+                    released.append(number)
+                except DoubleReleaseError:
+                    pass
+
+        threads = [threading.Thread(target=release) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert sorted(released) == list(range(300))
+        assert repr(scratch).endswith(": 0 out, 300 idle>")
+        arrays.clear()
+
+
+def test_threads_share_a_scratch(pool: BufferPool) -> None:
+    """FAULTS 2, 12: each array has one holder, and all are found again."""
+    scratch = pool.scratch(16, "i8")
+    start = threading.Barrier(3)
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            for step in range(1500):
+                a, b = scratch.acquire(), scratch.acquire()
+                a[:], b[:] = number, -step
+                if (a != number).any() or (b != -step).any():
+                    wrong.append((number, step))
+                scratch.release(a)
+                scratch.release(b)
+                del a, b
+        except BufpoolError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert wrong == []
+    assert ": 0 out, " in repr(scratch)
+
+
 def test_late_release(pool: BufferPool) -> None:
     """The block of a ``with`` ended; its array is released once more."""
     scratch = pool.scratch(N, "u1")
@@ -373,25 +434,29 @@ def test_stale_name_is_not_waited_for() -> None:
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("spoil", ["moved", "strides"])
+@pytest.mark.parametrize("spoil", ["moved", "first stride", "last stride"])
 def test_an_array_that_no_longer_looks_as_it_was_made_is_not_handed_out(
     pool: BufferPool, spoil: str
 ) -> None:
     """FAULTS 23, 25: among its looks are where it lies and its strides."""
-    scratch = pool.scratch((1, 5), "f8", alignment=1 << 16)
+    shape = (1, 5) if spoil != "last stride" else (5, 1)
+    strides = np.empty(shape).strides
+    first = pool.empty(5)  # whatever moves does not come to lie at the beginning of a region
+    scratch = pool.scratch(shape, "f8", alignment=1 << 16)
     for _ in range(20):
         a = scratch.acquire()
         assert a.ctypes.data % (1 << 16) == 0
-        assert a.strides == (40, 8)
+        assert a.strides == strides
         if spoil == "moved":
             a.resize((1, 2000), refcheck=False)
             a.resize((1, 5), refcheck=False)
         else:
             with warnings.catch_warnings():                # NumPy 2.4 advises against it
                 warnings.simplefilter("ignore", DeprecationWarning)
-                a.strides = (8000, 8)
+                a.strides = (8000, 8) if spoil == "first stride" else (8, 8000)
         scratch.release(a)
         del a
+    assert first.size == 5
 
 
 def test_a_new_array_at_a_limit_is_made_once() -> None:
@@ -540,3 +605,14 @@ def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
     end.set()
     thread.join()
     assert c.size == n
+
+
+def test_a_refused_request_of_a_scratch_is_counted_once() -> None:
+    """FAULTS 65: it tries before it empties stale names, and again after."""
+    pool = BufferPool(limit=N, name="one block")
+    scratch = pool.scratch(N, "u1")
+    a = scratch.acquire()
+    before = pool.stats().refused
+    with pytest.raises(LimitError):
+        scratch.acquire()
+    assert (pool.stats().refused - before, a.size) == (1, N)

@@ -182,15 +182,17 @@ def test_code_that_runs_while_names_are_looked_for_finds_a_whole_scratch() -> No
             changed.extend([x, y])
             del x, y
             Garbage()
-            locals()["more"] = Garbage()
-            gc.set_threshold(1)
+            Garbage()
+            gc.set_threshold(1)                                # from here on nothing is made before the frame's object
             try:
                 scratch.acquire()
+                out = 1
             except bufpool.LimitError:
-                pass
+                out = 0
             gc.set_threshold(700)
-            return b
-        b = use()
+            return b, out
+        b, out = use()
+        assert f": {out} out, " in repr(scratch), repr(scratch)
         held = []
         try:
             for _ in range(3):
@@ -228,3 +230,18 @@ def test_names_that_borrow_their_reference_prove_nothing() -> None:
         assert views[0].size == N
 
     caller()
+
+
+def test_a_block_that_failed_is_over() -> None:
+    """FAULTS 49: a name that it left is no obstacle at the limit."""
+    _, scratch = bounded(1)
+
+    def work() -> int:
+        with contextlib.suppress(KeyError), scratch as a:
+            a[:] = 1
+            raise KeyError("mine")
+        with scratch as b:
+            b[:] = 2
+            return b.size
+
+    assert work() == N

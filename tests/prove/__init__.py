@@ -5,7 +5,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import deaths, extension, faults, ladders, model
+from prove import deaths, extension, faults, ladders, model, mutants
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -14,4 +14,5 @@ FAMILIES: dict[str, Family] = {
     "deaths": deaths.proofs,
     "faults": faults.proofs,
     "extension": extension.proofs,
+    "mutants": mutants.proofs,
 }

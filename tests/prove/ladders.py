@@ -1,4 +1,5 @@
-"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops.
+"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
+arena rule by rule; threads, pools, regions and forks that come and go.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.
@@ -33,6 +34,14 @@ ROUNDS = {
     ("arena_ladder", "thread"): 60_000,
     ("arena_ladder", "thread, yields"): 20_000,
     ("arena_ladder", "address"): 120_000,
+    ("arena_rules", "plain"): 20_000,
+    ("arena_rules", "yields"): 3_000,
+    ("arena_rules", "thread"): 3_000,
+    ("arena_rules", "address"): 10_000,
+    ("arena_life", "plain"): 2_000,
+    ("arena_life", "yields"): 300,
+    ("arena_life", "thread"): 300,
+    ("arena_life", "address"): 1_000,
 }
 
 

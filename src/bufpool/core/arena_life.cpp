@@ -317,7 +317,10 @@ ClassReading Arena::read_class(std::uint32_t c) noexcept {
     reading.size = class_size(c);
     reading.existing = klass.existing.load_relaxed();
     reading.idle = klass.idle.size(nodes);
-    reading.hits = klass.idle.popped() - klass.popped_aside.load_relaxed();
+    // In this order: blocks are popped first and counted aside then, so that others at work make no negative number.
+    const std::uint64_t aside = klass.popped_aside.load_relaxed();
+    const std::uint64_t popped = klass.idle.popped();
+    reading.hits = popped > aside ? popped - aside : 0;
     reading.misses = klass.misses.load_relaxed();
     if (c < kMagazineClasses) {
         for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {

@@ -1,0 +1,185 @@
+// Threads and pools that come and go, without Python, and nothing but the arena itself to order them: caches pass from
+// thread to thread, arenas from pool to pool, addresses from region to region, all of it to a fork's child.
+//
+// Most of it is for ThreadSanitizer: the programs hand things over by relaxed words, so that an order which the arena
+// owes is not paid by the test.
+#include "arenas.hpp"
+
+#include <chrono>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
+using namespace bufpool;
+
+namespace {
+
+constexpr std::size_t kSizes[] = {64, 1000, 5000};
+
+std::vector<void*> take_many(Arena* arena, unsigned count) {
+    std::vector<void*> blocks;
+    for (unsigned i = 0; i < count; ++i) blocks.push_back(arena->acquire(kSizes[i % 3]).address);
+    return blocks;
+}
+
+// A thread begins before others have been joined: what it finds in a cache comes from them through the cache alone. Those
+// that only release never look at the shared list, which would order them too.
+void threads_come_and_go(unsigned rounds) {
+    constexpr unsigned kEach = 9, kWindow = 6;
+    Arena* const arena = make({});
+    const std::vector<void*> blocks = take_many(arena, kEach * rounds);
+    std::atomic<bool> done{false};
+    // Each reader by itself: what one has read orders nothing for the other.
+    std::thread counter([&] {
+        while (!done.load(std::memory_order_relaxed)) CHECK(arena->parked_bytes() < (std::uint64_t{1} << 30));
+    });
+    std::thread reader([&] {
+        while (!done.load(std::memory_order_relaxed)) {
+            for (std::size_t each : kSizes) {
+                const ClassReading reading = arena->read_class(class_of(each));
+                CHECK(reading.misses >= rounds && reading.hits < (std::uint64_t{1} << 40));
+            }
+        }
+    });
+    std::deque<std::thread> threads;
+    for (unsigned i = 0; i < rounds; ++i) {
+        if (threads.size() == kWindow) {
+            threads.front().join();
+            threads.pop_front();
+        }
+        threads.emplace_back([&, i] {
+            for (unsigned k = 0; k < kEach; ++k) CHECK(Arena::release(blocks[i * kEach + k]));
+            if (i % 3 != 0) return;
+            for (void* each : take_many(arena, 30)) {
+                *static_cast<unsigned*>(each) = i;
+                CHECK(Arena::release(each));
+            }
+        });
+    }
+    for (std::thread& each : threads) each.join();
+    done.store(true, std::memory_order_relaxed);
+    counter.join();
+    reader.join();
+    all_back(arena);
+}
+
+// Who asks for an address finds its arena or nobody; a slab that is found is whole.
+void foreign_looks(unsigned rounds) {
+    Arena* const arena = make({});
+    std::atomic<char*> shown{nullptr};
+    std::atomic<bool> done{false};
+    std::thread looker([&] {
+        while (!done.load(std::memory_order_relaxed)) {
+            char* const address = shown.load(std::memory_order_relaxed);
+            Arena* const owner = Arena::owner_of(address);
+            CHECK(owner == arena || owner == nullptr);
+        }
+    });
+    std::vector<void*> held;
+    for (unsigned i = 0; i < rounds; ++i) {
+        void* const address = arena->acquire((std::size_t{2} << 20) + (std::size_t{i % 64} << 15)).address;
+        CHECK(address != nullptr);
+        shown.store(static_cast<char*>(address), std::memory_order_relaxed);
+        cpu_yield();
+        held.push_back(address);
+    }
+    done.store(true, std::memory_order_relaxed);
+    looker.join();
+    for (void* each : held) CHECK(Arena::release(each));
+    all_back(arena);
+}
+
+// Pools are made and dropped by several threads; an arena serves one of them at a time.
+void pools_come_and_go(unsigned rounds) {
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 3; ++t) {
+        threads.emplace_back([=] {
+            for (unsigned i = 0; i < rounds; ++i) {
+                const std::uint64_t limit = (std::uint64_t{t + 1} << 24) + i;
+                Arena* const arena = make({limit});
+                void* const block = arena->acquire(1000 + 100 * t).address;
+                CHECK(block != nullptr && Arena::owner_of(block) == arena);
+                CHECK(arena->config.limit == limit && arena->counters.used.load_relaxed() < 2000);
+                CHECK(Arena::release(block));
+                all_back(arena);
+            }
+        });
+    }
+    for (std::thread& each : threads) each.join();
+}
+
+// The system gives one thread the addresses that another has just given back.
+void regions_come_and_go(unsigned rounds) {
+    Arena* const arena = make({kUnlimited, 0});
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t) {
+        threads.emplace_back([=] {
+            for (unsigned i = 0; i < rounds; ++i) {
+                void* const block = arena->acquire(std::size_t{2} << 20).address;
+                CHECK(block != nullptr);
+                cpu_yield();
+                CHECK(Arena::owner_of(block) == arena);
+                CHECK(Arena::release(block));
+            }
+        });
+    }
+    for (std::thread& each : threads) each.join();
+    all_back(arena);
+}
+
+#if !defined(__SANITIZE_THREAD__)   // it does not follow a fork
+// The child's one thread has all that the parent's others had parked, waits for nobody, and finds every lock open.
+void fork_with_threads() {
+    Arena* const arena = make({});
+    arena->waiters.add_relaxed(1);
+    std::atomic<int> stage{0};
+    std::thread other([&] {
+        for (void* each : take_many(arena, 30)) CHECK(Arena::release(each));
+        stage.store(1);
+        while (stage.load() == 1) cpu_yield();
+    });
+    while (stage.load() == 0) cpu_yield();
+    CHECK(arena->parked_bytes() != 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(10);   // a lock that is shut would hold it for ever
+        bool right = arena->waiters.load_relaxed() == 0 && arena->parked_bytes() == 0;
+        arena->trim(0);
+        right = right && arena->counters.reserved.load_relaxed() == 0;
+        Arena* const later = make({});
+        right = right && later != arena && later->acquire(100).address != nullptr;
+        _exit(right ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    arena->waiters.sub_relaxed(1);
+    stage.store(2);
+    other.join();
+    all_back(arena);
+}
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) return 2;
+    const unsigned rounds = static_cast<unsigned>(std::atoi(argv[1]));
+    threads_come_and_go(rounds);
+    foreign_looks(rounds < 200 ? rounds : 200);
+    pools_come_and_go(rounds);
+    regions_come_and_go(4 * rounds);
+#if !defined(__SANITIZE_THREAD__)
+    fork_with_threads();
+#endif
+    std::printf("%u operations, 0 violations\n", 4 * rounds);
+    return 0;
+}

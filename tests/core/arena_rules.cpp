@@ -1,0 +1,300 @@
+// The arena without Python, rule by rule, with exact figures: sizes, zeros, counts, wake-ups, what is kept and what goes,
+// ageing, closing, reuse; and two figures that threads must not tear, the limit and the peak.
+#include "arenas.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+using namespace bufpool;
+
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+void* take(Arena* arena, std::size_t nbytes) {
+    const Block block = arena->acquire(nbytes);
+    CHECK(block.address != nullptr && Arena::room_from(block.address) >= nbytes);
+    return block.address;
+}
+
+std::vector<void*> take_many(Arena* arena, unsigned count, std::size_t nbytes) {
+    std::vector<void*> blocks;
+    for (unsigned i = 0; i < count; ++i) blocks.push_back(take(arena, nbytes));
+    return blocks;
+}
+
+void release_all(std::vector<void*>& blocks) {
+    for (void* each : blocks) CHECK(Arena::release(each));
+    blocks.clear();
+}
+
+// Each class serves its own size and what is above the class below, no more and no less.
+void sizes() {
+    for (std::uint32_t c = 0; c + 1 < kClassCount; ++c) {
+        CHECK(class_of(class_size(c)) == c);
+        CHECK(class_of(class_size(c) + 1) == c + 1);
+    }
+}
+
+// Memory of the last owner is not zero, and what is promised as zero is.
+void zeros() {
+    for (Arena* arena : {make({}), make({64 * kMiB})}) {
+        for (std::size_t nbytes : {std::size_t{100}, std::size_t{5000}, std::size_t{100'000}, 3 * kMiB}) {
+            void* const dirty = take(arena, nbytes);
+            std::memset(dirty, 0xEE, Arena::room_from(dirty));
+            CHECK(Arena::release(dirty));
+            const Block clean = arena->acquire_zeroed(nbytes);
+            const unsigned char* const bytes = static_cast<unsigned char*>(clean.address);
+            CHECK(clean.address == dirty);
+            for (std::size_t i = 0; i < nbytes; ++i) CHECK(bytes[i] == 0);
+            CHECK(Arena::release(clean.address));
+        }
+        all_back(arena);
+    }
+}
+
+// A checkout is a hit or a miss; trimming is neither.
+void counts() {
+    for (std::uint64_t limit : {kUnlimited, std::uint64_t{64 * kMiB}}) {
+        Arena* const arena = make({limit});
+        for (std::size_t nbytes : {std::size_t{1000}, std::size_t{100'000}, 3 * kMiB}) {
+            const std::uint32_t c = class_of(nbytes);
+            std::vector<void*> blocks = take_many(arena, 3, nbytes);
+            release_all(blocks);
+            blocks = take_many(arena, 2, nbytes);
+            ClassReading reading = arena->read_class(c);
+            CHECK(reading.existing == 3 && reading.idle == 1 && reading.misses == 3 && reading.hits == 2);
+            release_all(blocks);
+            arena->trim(0);
+            reading = arena->read_class(c);
+            CHECK(reading.existing == 0 && reading.idle == 0 && reading.misses == 3 && reading.hits == 2);
+        }
+        CHECK(arena->counters.peak.load_relaxed() >= 3 * class_size(class_of(3 * kMiB)));
+        all_back(arena);
+    }
+}
+
+// A release wakes who waits at the limit, and nobody else is called.
+void waking() {
+    Arena* const arena = make({64 * kMiB});
+    int woken = 0;
+    arena->wake = [](void* count) { ++*static_cast<int*>(count); };
+    arena->wake_argument = &woken;
+    for (std::size_t nbytes : {std::size_t{100}, std::size_t{100'000}, 3 * kMiB}) {
+        woken = 0;
+        CHECK(Arena::release(take(arena, nbytes)));
+        CHECK(woken == 0);
+        arena->waiters.add_relaxed(1);
+        CHECK(Arena::release(take(arena, nbytes)));
+        CHECK(woken == 1);
+        arena->waiters.sub_relaxed(1);
+    }
+    arena->wake_argument = nullptr;
+    all_back(arena);
+}
+
+// As much stays idle as max_retained says, to the byte where blocks have regions of their own.
+void retained() {
+    Arena* arena = make({kUnlimited, 8 * kMiB});
+    std::vector<void*> blocks = take_many(arena, 6, 2 * kMiB);
+    release_all(blocks);
+    CHECK(idle_in(arena) == 8 * kMiB && dropped(arena, Drop::over_max_retained) == 2);
+    all_back(arena);
+    arena = make({kUnlimited, 0});
+    blocks = take_many(arena, 3, 2 * kMiB);
+    release_all(blocks);
+    CHECK(arena->counters.reserved.load_relaxed() == 0 && arena->counters.mapped.load_relaxed() == 0);
+    all_back(arena);
+}
+
+// A trim keeps what it is told, says what it gave back, and what it gave back is ours no longer.
+void trimming() {
+    Arena* const arena = make({});
+    std::vector<void*> blocks = take_many(arena, 4, 2 * kMiB);
+    const std::vector<void*> addresses = blocks;
+    release_all(blocks);
+    CHECK(arena->trim(4 * kMiB) == 4 * kMiB);
+    CHECK(idle_in(arena) == 4 * kMiB);
+    CHECK(arena->trim(4 * kMiB) == 0);
+    CHECK(arena->trim(0) == 4 * kMiB);
+    for (void* each : addresses) {
+        CHECK(Arena::owner_of(each) == nullptr && Arena::room_from(each) == 0 && !Arena::release(each));
+    }
+    // A slab goes when all its blocks are idle, and stays for one that is not.
+    blocks = take_many(arena, 400, 1000);
+    void* const last = blocks.back();
+    blocks.pop_back();
+    std::memset(last, 0x5A, 1000);
+    release_all(blocks);
+    arena->trim(0);
+    CHECK(Arena::owner_of(last) == arena && static_cast<unsigned char*>(last)[999] == 0x5A);
+    CHECK(Arena::release(last));
+    all_back(arena);
+}
+
+void foreign_addresses() {
+    int own = 0;
+    for (std::uintptr_t each : {std::uintptr_t{0}, std::uintptr_t{1} << 47, std::uintptr_t{1} << 52,
+                                ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&own)}) {
+        void* const address = reinterpret_cast<void*>(each);
+        CHECK(Arena::owner_of(address) == nullptr && Arena::room_from(address) == 0 && !Arena::release(address));
+    }
+}
+
+// What the system refuses leaves no trace but the count.
+void refused_by_the_system() {
+    Arena* const arena = make({});
+    for (int i = 0; i < 3; ++i) CHECK(arena->acquire(kMaxBlock).refusal == Refusal::no_memory);
+    CHECK(arena->counters.refused.load_relaxed() == 3 && arena->counters.reserved.load_relaxed() == 0);
+    CHECK(Arena::release(take(arena, 3 * kMiB)));
+    all_back(arena);
+}
+
+// After closing nothing is handed out, not what the thread itself had parked either, and nothing is kept.
+void closing() {
+    Arena* const arena = make({});
+    std::vector<void*> blocks = take_many(arena, 5, 1000), large = take_many(arena, 2, 3 * kMiB);
+    CHECK(Arena::release(blocks.back()) && Arena::release(large.back()));
+    blocks.pop_back();
+    large.pop_back();
+    arena->close();
+    CHECK(arena->acquire(1000).refusal == Refusal::closed && arena->acquire(3 * kMiB).refusal == Refusal::closed);
+    release_all(blocks);
+    release_all(large);
+    CHECK(arena->parked_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
+    all_back(arena);
+}
+
+// The next pool gets an arena that is empty, with counts that begin at nought; never one whose blocks are out.
+void reuse() {
+    Arena* const first = make({});
+    void* const out = take(first, 3 * kMiB);
+    for (int i = 0; i < 3; ++i) CHECK(Arena::release(take(first, 1000)));
+    first->abandon();
+    Arena* const second = make({});
+    CHECK(second != first);
+    CHECK(Arena::release(out));
+    all_back(second);
+    for (int i = 0; i < 2; ++i) {
+        Arena* const again = make({});
+        CHECK(again == first || again == second);
+        for (std::uint32_t c = 0; c < kClassCount; ++c) {
+            const ClassReading reading = again->read_class(c);
+            CHECK(reading.hits == 0 && reading.misses == 0);
+        }
+        CHECK(again->counters.peak.load_relaxed() == 0 && dropped(again, Drop::trimmed) == 0);
+        CHECK(Arena::release(take(again, 1000)));
+        all_back(again);
+    }
+}
+
+void pause(unsigned ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+// What no one needed goes down to the floor, which stays; what was needed in each window stays too.
+void ageing() {
+    Arena* arena = make({kUnlimited, kUnlimited, 8 * kMiB, 40'000'000});
+    std::vector<void*> blocks = take_many(arena, 8, 2 * kMiB);
+    release_all(blocks);
+    for (unsigned turn = 0; turn < 400 && idle_in(arena) > 8 * kMiB; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, 2 * kMiB)));
+    }
+    for (unsigned turn = 0; turn < 10; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, 2 * kMiB)));
+    }
+    CHECK(idle_in(arena) == 8 * kMiB && dropped(arena, Drop::aged_out) == 4);
+    all_back(arena);
+    arena = make({kUnlimited, kUnlimited, 0, 40'000'000});
+    for (unsigned turn = 0; turn < 16; ++turn) {
+        blocks = take_many(arena, 4, 2 * kMiB);
+        release_all(blocks);
+        pause(10);
+    }
+    CHECK(dropped(arena, Drop::aged_out) == 0);
+    all_back(arena);
+    arena = make({kUnlimited, kUnlimited, 32 * kMiB, 20'000'000});
+    blocks = take_many(arena, 2, 2 * kMiB);
+    release_all(blocks);
+    for (unsigned turn = 0; turn < 8; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, kMiB)));
+        CHECK(Arena::release(take(arena, 3 * kMiB)));   // its return looks at the clock
+    }
+    CHECK(dropped(arena, Drop::aged_out) == 0 && idle_in(arena) == 8 * kMiB);
+    all_back(arena);
+}
+
+// Of two that ask for the only block at once, one is refused.
+void one_block(unsigned rounds) {
+    Arena* const arena = make({64 << 10});
+    Together together(2);
+    std::atomic<unsigned> served{0};
+    auto work = [&](bool first) {
+        for (unsigned i = 0; i < rounds; ++i) {
+            together.wait();
+            void* const mine = arena->acquire(64 << 10).address;
+            if (mine != nullptr) served.fetch_add(1);
+            together.wait();
+            CHECK(served.load() <= 1 && arena->counters.reserved.load_relaxed() <= std::uint64_t{64 << 10});
+            together.wait();
+            if (mine != nullptr) CHECK(Arena::release(mine));
+            together.wait();
+            if (first) {
+                served.store(0);
+                arena->trim(0);   // the next round charges the limit anew
+            }
+        }
+    };
+    std::thread other(work, false);
+    work(true);
+    other.join();
+    all_back(arena);
+}
+
+// While nobody releases, the most that was in use is what is in use.
+void peak(unsigned rounds) {
+    Arena* const arena = make({});
+    std::vector<void*> idle = take_many(arena, 2, 100'000);
+    release_all(idle);
+    Together together(2);
+    auto work = [&](bool first) {
+        for (unsigned i = 0; i < rounds; ++i) {
+            if (first) arena->counters.peak.store_relaxed(0);
+            together.wait();
+            void* const mine = arena->acquire(100'000).address;
+            together.wait();
+            CHECK(arena->counters.peak.load_relaxed() == arena->counters.used.load_relaxed());
+            together.wait();
+            CHECK(Arena::release(mine));
+        }
+    };
+    std::thread other(work, false);
+    work(true);
+    other.join();
+    all_back(arena);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) return 2;
+    const unsigned rounds = static_cast<unsigned>(std::atoi(argv[1]));
+    sizes();
+    zeros();
+    counts();
+    waking();
+    retained();
+    trimming();
+    foreign_addresses();
+    refused_by_the_system();
+    closing();
+    reuse();
+    ageing();
+    one_block(rounds);
+    peak(rounds);
+    std::printf("%u operations, 0 violations\n", 4 * rounds);
+    return 0;
+}

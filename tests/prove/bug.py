@@ -1,0 +1,82 @@
+"""A seeded bug: a text of one file, what stands there instead, and the tests that must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A program of ``tests/core``, compiled around the core as it was changed. No Python, so it takes seconds.
+
+    Parameters
+    ----------
+    program : str
+        Its name, without the suffix.
+    rounds : int
+        As many as notice the bug for certain.
+    sanitizer : str
+        Of `prove.compiled.SANITIZERS`.
+    """
+
+    program: str
+    rounds: int
+    sanitizer: str = "plain"
+
+    def __str__(self) -> str:
+        return f"{self.program} {self.rounds}, {self.sanitizer}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests of the suite, run on a copy of the package.
+
+    Parameters
+    ----------
+    tests : str
+        Arguments of pytest: files, single tests, ``-k`` with one word.
+    """
+
+    tests: str
+
+    def __str__(self) -> str:
+        return self.tests
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One mistake that somebody could make.
+
+    Parameters
+    ----------
+    name : str
+        What is wrong, in words. No two bugs have the same.
+    file : str
+        Below ``src/bufpool``.
+    text : str
+        Stands there exactly once.
+    instead : str
+        The mistake.
+    noticed_by : Ladder or Suite
+        What must fail with it, and pass without.
+    without_gil : bool
+        Only an interpreter without the GIL can show it.
+    """
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    noticed_by: Ladder | Suite
+    without_gil: bool = False
+
+    def seeded(self, source: str) -> str:
+        """`source` with the bug; raises `TableError` if its text does not stand there exactly once."""
+        count = source.count(self.text)
+        if count != 1:
+            raise TableError(f"the text to change stands {count} times in {self.file}:\n{self.text}")
+        return source.replace(self.text, self.instead)
+
+
+class TableError(Exception):
+    """The table of bugs is wrong, so that a run of this bug would mean nothing."""

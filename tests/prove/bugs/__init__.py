@@ -1,0 +1,15 @@
+"""The bugs that `prove.mutants` seeds: real, plausible mistakes, each of which breaks a promise."""
+
+from __future__ import annotations
+
+from prove.bugs.arrays import ARRAYS_AND_LEASES
+from prove.bugs.life import LIFE_OF_ALL
+from prove.bugs.orders import ORDERS
+from prove.bugs.paths import PATHS
+from prove.bugs.pools import POOLS
+from prove.bugs.python import PYTHON
+from prove.bugs.shelves import SHELVES
+
+CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS)
+NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
+BUGS = (*CORE, *NATIVE, *PYTHON)

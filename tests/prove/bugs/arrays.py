@@ -1,0 +1,149 @@
+"""In arrays and leases."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Suite
+
+ARRAYS = "native/_arrays.pyx"
+LEASE = "native/_lease.pyx"
+
+ON_ARRAYS = (
+    Bug(
+        "a block stays out when NumPy refuses the array",
+        ARRAYS,
+        "        arena_release(block)\n        raise\n",
+        "        raise\n",
+        Suite("test_bad_input.py -k too_many_dimensions"),
+    ),
+    Bug(
+        "an array does not own its block",
+        ARRAYS,
+        "    fields.flags |= cnp.NPY_ARRAY_OWNDATA\n",
+        "",
+        Suite("test_arrays.py::test_owns_its_data"),
+    ),
+    Bug(
+        "arrays do not count their handler",
+        ARRAYS,
+        "    Py_INCREF(capsule)\n    fields.mem_handler",
+        "    fields.mem_handler",
+        Suite("test_handler.py -k counts_its_handler"),
+    ),
+    Bug(
+        "zeros only where there are some already",
+        ARRAYS,
+        "        if zeros and not zeroed:\n",
+        "        if zeros and zeroed:\n",
+        Suite("test_arrays.py::test_zeros_on_dirty_memory"),
+    ),
+    Bug(
+        "an array made from objects is let through",
+        ARRAYS,
+        "        if BUFPOOL_HOLDS_REFERENCES(array.dtype):",
+        "        if False:",
+        Suite("test_bad_input.py::test_values_that_are_objects"),
+    ),
+    Bug(
+        "a product of dimensions overflows",
+        ARRAYS,
+        "            elif size > <size_t>PY_SSIZE_T_MAX // extent:\n",
+        "            elif False:\n",
+        Suite("test_bad_input.py::test_product_overflows"),
+    ),
+    Bug(
+        "the block that NumPy shall try again with is kept",
+        ARRAYS,
+        "            arena_release(self.take(nbytes, 0, &zeroed))",
+        "            self.take(nbytes, 0, &zeroed)",
+        Suite("test_bad_input.py -k what_numpy_builds"),
+    ),
+    Bug(
+        "zeros_like writes beside what a subclass made",
+        ARRAYS,
+        "if type(array) is cnp.ndarray and owns_its_bytes(array):",
+        "if True:",
+        Suite("test_arrays.py -k zeros_like_writes_no_byte"),
+    ),
+    Bug(
+        "an emptied array still points to the block",
+        ARRAYS,
+        "    fields.data = <char*>nowhere\n",
+        "",
+        Suite("test_lease.py -k emptied_array_points"),
+    ),
+    Bug(
+        "an emptied array gives its block back again",
+        ARRAYS,
+        "    fields.flags &= ~cnp.NPY_ARRAY_OWNDATA\n    fields.mem_handler = NULL\n    Py_DECREF(handler)\n",
+        "",
+        Suite("test_lease.py -k detached"),
+    ),
+    Bug(
+        "an array is emptied though it is referred to weakly",
+        ARRAYS,
+        "        or fields.weakreflist != NULL ",
+        "        or False ",
+        Suite("test_lease.py -k referred_to_weakly"),
+    ),
+    Bug(
+        "an array that was taken from its block is emptied of another's",
+        ARRAYS,
+        "        or fields.mem_handler != handler\n",
+        "",
+        Suite("test_lease.py -k no_longer_the_pools"),
+    ),
+    Bug(
+        "tracemalloc is not told of an emptied array",
+        ARRAYS,
+        "    untrack(block)\n",
+        "",
+        Suite("test_lease.py -k tracemalloc"),
+    ),
+)
+
+ON_LEASES = (
+    Bug(
+        "a lease empties its array though a view exists",
+        LEASE,
+        "if names > 0 and Py_REFCNT(array) == 1 + names:",
+        "if names > 0:",
+        Suite("test_lease.py::test_memory_stays_while_it_can_be_reached"),
+    ),
+    Bug(
+        "a lease leaves stale names their memory",
+        LEASE,
+        "                detach(array, <PyObject*>self.pool.capsule)\n",
+        "                pass\n",
+        Suite("test_lease.py::test_stale_name_is_detached"),
+    ),
+    Bug(
+        "a lease keeps its array after the block",
+        LEASE,
+        "        self.array = None\n",
+        "",
+        Suite("test_lease.py::test_a_lease_that_ended_holds_nothing"),
+    ),
+    Bug(
+        "a lease is entered twice",
+        LEASE,
+        "        if self.state != 0:\n",
+        "        if self.state == 2:\n",
+        Suite("test_lease.py::test_serves_one_block"),
+    ),
+    Bug(
+        "a lease that was refused counts as entered",
+        LEASE,
+        "        cdef cnp.ndarray array = self.pool.make",
+        "        self.state = 1\n        cdef cnp.ndarray array = self.pool.make",
+        Suite("test_lease.py::test_refused_entry_can_be_tried_again"),
+    ),
+    Bug(
+        "each look at the caller's names keeps its code",
+        "native/_frames.pyx",
+        "        Py_DECREF(code);\n        Py_ssize_t found = -1;",
+        "        Py_ssize_t found = -1;",
+        Suite("test_lease.py -k leaves_its_code"),
+    ),
+)
+
+ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES)

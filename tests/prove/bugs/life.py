@@ -1,0 +1,276 @@
+"""In what the core gives back, in its threads, pools and forks, and in what it stands on.
+
+The free list's own bugs stand in `prove.model`.
+"""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Ladder
+
+STRESS = Ladder("arena_ladder", 40_000)
+RULES = Ladder("arena_rules", 3_000)
+LIFE = Ladder("arena_life", 300)
+
+TRIM = "core/arena_trim.cpp"
+LIVES = "core/arena_life.cpp"
+
+TRIMMING = (
+    Bug(
+        "what is trimmed counts as hits",
+        TRIM,
+        "    klass.popped_aside.add_relaxed(all.count);\n",
+        "",
+        RULES,
+    ),
+    Bug(
+        "a slab goes while a block of it is in use",
+        TRIM,
+        "slab->seen == slab->carved",
+        "slab->seen != 0",
+        STRESS,
+    ),
+    Bug(
+        "the class goes on carving from a slab that is gone",
+        TRIM,
+        "            if (slab == klass.growing) klass.growing = nullptr;\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "blocks that are gone still exist",
+        TRIM,
+        "    klass.existing.sub_relaxed(dropped);\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "the blocks that stay are lost",
+        TRIM,
+        "    klass.idle.push_chain(nodes, kept);\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "trimming without the lock",
+        TRIM,
+        "    LockGuard guard(lock_);\n    const std::uint64_t idle = idle_bytes();",
+        "    const std::uint64_t idle = idle_bytes();",
+        Ladder("arena_ladder", 10_000, "thread"),
+    ),
+    Bug(
+        "trimming leaves what the thread parks",
+        TRIM,
+        "    give_back_own();\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "trimming keeps nothing",
+        TRIM,
+        "evict(idle - keep, Drop::trimmed, false)",
+        "evict(idle, Drop::trimmed, false)",
+        RULES,
+    ),
+    Bug(
+        "a block that goes at its return stays in use",
+        TRIM,
+        "    unback(slab);\n    counters.used.sub_relaxed(class_size(c));",
+        "    unback(slab);",
+        RULES,
+    ),
+    Bug(
+        "a lock that was not got is held to be got",
+        TRIM,
+        "    if (!lock_.try_lock()) return;\n    const",
+        "    const",
+        Ladder("arena_ladder", 40_000, "thread"),
+    ),
+    Bug(
+        "a lock is left shut",
+        TRIM,
+        "            lock_.unlock();\n        }\n        if (freed",
+        "        }\n        if (freed",
+        Ladder("arena_rules", 100),
+    ),
+    Bug(
+        "memory ages out below the floor",
+        TRIM,
+        "if (stale != 0 && idle > config.min_retained) {",
+        "if (stale != 0) {",
+        RULES,
+    ),
+    Bug(
+        "a window of age never begins anew",
+        TRIM,
+        "            klass.low_water.store_relaxed(klass.idle.size(nodes));\n",
+        "",
+        RULES,
+    ),
+)
+
+LIVING = (
+    Bug(
+        "what a thread parked is lost at its end",
+        LIVES,
+        "            caches->arena->flush(caches);\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "a cache is taken by a load and a store",
+        LIVES,
+        "        std::uint32_t free = 0;\n        if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
+        "        if (found->taken.load_acquire() == 0) {\n            cpu_yield();\n"
+        "            found->taken.store_release(1);\n            break;\n        }",
+        Ladder("arena_life", 200, "thread"),
+    ),
+    Bug(
+        "a thread goes on with the cache that it gave back",
+        LIVES,
+        "    if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;\n",
+        "",
+        STRESS,
+    ),
+    Bug(
+        "an arena is used again while a block is out",
+        LIVES,
+        "if (arena->counters.reserved.load_acquire() == 0) break;",
+        "break;",
+        RULES,
+    ),
+    Bug(
+        "the last pool's misses show in the next one's",
+        LIVES,
+        "        klass.misses.store_relaxed(0);\n",
+        "",
+        RULES,
+    ),
+    Bug(
+        "the last pool's hits show in the next one's",
+        LIVES,
+        "        for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);\n",
+        "        static_cast<void>(each);\n",
+        RULES,
+    ),
+    Bug(
+        "two pools are made at once",
+        LIVES,
+        "    LockGuard guard(g_registry_lock);\n",
+        "",
+        Ladder("arena_life", 200, "thread"),
+    ),
+    Bug("a closed arena goes on parking", LIVES, "    parking.store_release(0);\n", "", RULES),
+    Bug(
+        "closing gives nothing back",
+        LIVES,
+        "    evict(kUnlimited, Drop::closed, false);\n    idle_at_failure_",
+        "    idle_at_failure_",
+        RULES,
+    ),
+    Bug(
+        "a fork's child finds its locks shut",
+        LIVES,
+        "    after_fork_parent();\n    for",
+        "    for",
+        LIFE,
+    ),
+    Bug(
+        "a fork's child wakes its parent's waiters",
+        LIVES,
+        "        arena->waiters.store_relaxed(0);\n",
+        "",
+        LIFE,
+    ),
+    Bug(
+        "what the parent's threads parked is lost in the child",
+        LIVES,
+        "            arena->flush(each);\n",
+        "",
+        LIFE,
+    ),
+    Bug(
+        "parked blocks are not seen",
+        LIVES,
+        "            reading.idle += each->magazines[c].count.load_relaxed();\n",
+        "",
+        RULES,
+    ),
+)
+
+FOUNDATIONS = (
+    Bug("a pop leaves its count", "core/magazine.hpp", "        count.store_relaxed(top - 1);\n", "", STRESS),
+    Bug(
+        "a magazine holds more than it has room for",
+        "core/magazine.hpp",
+        "fit > kMagazineBlocks ? kMagazineBlocks : fit < 4",
+        "fit < 4",
+        STRESS,
+    ),
+    Bug(
+        "a foreign address is looked up beyond the map",
+        "core/page_map.hpp",
+        "        if (BUFPOOL_UNLIKELY((granule >> (2 * kLevelBits)) != 0)) return nullptr;\n",
+        "",
+        RULES,
+    ),
+    Bug(
+        "the last granule of a region is forgotten",
+        "core/slab.cpp",
+        "granule <= last",
+        "granule < last",
+        STRESS,
+    ),
+    Bug(
+        "two slabs share a node",
+        "core/slab.cpp",
+        "used_ = first + count;",
+        "used_ = first + count - 1;",
+        STRESS,
+    ),
+    Bug(
+        "a block has room beyond its end",
+        "core/slab.hpp",
+        "return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);",
+        "return offset == 0 ? class_size(class_index) : stride;",
+        STRESS,
+    ),
+    Bug(
+        "a size of its own goes to the class above",
+        "core/size_classes.hpp",
+        "const std::size_t last = nbytes - 1;",
+        "const std::size_t last = nbytes;",
+        RULES,
+    ),
+    Bug(
+        "large classes lose their lowest step",
+        "core/size_classes.hpp",
+        "((last >> (exponent - 3)) & 7)",
+        "((last >> (exponent - 3)) & 6)",
+        RULES,
+    ),
+    Bug(
+        "regions lie where the system puts them",
+        "core/os_memory.cpp",
+        "if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;",
+        "if (first != nullptr) return first;",
+        STRESS,
+    ),
+    Bug(
+        "an addition is a load and a store",
+        "core/atomics.hpp",
+        "return value_.fetch_add(d, std::memory_order_relaxed) + d;",
+        "const T sum = load_relaxed() + d;\n        for (volatile int i = 0; i < 200; i = i + 1) {\n        }\n"
+        "        store_relaxed(sum);\n        return sum;",
+        STRESS,
+    ),
+    Bug(
+        "a lock is taken by a load and a store",
+        "core/atomics.hpp",
+        "        std::uint32_t open = 0;\n        return held_.cas_strong_acq_rel_acquire(open, 1);",
+        "        if (held_.load_acquire() != 0) return false;\n        cpu_yield();\n"
+        "        held_.store_relaxed(1);\n        return true;",
+        Ladder("arena_ladder", 40_000, "thread"),
+    ),
+)
+
+LIFE_OF_ALL = (*TRIMMING, *LIVING, *FOUNDATIONS)

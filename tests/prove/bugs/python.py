@@ -1,0 +1,167 @@
+"""In the Python files. Nothing is built for them."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Suite
+
+POOL = "buffer_pool.py"
+STATS = "stats.py"
+DECORATE = "decorate.py"
+THREADS = "cli/run/threads.py"
+
+PYTHON = (
+    Bug(
+        "NaN is a number of seconds",
+        POOL,
+        "    if not number >= 0:\n",
+        "    if number < 0:\n",
+        Suite("test_bad_input.py::test_setting_out_of_range"),
+    ),
+    Bug(
+        "True is a number of bytes",
+        POOL,
+        "isinstance(value, bool) or not 0 <= number < 1 << 63",
+        "not 0 <= number < 1 << 63",
+        Suite("test_bad_input.py::test_setting_out_of_range"),
+    ),
+    Bug(
+        "a word is a flag",
+        POOL,
+        "        if value in (True, False):\n            return bool(value)",
+        "        return bool(value)",
+        Suite("test_mistakes.py -k a_flag"),
+    ),
+    Bug(
+        "a long wait overflows the clock",
+        POOL,
+        "return None if number > LONGEST_WAIT else number",
+        "return number",
+        Suite("test_bad_input.py::test_long_and_short_times"),
+    ),
+    Bug(
+        "prewarm keeps none of its arrays",
+        POOL,
+        "blocks.append(self.empty(shape, dtype))",
+        "blocks.append(self.empty(shape, dtype).copy())",
+        Suite("test_bounds.py -k prewarm"),
+    ),
+    Bug(
+        "prewarm does not ask for room",
+        POOL,
+        "                self._check_room(count, blocks[0].nbytes)\n",
+        "                pass\n",
+        Suite("test_mistakes.py -k prewarm"),
+    ),
+    Bug(
+        "prewarm touches one array of all",
+        POOL,
+        "            touch(blocks[-1])",
+        "            touch(blocks[0])",
+        Suite("test_bounds.py -k prewarmed_memory"),
+    ),
+    Bug(
+        "an executor's workers run without the pool",
+        POOL,
+        "            self.install()\n            if initializer",
+        "            if initializer",
+        Suite("test_handler_contexts.py::test_thread_pool"),
+    ),
+    Bug(
+        "an executor's own initializer is dropped",
+        POOL,
+        "                initializer(*args)\n",
+        "                pass\n",
+        Suite("test_handler_contexts.py::test_thread_pool"),
+    ),
+    Bug(
+        "a second default pool takes the place of the first",
+        POOL,
+        '_default.setdefault("pool", BufferPool(name="default"))',
+        '_default.__setitem__("pool", BufferPool(name="default")) or _default["pool"]',
+        Suite("test_mistakes.py -k default_pool"),
+    ),
+    Bug(
+        "a difference of drops is their sum so far",
+        STATS,
+        "count - earlier.drops[reason]",
+        "count",
+        Suite("test_stats.py"),
+    ),
+    Bug(
+        "a difference loses classes that are new",
+        STATS,
+        "was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))",
+        "was = then.get(each.size, each)",
+        Suite("test_stats.py"),
+    ),
+    Bug(
+        "what is in use counts as idle too",
+        STATS,
+        "idle_bytes=max(0, reserved - in_use)",
+        "idle_bytes=reserved",
+        Suite("test_bounds.py -k trim_gives"),
+    ),
+    Bug(
+        "drops are named in another order",
+        STATS,
+        '"over_max_retained", "aged_out", "trimmed", "closed"',
+        '"over_max_retained", "trimmed", "aged_out", "closed"',
+        Suite("test_bounds.py -k gives_it_back_first"),
+    ),
+    Bug(
+        "a generator that raises leaves the pool installed",
+        DECORATE,
+        "            with context:\n                value = step()\n",
+        "            context.__enter__()\n            value = step()\n            context.__exit__(None, None, None)\n",
+        Suite("test_decorate.py -k generator"),
+    ),
+    Bug(
+        "a generator is closed outside the pool",
+        DECORATE,
+        "            with context:\n                source.close()\n",
+        "            source.close()\n",
+        Suite("test_decorate.py -k ends_under_the_pool"),
+    ),
+    Bug(
+        "what is thrown into a generator is swallowed",
+        DECORATE,
+        "step = functools.partial(source.throw, error)",
+        "step = functools.partial(source.send, None)",
+        Suite("test_decorate.py -k generator"),
+    ),
+    Bug(
+        "an asynchronous generator is left open",
+        DECORATE,
+        "                await _Driven(context, source.aclose())",
+        "                pass",
+        Suite("test_decorate.py -k asynchronous"),
+    ),
+    Bug(
+        "a coroutine runs outside the pool",
+        DECORATE,
+        "            return await _Driven(context, function(*args, **kwargs))",
+        "            return await function(*args, **kwargs)",
+        Suite("test_decorate.py -k coroutine"),
+    ),
+    Bug(
+        "a class is decorated",
+        DECORATE,
+        "isinstance(function, type) or not callable(function)",
+        "not callable(function)",
+        Suite("test_mistakes.py -k class_is_not_decorated"),
+    ),
+    Bug(
+        "a program's new profiler takes our place in its threads",
+        THREADS,
+        '            self._theirs = func\n            self._originals["setprofile"](self._first_event)\n',
+        "            self._theirs = func\n",
+        Suite("test_run_pool.py -k profiler"),
+    ),
+    Bug(
+        "what replaced threading's functions stays",
+        THREADS,
+        "            setattr(threading, name, original)\n        threading.setprofile",
+        "            pass\n        threading.setprofile",
+        Suite("test_run_pool.py -k from_start_to_stop"),
+    ),
+)

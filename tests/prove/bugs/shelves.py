@@ -1,0 +1,158 @@
+"""In scratches and the shelves behind them."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Suite
+
+SHELF = "native/_shelf.pyx"
+SCRATCH = "native/_scratch.pyx"
+
+# Where the guard is gone, something slow stands in the gap, so that few rounds suffice.
+GUARD = "with cython.critical_section(self):"
+
+TAKE = """\
+        with cython.critical_section(self):
+            if self.idle > 0:
+                top = self.slots[self.idle - 1]
+                if self.pristine(top):
+                    self.idle -= 1
+                    return <object>top
+            return self.take_other()"""
+
+GIVE_BACK = """\
+        with cython.critical_section(self):
+            if self.idle < self.count and self.slots[self.idle] == <PyObject*>array:
+                self.idle += 1
+                return None
+            return self.give_back_other(array)"""
+
+SHELVES = (
+    Bug(
+        "a double release passes",
+        SHELF,
+        '                raise DoubleReleaseError(f"{self!r}: this array was released before")',
+        "                return None",
+        Suite("test_scratch.py::test_double_release"),
+    ),
+    Bug(
+        "an array is handed out while a view lives",
+        SHELF,
+        "            sole_reference(array)\n            and fields.weakreflist == NULL",
+        "            fields.weakreflist == NULL",
+        Suite("test_scratch.py -k not_handed_out"),
+    ),
+    Bug(
+        "an array is handed out though it is referred to weakly",
+        SHELF,
+        "            and fields.weakreflist == NULL\n",
+        "",
+        Suite("test_scratch.py::test_not_reached_through_a_weak_reference"),
+    ),
+    Bug(
+        "an array is handed out wherever it lies",
+        SHELF,
+        "            and <size_t>fields.data & self.misaligned == 0\n",
+        "",
+        Suite("test_scratch.py -k no_longer_looks"),
+    ),
+    Bug(
+        "an array is handed out with its borrower's strides",
+        SHELF,
+        "            and (nd < 2 or memcmp(fields.strides, self.layout + nd, nd * sizeof(cnp.npy_intp)) == 0)\n",
+        "",
+        Suite("test_scratch.py -k no_longer_looks"),
+    ),
+    Bug(
+        "a scratch of a wiping pool shows the last user's bytes",
+        SHELF,
+        "        if self.pool.arena.config.wipe:\n",
+        "        if False:\n",
+        Suite("test_scratch.py -k wiping"),
+    ),
+    Bug(
+        "a scratch goes on after its pool is closed",
+        SHELF,
+        "            and self.pool.arena.closed.load_relaxed() == 0\n",
+        "",
+        Suite("test_scratch.py::test_closed_pool"),
+    ),
+    Bug(
+        "an array that is given up is kept",
+        SHELF,
+        "            self.slots[i] = self.slots[i + 1]\n        Py_DECREF(array)\n",
+        "            self.slots[i] = self.slots[i + 1]\n",
+        Suite("test_scratch.py -k changed_array"),
+    ),
+    Bug(
+        "a scratch that is gone keeps its arrays",
+        SHELF,
+        "            Py_DECREF(plain(self.slots[i]))\n",
+        "            plain(self.slots[i])\n",
+        Suite("test_scratch.py::test_dropped_scratch_returns_its_arrays"),
+    ),
+    Bug(
+        "names are emptied while a block is open",
+        SHELF,
+        "                and self.blocks == 0\n",
+        "",
+        Suite("test_scratch_blocks.py -k any_block_is_open"),
+    ),
+    Bug(
+        "the end of a block that fails is not one",
+        SHELF,
+        "            self.blocks -= self.blocks > 0 ",
+        "            self.blocks -= self.blocks > 0 and kind is None ",
+        Suite("test_scratch_blocks.py -k failed_is_over"),
+    ),
+    Bug(
+        "a collection in the middle of the look is not reckoned with",
+        SHELF,
+        "                i < self.idle\n                and self.slots[i] == <PyObject*>array\n",
+        "                True\n",
+        Suite("test_scratch_blocks.py -k code_that_runs"),
+    ),
+    Bug(
+        "a scratch's first try at the limit is counted",
+        SHELF,
+        "            self.pool.same_request(block)\n",
+        "",
+        Suite("test_scratch.py -k refused_request_of_a_scratch"),
+    ),
+    Bug(
+        "idle arrays that others hold are kept without end",
+        SHELF,
+        "        while self.idle >= MOST_IDLE: ",
+        "        while False: ",
+        Suite("test_scratch.py::test_few_idle_arrays_are_kept"),
+    ),
+    Bug(
+        "two threads take an array at once",
+        SHELF,
+        TAKE,
+        TAKE.replace(GUARD, "if True:").replace("self.idle -= 1", "repr(self); self.idle -= 1"),
+        Suite("test_scratch.py -k threads_share_a_scratch"),
+        without_gil=True,
+    ),
+    Bug(
+        "two threads release an array at once",
+        SHELF,
+        GIVE_BACK,
+        GIVE_BACK.replace(GUARD, "if True:").replace("self.idle += 1", "repr(array); self.idle += 1"),
+        Suite("test_scratch.py -k concurrent_double_release"),
+        without_gil=True,
+    ),
+    Bug(
+        "a scratch that was never set up has no shelf",
+        SCRATCH,
+        "        self.keep(Shelf.__new__(Shelf))\n",
+        "        pass\n",
+        Suite("test_scratch.py -k cannot_be_made"),
+    ),
+    Bug(
+        "whoever leaves through the class enters",
+        SCRATCH,
+        "return (scratch.enter if self.enters else scratch.leave)(*exception)",
+        "return scratch.enter(*exception)",
+        Suite("test_scratch_blocks.py -k exit_stack"),
+    ),
+)

@@ -1,0 +1,33 @@
+"""``python -m prove.seed [word ...]``: what becomes of each seeded bug, or of those with a word in name or file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from prove.bugs import BUGS
+from prove.mutants import has_gil, judged, lacks
+
+
+def main(words: Sequence[str]) -> int:
+    """Each bug on a line as soon as it is known. Exit status 1 if one was not caught."""
+    if lacks():
+        sys.exit(f"mutants: {lacks()}")
+    bugs = [bug for bug in BUGS if not words or any(word in f"{bug.name} {bug.file}" for word in words)]
+    if has_gil():
+        for bug in (each for each in bugs if each.without_gil):
+            print(f"not run  {bug.file}: {bug.name}: needs a free-threaded interpreter")
+        bugs = [bug for bug in bugs if not bug.without_gil]
+    began, count = time.monotonic(), dict.fromkeys(("caught", "missed", "broken", "lacking"), 0)
+    for verdict in judged(bugs):
+        count[verdict.word] += 1
+        where, took = f"{verdict.bug.file}: {verdict.bug.name}", f"{verdict.seconds:.1f} s"
+        print(f"{verdict.word:8} {where} ({took}): {verdict.why}", flush=True)
+    words_of_all = ", ".join(f"{number} {word}" for word, number in count.items() if number)
+    print(f"== {len(bugs)} seeded bugs: {words_of_all or 'none'}, in {time.monotonic() - began:.0f} s")
+    return 1 if count["missed"] or count["broken"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""Statistics: what a snapshot says, and what the difference of two says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bufpool import BufferPool
+
+MIB = 1 << 20
+
+
+def test_a_snapshot_counts_blocks_and_bytes(pool: BufferPool) -> None:
+    a = pool.empty(3 * MIB, "u1")
+    b = pool.empty(3 * MIB, "u1")
+    del b
+    stats = pool.stats()
+    assert (stats.in_use_bytes, stats.idle_bytes, stats.reserved_bytes) == (3 * MIB, 3 * MIB, 6 * MIB)
+    assert (stats.peak_bytes, stats.hits, stats.misses) == (6 * MIB, 0, 2)
+    (only,) = stats.classes
+    assert (only.size, only.total, only.idle, only.in_use, only.hits, only.misses) == (3 * MIB, 2, 1, 1, 0, 2)
+    del a
+
+
+def test_a_difference_says_what_happened_in_between(pool: BufferPool) -> None:
+    pool.empty(3 * MIB, "u1")
+    pool.trim()
+    before = pool.stats()
+    a = pool.empty(3 * MIB, "u1")
+    pool.empty(5 * MIB, "u1")
+    pool.trim()
+    did = pool.stats() - before
+    assert dict(did.drops) == {"over_max_retained": 0, "aged_out": 0, "trimmed": 1, "closed": 0}
+    assert (did.in_use_bytes, did.reserved_bytes, did.hits, did.misses) == (3 * MIB, 3 * MIB, 0, 2)
+    assert [(each.size, each.total, each.misses) for each in did.classes] == [
+        (3 * MIB, 1, 1),
+        (5 * MIB, 0, 1),
+    ]
+    del a
+
+
+def test_the_difference_of_a_snapshot_and_itself_is_nothing(pool: BufferPool) -> None:
+    pool.empty(3 * MIB, "u1")
+    stats = pool.stats()
+    nothing = stats - stats
+    assert not any(nothing[:9])
+    assert not any(nothing.drops.values())
+    assert nothing.classes == ()
+    with pytest.raises(TypeError):
+        stats - 1  # type: ignore[operator]
+
+
+def test_drops_are_named_by_their_reason() -> None:
+    pool = BufferPool(max_retained=4 * MIB)
+    pool.empty(5 * MIB, "u1")
+    assert dict(pool.stats().drops) == {"over_max_retained": 1, "aged_out": 0, "trimmed": 0, "closed": 0}
+    pool.empty(3 * MIB, "u1")
+    pool.trim()
+    assert pool.stats().drops["trimmed"] == 1
+    pool.empty(3 * MIB, "u1")
+    pool.close()
+    assert pool.stats().drops["closed"] == 1
+
+
+def test_the_hit_rate(pool: BufferPool) -> None:
+    assert math.isnan(pool.stats().hit_rate)
+    for _ in range(4):
+        pool.empty(3 * MIB, "u1")
+    assert pool.stats().hit_rate == 0.75
