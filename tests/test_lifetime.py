@@ -297,6 +297,33 @@ def test_freed_on_another_thread(pool: BufferPool, make: Any, n: int) -> None:
     assert conserved(pool)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pool, n: pool.empty(n, "u1"),
+        lambda pool, n: pool.array(np.zeros(n, "u1")),
+        lambda pool, n: pool.zeros_like(np.zeros(n, "u1")),
+        lambda pool, n: pool.buffer(n),
+        lambda pool, n: pool.lease(n, "u1").__enter__(),
+    ],
+    ids=["empty", "array", "zeros_like", "buffer", "lease"],
+)
+@pytest.mark.parametrize("n", SIZES)
+def test_dropped_by_another_thread_while_its_maker_sleeps(pool: BufferPool, make: Any, n: int) -> None:
+    """FAULTS 12, 39: the memory is back at once, without the GIL too, where counts of references are their maker's."""
+    box = [make(pool, n) for _ in range(5)]
+    seen: list[int] = []
+
+    def drop() -> None:
+        box.clear()
+        seen.append(pool.stats().in_use_bytes)
+
+    thread = threading.Thread(target=drop)
+    thread.start()
+    thread.join()
+    assert seen == [0]
+
+
 def test_made_by_a_thread_that_ended(pool: BufferPool) -> None:
     """FAULTS 39, 91."""
     box: list[np.ndarray] = []

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(bool(lacks()), reason=lacks())
 RULES = Ladder("arena_rules", 20)
 STATS = Suite("test_stats.py -k hit_rate")
 
-CAUGHT = Bug("misses are hits", "stats.py", "hits=sum(each.hits ", "hits=sum(each.misses ", STATS)
+CAUGHT = Bug("misses are hits", "stats.py", "hits=sum([each.hits ", "hits=sum([each.misses ", STATS)
 HARMLESS = Bug(
     "a comment",
     "stats.py",
@@ -67,9 +67,9 @@ def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp
         Bug("it stands there often", "core/arena.cpp", "return", "", RULES),
         Bug("does not compile", "core/arena.cpp", "// --- return ---", "return", RULES),
         Bug(
-            "no such test", "stats.py", "hits=sum(each.hits ", "hits=sum(", Suite("test_stats.py -k nonesuch")
+            "no such test", "stats.py", "hits=sum([each.hits ", "hits=sum(", Suite("test_stats.py -k nonesuch")
         ),
-        Bug("cannot be imported", "stats.py", "hits=sum(each.hits ", "hits=sum(", STATS),
+        Bug("cannot be imported", "stats.py", "hits=sum([each.hits ", "hits=sum(", STATS),
     ],
     ids=lambda bug: bug.name,
 )

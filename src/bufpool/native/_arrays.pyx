@@ -19,6 +19,7 @@ from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
 from bufpool.native._trace cimport track, untrack
+from bufpool.native._unique cimport anyones, sole_reference
 
 from bufpool.errors import ObjectDtypeError, SizeError
 
@@ -73,6 +74,7 @@ cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request,
     fields.mem_handler = <PyObject*>capsule
     fields.flags |= cnp.NPY_ARRAY_OWNDATA
     track(block, request.nbytes)
+    anyones(<PyObject*>array)
     return array
 
 
@@ -290,6 +292,8 @@ cdef class ArrayPool(AllocatorPool):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"
             )
+        if sole_reference(<PyObject*>array):     # a new one, and not the argument itself
+            anyones(<PyObject*>array)
         return array
 
     cdef object check_like(self, object prototype, object dtype, object shape):

@@ -8,20 +8,23 @@ holds a reference to it.
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
 
-from cpython.ref cimport Py_REFCNT
+from cpython.ref cimport Py_REFCNT, PyObject
 
 cimport cython
 
 from bufpool.native._arena cimport PoolBase, arena_release, checked_alignment
 from bufpool.native._frames cimport names_in_caller
-
-import operator
+from bufpool.native._unique cimport anyones
 
 import numpy as np
 
 from bufpool.core.size_classes cimport kMaxBlock
 
 from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
+
+cdef extern from "Python.h":
+    object PyNumber_Index(object)
+    Py_ssize_t PyNumber_AsSsize_t(object, PyObject* overflow) except? -1
 
 cdef extern from *:
     """
@@ -213,14 +216,17 @@ cdef class BufferMaker(PoolBase):
         >>> bytes(b[1:])
         b'bc'
         """
-        cdef object size = operator.index(nbytes)
-        if size < 0 or size > kMaxBlock:
+        # Not operator.index: without the GIL all threads would fight over the count of references to that function.
+        cdef object size = PyNumber_Index(nbytes)
+        cdef Py_ssize_t wanted = PyNumber_AsSsize_t(size, NULL)         # clipped, if it is beyond that type
+        if wanted < 0 or <size_t>wanted > kMaxBlock:
             raise SizeError(f"pool {self.name!r}: a buffer has 0 to {kMaxBlock} bytes, not {size}")
         cdef size_t aligned = 0 if alignment is None else checked_alignment(alignment, self.name)
         cdef bint zeroed = False
         # The wrapper first: if there is no memory for it, no block is lost.
         cdef Buffer buffer = Buffer.__new__(Buffer)
         buffer.name = self.name
-        buffer.nbytes = <size_t>size
+        buffer.nbytes = <size_t>wanted
         buffer.block = self.take(buffer.nbytes, aligned, &zeroed)
+        anyones(<PyObject*>buffer)
         return buffer

@@ -17,7 +17,7 @@ from bufpool.core.arena cimport Block, Refusal, kUnlimited
 from bufpool.native._arena cimport arena_acquire
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
-from bufpool.native._unique cimport foreign_count, sole_reference
+from bufpool.native._unique cimport sole_reference
 
 from bufpool.errors import DoubleReleaseError, ForeignReleaseError, ReleasedError
 
@@ -167,9 +167,7 @@ cdef class Shelf:
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = array
                 return <cnp.ndarray>array
-            # Changed by its last user: its memory returns to the pool. Made by another thread, whose count of
-            # references cannot be read without the GIL: it returns when that thread has merged it.
-            if sole_reference(array) or foreign_count(array):
+            if sole_reference(array):                # changed by its last user: its memory returns to the pool
                 self.drop(i)                         # this may run a callback that comes back here
                 i = min(i, self.idle)
             i -= 1

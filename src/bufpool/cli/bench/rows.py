@@ -236,6 +236,7 @@ ROWS = (
                     "scratch": NO_CLAIM,
                     "np.empty": NO_CLAIM,
                     "plain expression": NO_CLAIM,
+                    "nothing": NO_CLAIM,
                 },
                 ("buffer", "empty", "scratch"),
             ),

@@ -30,22 +30,23 @@ AHEAD = 4
 class Together:
     """A sample run by several threads at once, which live as long as the process.
 
-    Each thread builds its own, so that its loop's names, and the context that it runs in, are its own: of a name that
-    many threads share, CPython itself counts the references in a word that they fight over.
+    Each thread builds its own from its number and its own copy of the size, so that what its loop names, and the
+    context that it runs in, are its own: if many threads use one object, CPython itself counts the references to it
+    in a word that they fight over.
     """
 
-    def __init__(self, build: Callable[[int], Sample], count: int) -> None:
+    def __init__(self, build: Callable[[int, int], Sample], size: int, count: int) -> None:
         self._start = threading.Barrier(count)
         self._orders = [queue.SimpleQueue[int]() for _ in range(count)]
         self._took = queue.SimpleQueue[float | BaseException]()
         for number in range(count):
-            threading.Thread(target=self._serve, args=(build, number), daemon=True).start()
+            threading.Thread(target=self._serve, args=(build, number, size), daemon=True).start()
         for _ in range(count):
             self._next()
 
-    def _serve(self, build: Callable[[int], Sample], number: int) -> None:
+    def _serve(self, build: Callable[[int, int], Sample], number: int, size: int) -> None:
         try:
-            sample = build(number)
+            sample = build(number, int(str(size)))
             self._took.put(0.0)
             while True:
                 n = self._orders[number].get()
@@ -72,7 +73,7 @@ def same(how: str, size: int, *, count: int) -> Sample:
 
     "buffer", "empty" and "scratch" are the pool's, one pool for all threads; "expression" adds two arrays under the
     pool's handler, "plain expression" without; "list" is a list of ready buffers behind a lock, "queue" a
-    `queue.SimpleQueue` of them.
+    `queue.SimpleQueue` of them; "nothing" tells what the machine's own cores take from each other.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(2 * count)]
@@ -81,25 +82,24 @@ def same(how: str, size: int, *, count: int) -> Sample:
         waiting.put(each)
     lock = threading.Lock()
 
-    def scratch() -> Sample:
-        ours = pool.scratch(size, np.uint8)
-        return loop("release(acquire())", acquire=ours.acquire, release=ours.release)
+    def build(_: int, n: int) -> Sample:
+        if how == "expression":
+            pool.install()
+        ours = pool.scratch(n, np.uint8)
+        loops: dict[str, Callable[[], Sample]] = {
+            "buffer": lambda: loop("buffer(n)", buffer=pool.buffer, n=n),
+            "empty": lambda: loop("empty(n, u1)", empty=pool.empty, n=n, u1=np.uint8),
+            "np.empty": lambda: loop("empty(n, u1)", empty=np.empty, n=n, u1=np.uint8),
+            "scratch": lambda: loop("release(acquire())", acquire=ours.acquire, release=ours.release),
+            "expression": lambda: loop("a + a", a=np.ones(n // 8)),
+            "plain expression": lambda: loop("a + a", a=np.ones(n // 8)),
+            "list": lambda: loop("turn(ready, lock)", turn=_locked, ready=ready, lock=lock),
+            "queue": lambda: loop("put(get())", get=waiting.get, put=waiting.put),
+            "nothing": lambda: loop("x = n", n=n),
+        }
+        return loops[how]()
 
-    def expression() -> Sample:
-        pool.install()
-        return loop("a + a", a=np.ones(size // 8))
-
-    loops: dict[str, Callable[[], Sample]] = {
-        "buffer": lambda: loop("buffer(n)", buffer=pool.buffer, n=size),
-        "empty": lambda: loop("empty(n, u1)", empty=pool.empty, n=size, u1=np.uint8),
-        "np.empty": lambda: loop("empty(n, u1)", empty=np.empty, n=size, u1=np.uint8),
-        "scratch": scratch,
-        "expression": expression,
-        "plain expression": lambda: loop("a + a", a=np.ones(size // 8)),
-        "list": lambda: loop("turn(ready, lock)", turn=_locked, ready=ready, lock=lock),
-        "queue": lambda: loop("put(get())", get=waiting.get, put=waiting.put),
-    }
-    return Together(lambda _: loops[how](), count)
+    return Together(build, size, count)
 
 
 def _locked(ready: list[Any], lock: threading.Lock) -> None:
@@ -131,12 +131,12 @@ def handoff(how: str, size: int, *, count: int) -> Sample:
         with lock:
             ready.append(one)
 
-    def build(number: int) -> Sample:
+    def build(number: int, n: int) -> Sample:
         buffer, empty = pool.buffer, pool.empty
         take: dict[str, Callable[[], list[Any]]] = {
-            "buffer": lambda: [buffer(size) for _ in range(BATCH)],
-            "empty": lambda: [empty(size, np.uint8) for _ in range(BATCH)],
-            "np.empty": lambda: [np.empty(size, np.uint8) for _ in range(BATCH)],
+            "buffer": lambda: [buffer(n) for _ in range(BATCH)],
+            "empty": lambda: [empty(n, np.uint8) for _ in range(BATCH)],
+            "np.empty": lambda: [np.empty(n, np.uint8) for _ in range(BATCH)],
             "list": lambda: [locked_pop() for _ in range(BATCH)],
             "queue": lambda: [waiting.get() for _ in range(BATCH)],
         }
@@ -159,4 +159,4 @@ def handoff(how: str, size: int, *, count: int) -> Sample:
 
         return sample
 
-    return Together(build, count)
+    return Together(build, size, count)
