@@ -36,7 +36,7 @@ namespace {
 std::atomic<std::uint64_t> failed{0};
 std::atomic<long> wanted{0}, seen{0};        // which call fails; 0: none
 std::atomic<int> asleep{0};                  // 1: the next map is to sleep; 2: it does; 0: it may go on
-thread_local long calls = 0;                 // of this thread
+thread_local long calls = 0, maps = 0;       // of this thread
 
 bool fails() {
     ++calls;
@@ -47,6 +47,7 @@ bool fails() {
 
 extern "C" {
 void* starved_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
+    ++maps;
     int one = 1;
     if (asleep.compare_exchange_strong(one, 2)) {
         while (asleep.load() != 0) sched_yield();
@@ -203,6 +204,27 @@ void releases_beside_a_sleeper() {
     }
 }
 
+// Threads that only release ask for no memory either, however many there are.
+void releases_of_new_threads() {
+    constexpr int kThreads = 20;                 // more than caches are mapped at once
+    Arena* const arena = make(kKinds[0]);
+    std::atomic<int> done{0};
+    std::vector<std::thread> crew;
+    for (int t = 0; t < kThreads; ++t) {
+        std::vector<void*> out;
+        for (int i = 0; i < 100; ++i) out.push_back(arena->acquire(1000).address);
+        crew.emplace_back([&, out] {
+            for (void* const address : out) CHECK(Arena::release(address));
+            CHECK(maps == 0);
+            done.fetch_add(1);
+            while (done.load() != kThreads) sched_yield();   // all have their caches at once
+        });
+    }
+    for (std::thread& each : crew) each.join();
+    all_back(arena);
+    failed.fetch_add(kThreads * 100);
+}
+
 // A thread that ends inside C: its own storage is destroyed after its caches were given back, and releases and acquires.
 struct Late {
     Arena* arena;
@@ -253,6 +275,7 @@ void threads_that_end_inside() {
 int main() {
     each_call_failed_once();                     // first: its children have never made an arena
     releases_beside_a_sleeper();
+    releases_of_new_threads();
     threads_that_end_inside();
     std::printf("%llu operations, 0 violations\n", static_cast<unsigned long long>(failed.load()));
     return 0;

@@ -191,6 +191,7 @@ cdef class PoolBase:
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
+        cdef str interned = intern(name)   # each buffer holds it: without the GIL references to such are not counted
         cdef ArenaConfig config
         config.limit = kUnlimited if limit is None else <uint64_t>limit
         config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
@@ -204,15 +205,16 @@ cdef class PoolBase:
         cdef Arena* arena = Arena.create(config)
         if arena == NULL:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
-        self.arena = arena
-        self.owns_arena = True
         if arena.wake_argument == NULL:
             # Like the arena, never freed: a release may still be about to open it when the pool is gone.
             arena.wake_argument = PyThread_allocate_lock()
             if arena.wake_argument == NULL:
+                arena.abandon()
                 raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
             arena.wake = open_waiting_room
-        self.name = intern(name)    # each buffer holds it: without the GIL, references to such strings are not counted
+        self.arena = arena
+        self.owns_arena = True
+        self.name = interned
         self.timeout = timeout
 
     # --- blocks ---

@@ -74,15 +74,15 @@ TRIMMING = (
     Bug(
         "a block that goes at its return stays in use",
         TRIM,
-        "    unback(slab);\n    counters.used.sub_relaxed(class_size(c));",
-        "    unback(slab);",
+        "    counters.used.sub_relaxed(class_size(c));\n    // Last",
+        "    // Last",
         RULES,
     ),
     Bug(
         "a lock that was not got is held to be got",
         TRIM,
-        "    if (!lock_.try_lock()) return;\n    const",
-        "    const",
+        "+ kRetryAfter || !lock_.try_lock()) return;\n    const",
+        "+ kRetryAfter) return;\n    const",
         Ladder("arena_ladder", 40_000, "thread"),
     ),
     Bug(
@@ -258,7 +258,7 @@ FOUNDATIONS = (
     Bug(
         "an addition is a load and a store",
         "core/atomics.hpp",
-        "return value_.fetch_add(d, std::memory_order_relaxed) + d;",
+        "return word().fetch_add(d, std::memory_order_relaxed) + d;",
         "const T sum = load_relaxed() + d;\n        for (volatile int i = 0; i < 200; i = i + 1) {\n        }\n"
         "        store_relaxed(sum);\n        return sum;",
         STRESS,

@@ -50,8 +50,8 @@ ORDERS = (
     Bug(
         "a new cache shown with a relaxed swap",
         LIVES,
-        "while (!caches_.cas_weak_release_acquire(head, found));",
-        "while (!caches_.cas_weak_relaxed_relaxed(head, found));",
+        "while (!caches_.cas_weak_release_relaxed(head, &caches[i]));",
+        "while (!caches_.cas_weak_relaxed_relaxed(head, &caches[i]));",
         LIFE,
     ),
     Bug(
@@ -78,8 +78,8 @@ ORDERS = (
     Bug(
         "an arena found with a relaxed load",
         LIVES,
-        "if (arena->abandoned_.load_acquire() == 0) continue;",
-        "if (arena->abandoned_.load_relaxed() == 0) continue;",
+        "if (arena->abandoned_.load_acquire() == 0 || ",
+        "if (arena->abandoned_.load_relaxed() == 0 || ",
         LIFE,
     ),
     Bug(

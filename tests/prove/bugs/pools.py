@@ -11,7 +11,7 @@ ARENA = "native/_arena.pyx"
 HANDLER = "native/_handler.pyx"
 ARRAYS = "native/_arrays.pyx"
 
-PUT_BACK = "                cnp.PyDataMem_SetHandler(before)\n"
+PUT_BACK = "                put_back(before)\n"
 BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
@@ -160,8 +160,8 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "        _installed.set((*entries, (self, cnp.PyDataMem_SetHandler(self.capsule))))",
-        "        _installed.set((*entries, (None, cnp.PyDataMem_SetHandler(self.capsule))))",
+        "        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))",
+        "        put_entries((*entries, (None, cnp.PyDataMem_GetHandler())))",
         Suite("test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
