@@ -13,7 +13,7 @@ def main() -> int:
     what = "Try to break bufpool, and say how hard it was tried."
     parser = argparse.ArgumentParser(prog="make prove", description=what)
     parser.add_argument("families", nargs="*", metavar="family", help=f"of {', '.join(FAMILIES)}; all by default")
-    parser.add_argument("--full", action="store_true", help="more of everything")
+    parser.add_argument("--full", action="store_true", help="more of everything, about an hour")
     options = parser.parse_args()
     for unknown in set(options.families) - set(FAMILIES):
         parser.error(f"no family {unknown!r}; there are {', '.join(FAMILIES)}")

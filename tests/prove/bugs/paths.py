@@ -204,7 +204,8 @@ GROWING = (
         "a region is unmapped before it leaves the page map",
         GROWTH,
         "    g_pages.set(region, bytes, nullptr);   // before the unmap",
-        "    unmap_region(region, bytes);\n    cpu_yield();\n    g_pages.set(region, bytes, nullptr);\n"
+        "    unmap_region(region, bytes);\n    for (int i = 0; i < 50; i = i + 1) cpu_yield();\n"
+        "    g_pages.set(region, bytes, nullptr);\n"
         "    slab->region = nullptr;\n    slab->carved = 0;\n    counters.mapped.sub_relaxed(bytes);\n"
         "    if (bytes != 0) return;   // before the unmap",
         LIFE,
