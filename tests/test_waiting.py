@@ -39,8 +39,9 @@ def test_a_return_wakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
         waiters[:] = [threading.Thread(target=wait)]
         waiters[0].start()
-        for _ in range(3):  # when it asks, and after two looks
+        for _ in range(3):  # when it asks, and before two looks
             assert looks.acquire(timeout=20)
+        time.sleep(0.0005)  # the look itself
         returned = time.perf_counter()
         held.clear()
         waiters[0].join()

@@ -72,6 +72,33 @@ void threads_come_and_go(unsigned rounds) {
     all_back(arena);
 }
 
+// Threads find the caches that others have just made, while somebody counts what is in them. They begin together at a
+// relaxed word, and go through new arenas in the same order, so that nothing but the list of caches orders them.
+void many_caches() {
+    constexpr unsigned kThreads = 40, kArenas = 12;
+    Arena* arenas[kArenas];
+    for (Arena*& each : arenas) each = make({});
+    std::atomic<bool> go{false}, done{false};
+    std::atomic<unsigned> ended{0};
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] {
+        while (!done.load(std::memory_order_relaxed)) {
+            for (Arena* each : arenas) CHECK(each->parked_bytes() < (std::uint64_t{1} << 30));
+        }
+    });
+    for (unsigned t = 0; t < kThreads; ++t) {
+        threads.emplace_back([&] {
+            while (!go.load(std::memory_order_relaxed)) cpu_yield();
+            for (Arena* each : arenas) CHECK(Arena::release(each->acquire(64).address));
+            if (ended.fetch_add(1, std::memory_order_relaxed) + 1 == kThreads) done.store(true, std::memory_order_relaxed);
+            while (!done.load(std::memory_order_relaxed)) cpu_yield();   // each keeps its caches
+        });
+    }
+    go.store(true, std::memory_order_relaxed);
+    for (std::thread& each : threads) each.join();
+    for (Arena* each : arenas) all_back(each);
+}
+
 // Who asks for an address finds its arena or nobody; a slab that is found is whole.
 void foreign_looks(unsigned rounds) {
     Arena* const arena = make({});
@@ -173,6 +200,7 @@ void fork_with_threads() {
 int main(int argc, char** argv) {
     if (argc != 2) return 2;
     const unsigned rounds = static_cast<unsigned>(std::atoi(argv[1]));
+    many_caches();               // first: arenas keep their caches
     threads_come_and_go(rounds);
     foreign_looks(rounds < 200 ? rounds : 200);
     pools_come_and_go(rounds);

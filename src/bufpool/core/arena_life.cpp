@@ -189,7 +189,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     for (; arena != nullptr; arena = arena->next_arena_) {
         // A release that gives back the arena's last memory holds the lock until it is done. It is held here, too, so
         // that its reads of the old settings, and its counts, come before the new ones.
-        if (arena->abandoned_.load_acquire() == 0 || !arena->lock_.try_lock()) continue;
+        if (arena->abandoned_.load_relaxed() == 0 || !arena->lock_.try_lock()) continue;
         // What a release put back in the moment of closing is idle still.
         if (arena->idle_bytes() != 0) arena->evict(kUnlimited, Drop::closed, false);
         if (arena->counters.reserved.load_acquire() == 0) break;
@@ -267,7 +267,7 @@ void Arena::close() noexcept {
 
 void Arena::abandon() noexcept {
     close();
-    abandoned_.store_release(1);
+    abandoned_.store_relaxed(1);   // the lock, which `close` held, orders all else before the next `create`
 }
 
 // --- fork ---------------------------------------------------------------------------------------------------------

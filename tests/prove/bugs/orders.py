@@ -69,20 +69,6 @@ ORDERS = (
         LIFE,
     ),
     Bug(
-        "an arena left with relaxed stores",
-        LIVES,
-        "    abandoned_.store_release(1);",
-        "    abandoned_.store_relaxed(1);",
-        LIFE,
-    ),
-    Bug(
-        "an arena found with a relaxed load",
-        LIVES,
-        "if (arena->abandoned_.load_acquire() == 0 || ",
-        "if (arena->abandoned_.load_relaxed() == 0 || ",
-        LIFE,
-    ),
-    Bug(
         "a slab shown with a relaxed store",
         "core/slab.cpp",
         "leaf->slabs[granule & kLevelMask].store_release(slab);",

@@ -145,8 +145,8 @@ INSTALLING = (
     Bug(
         "an exception leaves the pool installed",
         HANDLER,
-        "        self.uninstall()\n        return False",
-        "        if kind is None:\n            self.uninstall()\n        return False",
+        "        try:\n            self.uninstall()\n        except MemoryError:                      # nobody",
+        "        try:\n            if kind is None: self.uninstall()\n        except MemoryError:   # nobody",
         Suite("test_handler.py -k an_exception_leaves"),
     ),
     Bug(
