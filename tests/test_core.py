@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prove import deaths
 from prove.compiled import LACKS_COMPILER, NoSanitizerError
-from prove.ladders import LACKS_SOURCES, climb
 from prove.proof import Found
+from prove.stress import LACKS_SOURCES, climb
 
 pytestmark = pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER)
 

@@ -148,13 +148,21 @@ def test_signals_do_not_change_how_long_a_thread_waits(ask: str, alarm: Callable
     assert all_back(pool)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("ask", ["empty", "array", "buffer", "with scratch"])
-def test_ctrl_c_while_a_thread_waits(ask: str) -> None:
+def test_ctrl_c_while_a_thread_waits(ask: str, ctrl_c: Callable[[], None]) -> None:
     """FAULTS 50, 51: SIGINT with Python's own handler, in a wait without end."""
     pool = BufferPool(MIB, timeout=None, name="tested")
     asked = asks(pool)[ask]
     held = pool.empty(MIB, "u1")
-    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.05, ctrl_c)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         asked()

@@ -304,9 +304,8 @@ def test_freed_on_another_thread(pool: BufferPool, make: Any, n: int) -> None:
         lambda pool, n: pool.array(np.zeros(n, "u1")),
         lambda pool, n: pool.zeros_like(np.zeros(n, "u1")),
         lambda pool, n: pool.buffer(n),
-        lambda pool, n: pool.lease(n, "u1").__enter__(),
     ],
-    ids=["empty", "array", "zeros_like", "buffer", "lease"],
+    ids=["empty", "array", "zeros_like", "buffer"],
 )
 @pytest.mark.parametrize("n", SIZES)
 def test_dropped_by_another_thread_while_its_maker_sleeps(pool: BufferPool, make: Any, n: int) -> None:

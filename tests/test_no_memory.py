@@ -11,7 +11,7 @@ import pytest
 from conserving import conserved
 from prove import faults
 from prove.compiled import LACKS_COMPILER
-from prove.ladders import LACKS_SOURCES
+from prove.stress import LACKS_SOURCES
 from test_lifetime import SIZES, making
 
 from bufpool import BufferPool

@@ -175,11 +175,17 @@ void fork_with_threads() {
         while (stage.load() == 1) cpu_yield();
     });
     while (stage.load() == 0) cpu_yield();
-    CHECK(arena->parked_bytes() != 0);
+    std::vector<void*> own;
+    for (int i = 0; i < 5; ++i) own.push_back(arena->acquire(64).address);
+    for (void* each : own) CHECK(Arena::release(each));
+    const std::uint64_t mine = 5 * 64;                // the child's one thread keeps it
+    CHECK(arena->parked_bytes() > mine);
     const pid_t child = fork();
     if (child == 0) {
         alarm(10);   // a lock that is shut would hold it for ever
-        bool right = arena->waiters.load_relaxed() == 0 && arena->parked_bytes() == 0;
+        bool right = arena->waiters.load_relaxed() == 0 && arena->parked_bytes() == mine;
+        arena->waits_no_more();                       // as one does who waited while a signal's handler forked
+        right = right && arena->waiters.load_relaxed() == 0;
         arena->trim(0);
         right = right && arena->counters.reserved.load_relaxed() == 0;
         Arena* const later = make({});

@@ -1,16 +1,22 @@
 """Proofs: bufpool tried much harder than a test suite can, each proof one line with its size. ``make prove`` runs them.
 
 The suite runs a short form of each, from the same functions.
+
+- families: ``model``, ``stress``, ``deaths``, ``faults``, ``extension``, ``mutants``: what is tried, and at what size;
+- their programs: ``at_random`` (extension); ``starved``, ``interrupted``, ``processes``, ``operations`` and
+  ``fail_nth.cpp`` (faults); those in C++ are in ``tests/core`` and ``tests/model``;
+- seeded bugs: ``bugs/`` is the table, ``bug`` what one is, ``copies`` what they are seeded into, ``seed`` the command;
+- tools: ``proof`` is one line, ``compiled`` C++ programs, ``sanitized`` builds of the package, ``separate`` processes.
 """
 
 from __future__ import annotations
 
-from prove import deaths, extension, faults, ladders, model, mutants
+from prove import deaths, extension, faults, model, mutants, stress
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
     "model": model.proofs,
-    "stress": ladders.proofs,
+    "stress": stress.proofs,
     "deaths": deaths.proofs,
     "faults": faults.proofs,
     "extension": extension.proofs,

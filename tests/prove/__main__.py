@@ -26,12 +26,13 @@ def main() -> int:
                 lacking += 1
                 print(f"{proof.name}: NOT RUN, {proof.lacks}", flush=True)
                 continue
+            print(f"{proof.name}: ", end="", flush=True)
             started = time.monotonic()
             found = proof.run()
             count += 1
             violations += len(found.violations)
             took = time.monotonic() - started
-            print(f"{proof.name}: {found.size}, {len(found.violations)} violations ({took:.1f} s)", flush=True)
+            print(f"{found.size}, {len(found.violations)} violations ({took:.1f} s)", flush=True)
             for each in found.violations:
                 print("    " + each.strip().replace("\n", "\n    "), flush=True)
     missing = f", {lacking} could not run" if lacking else ""

@@ -1,4 +1,4 @@
-"""The extension under CPython and a sanitizer: threads at random (``stress.py``), and the suite's own tests.
+"""The extension under CPython and a sanitizer: threads at random (``at_random.py``), and the suite's own tests.
 
 The compiled modules are built once more: with AddressSanitizer and UndefinedBehaviorSanitizer, and with
 ThreadSanitizer. A violation is each error of memory or of undefined behaviour, and each leak or race with a frame of
@@ -25,7 +25,7 @@ from prove.compiled import SOURCES, TESTS
 from prove.proof import Found, Proof
 from prove.sanitized import FREE_THREADED, INSTRUMENTED, Build, Ran, lacks
 
-STRESS = TESTS / "prove" / "stress.py"
+AT_RANDOM = TESTS / "prove" / "at_random.py"
 YIELDS = "BUFPOOL_INJECT_YIELDS"
 
 NAMES = {"address": "AddressSanitizer and UndefinedBehaviorSanitizer", "thread": "ThreadSanitizer"}
@@ -113,15 +113,15 @@ def built(build: Build) -> Build:
     return build
 
 
-def stress(build: Build, seconds: float) -> Ran:
+def at_random(build: Build, seconds: float) -> Ran:
     """Threads at random for so long. Only an interpreter that is watched, or a GIL, orders what objects share."""
     own_order = ["--own-order"] * (build.sanitizer == "thread" and FREE_THREADED and not INSTRUMENTED)
-    return Ran(build, STRESS, "--seconds", seconds, *own_order, seconds=20 * seconds + 200)
+    return Ran(build, AT_RANDOM, "--seconds", seconds, *own_order, seconds=20 * seconds + 200)
 
 
 def stressed(build: Build, seconds: float) -> Found:
     """How many operations there were, none of them reported."""
-    ran = stress(built(build), seconds)
+    ran = at_random(built(build), seconds)
     well = re.compile(rf"^bufpool from {re.escape(str(build.home))}/.*\n(\d+) operations in .*\n\Z")
     done = well.search(ran.output)
     size = f"{int(done[1]):,} operations" if done else "stopped at the first"
@@ -142,7 +142,7 @@ def is_found(build: Build, folder: Path, name: str) -> bool:
     _, file, what, instead, _ = SEEDED[name]
     seeded = build.seeded(folder, file, what, instead)
     seeded.make()
-    return any(stress(seeded, seconds).reports for seconds in (3, 30))
+    return any(at_random(seeded, seconds).reports for seconds in (3, 30))
 
 
 def all_found(builds: dict[str, Build], full: bool) -> Found:

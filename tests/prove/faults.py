@@ -17,8 +17,8 @@ from pathlib import Path
 
 from prove import compiled, separate
 from prove.compiled import LACKS_COMPILER
-from prove.ladders import LACKS_SOURCES, climb
 from prove.proof import Found, Proof
+from prove.stress import LACKS_SOURCES, climb
 
 LACKS_FORK = "" if hasattr(os, "fork") else "it needs os.fork"
 LACKS_TESTCAPI = LACKS_FORK or ("" if importlib.util.find_spec("_testcapi") else "Python has no _testcapi")

@@ -15,6 +15,8 @@ def main(words: Sequence[str]) -> int:
     if lacks():
         sys.exit(f"mutants: {lacks()}")
     bugs = [bug for bug in BUGS if not words or any(word in f"{bug.name} {bug.file}" for word in words)]
+    if not bugs:
+        sys.exit(f"mutants: no bug has one of {', '.join(words)} in its name or file")
     if has_gil():
         for bug in (each for each in bugs if each.without_gil):
             print(f"not run  {bug.file}: {bug.name}: needs a free-threaded interpreter")

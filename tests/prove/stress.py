@@ -1,520 +1,77 @@
-"""Threads that mix all that a pool offers at random: ``python stress.py --seconds 10 --threads 4 --seed 1``.
+"""The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
+arena rule by rule; threads, pools, regions and forks that come and go.
 
-What is taken is stamped, what is dropped or handed to another thread must still show its stamp, and at the end of each
-round every pool must have everything back: nothing in use, idle and reserved the same, and after ``trim`` nothing at
-all. Threads end, pools are closed and dropped while others still hold and release their memory.
-
-The last line says how much was done. A program of its own, because a sanitizer must be there from the start.
+Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
+UndefinedBehaviorSanitizer.
 """
 
 from __future__ import annotations
 
-import argparse
-import ctypes
-import gc
-import itertools
-import random
-import sys
-import threading
-import time
-import traceback
-from collections import Counter, deque
-from collections.abc import Callable
-from typing import Any, ClassVar
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-from conserving import all_back
+from prove import compiled
+from prove.compiled import HEADERS, LACKS_COMPILER, SANITIZERS, SOURCES, TESTS, said
+from prove.proof import Found, Proof
 
-import bufpool
-from bufpool import BufferPool, ClosedError, LimitError
+LACKS_SOURCES = "" if (SOURCES / "arena.cpp").exists() else "the core's sources are in the checkout alone"
 
-KIB, MIB = 1 << 10, 1 << 20
-PAGE = 4096
-POOLS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "bounded": {"limit": 4 * MIB, "timeout": 0.002},
-    "small reserve": {"max_retained": MIB},
-    "ageing": {"max_idle": 0.01},
-    "wiping": {"wipe": True},
-    "aligned": {"alignment": PAGE},
+YIELDS = ("-DBUFPOOL_INJECT_YIELDS",)
+WAYS = {**SANITIZERS, "yields": YIELDS, "thread, yields": (*SANITIZERS["thread"], *YIELDS)}
+WORDS = {
+    "plain": "nothing added",
+    "yields": "yields injected",
+    "thread": "ThreadSanitizer",
+    "thread, yields": "ThreadSanitizer, yields injected",
+    "address": "AddressSanitizer and UndefinedBehaviorSanitizer",
 }
-#: Upper ends of the sizes asked for: mostly small, so that threads meet in the same few classes.
-SIZES = (64, 256, KIB, 8 * KIB, 64 * KIB, 300 * KIB, 3 * MIB)
-OFTEN = (12, 12, 12, 10, 8, 3, 1)
-#: Operations of a thread in a round, after which it ends.
-STEPS = 400
-#: Things that a thread holds at most.
-HELD = 12
 
-
-class ViolationError(Exception):
-    """Something that must not be."""
-
-
-# --- things: memory with a stamp -------------------------------------------------------------------------------------
-
-
-class Thing:
-    """Something that holds pooled memory: its bytes bear a number of its own until it is dropped."""
-
-    def __init__(self, holder: Any, number: int) -> None:
-        self.holder = holder
-        self.number = number
-        mark(self.bytes(), number)
-
-    def bytes(self) -> np.ndarray:
-        if isinstance(self.holder, np.ndarray):
-            return self.holder.reshape(-1).view("u1")
-        return np.frombuffer(self.holder, "u1")
-
-    def check(self) -> None:
-        check(self.bytes(), self.number)
-
-    def drop(self) -> None:
-        self.check()
-        self.holder = None
-
-
-class Raw(Thing):
-    """A block from the hooks that NumPy calls, here called without the GIL."""
-
-    def __init__(self, hooks: Hooks, nbytes: int, zeros: bool, number: int) -> None:
-        self.hooks = hooks
-        self.nbytes = nbytes
-        self.address = hooks.calloc(hooks.arena, 1, nbytes) if zeros else hooks.malloc(hooks.arena, nbytes)
-        if not self.address:
-            raise MemoryError
-        if zeros and self.bytes().any():
-            raise ViolationError(f"{nbytes} bytes of zeros are none")
-        self.fill(number)
-
-    def bytes(self) -> np.ndarray:
-        block = ctypes.cast(self.address, ctypes.POINTER(ctypes.c_ubyte))
-        return np.ctypeslib.as_array(block, (self.nbytes,))
-
-    def fill(self, number: int) -> None:
-        # By the C library, where a sanitizer looks on; NumPy's own loops it does not see.
-        self.number = number
-        ctypes.memset(self.address, number & 255, self.nbytes)
-        mark(self.bytes(), number)
-
-    def resize(self, nbytes: int) -> None:
-        moved = self.hooks.realloc(self.hooks.arena, self.address, nbytes)
-        if not moved:
-            raise MemoryError
-        kept = min(self.nbytes, nbytes)
-        self.address, self.nbytes = moved, nbytes
-        if self.bytes()[: min(kept, 8)].tobytes() != head(self.number)[: min(kept, 8)]:
-            raise ViolationError(f"realloc to {nbytes} bytes lost what block {self.number} held")
-        self.fill(self.number)
-
-    def drop(self) -> None:
-        self.check()
-        ctypes.memset(self.address, 255, self.nbytes)
-        address, self.address = self.address, None
-        self.hooks.free(self.hooks.arena, address, self.nbytes)
-
-
-def head(number: int) -> bytes:
-    return number.to_bytes(8, "little")
-
-
-def mark(view: np.ndarray, number: int) -> None:
-    """Write the number at both ends, and a byte of it into each page between."""
-    view[::PAGE] = number & 255
-    ends = np.frombuffer(head(number), "u1")
-    view[-8:] = ends[: len(view[-8:])]
-    view[:8] = ends[: len(view[:8])]
-
-
-def check(view: np.ndarray, number: int) -> None:
-    """Raise `ViolationError` if somebody else wrote here."""
-    expected = head(number)
-    first, last = view[:8].tobytes(), view[-8:].tobytes()
-    pages = view[PAGE:-8:PAGE]
-    if first != expected[: len(first)] or (len(view) >= 16 and last != expected) or (pages != number & 255).any():
-        raise ViolationError(f"{len(view)} bytes of {number} bear {first.hex()} ... {last.hex()}")
-
-
-# --- NumPy's hooks, as C code calls them -----------------------------------------------------------------------------
-
-
-class Handler(ctypes.Structure):
-    """NumPy's PyDataMem_Handler."""
-
-    _fields_ = (
-        ("name", ctypes.c_char * 127),
-        ("version", ctypes.c_uint8),
-        ("arena", ctypes.c_void_p),
-        ("malloc", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)),
-        ("calloc", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)),
-        ("realloc", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)),
-        ("free", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)),
-    )
-
-
-class Hooks:
-    """The four functions of a pool. ``ctypes`` lets go of the GIL for each call, so that threads meet in the core."""
-
-    GET_HANDLER = 305  # PyDataMem_GetHandler in NumPy's table of C functions; the same in every NumPy 2
-
-    def __init__(self, pool: BufferPool) -> None:
-        capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-        capsule_pointer.restype, capsule_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-        table = capsule_pointer(np._core._multiarray_umath._ARRAY_API, None)
-        function = ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[self.GET_HANDLER]
-        get_handler = ctypes.PYFUNCTYPE(ctypes.py_object)(function)
-        with pool:
-            capsule = get_handler()
-        handler = Handler.from_address(capsule_pointer(capsule, b"mem_handler"))
-        assert handler.name == b"bufpool", handler.name
-        self.handler = handler
-        self.arena = handler.arena
-        self.malloc, self.calloc = handler.malloc, handler.calloc
-        self.realloc, self.free = handler.realloc, handler.free
-
-
-# --- a round ---------------------------------------------------------------------------------------------------------
-
-
-class World:
-    """The pools of a round and what its threads share."""
-
-    def __init__(self, seed: str, threads: int, shared_objects: bool) -> None:
-        self.seed = seed
-        self.pools = [BufferPool(name=name, **settings) for name, settings in POOLS.items()]
-        self.hooks = [Hooks(pool) for pool in self.pools]
-        self.scratches = [pool.scratch(n, "u1") for pool in self.pools for n in (100, 50_000)]
-        self.buffers = [pool.buffer(5000) for pool in self.pools] if shared_objects else []
-        self.passing: deque[Thing] = deque()
-        # Where CPython's own locks are not seen, ThreadSanitizer is told of the one order that they give here: who gets
-        # a thing comes after who gave it.
-        library = None if shared_objects else ctypes.CDLL(None)
-        self.gives = getattr(library, "__tsan_release", None)
-        self.gets = getattr(library, "__tsan_acquire", None)
-        self.ending: list[threading.Thread] = []
-        self.numbers = itertools.count(1)
-        self.shared_objects = shared_objects
-        self.start = threading.Barrier(threads)
-        self.errors: list[str] = []
-        self.counts: Counter[str] = Counter()
-
-    def give(self, thing: Thing) -> None:
-        """Hand it to whichever thread comes first."""
-        thing.order = ctypes.c_char()
-        if self.gives is not None:
-            self.gives(ctypes.byref(thing.order))
-        self.passing.append(thing)
-
-    def get(self) -> Thing | None:
-        """What another thread gave, if anything."""
-        try:
-            thing = self.passing.popleft()
-        except IndexError:
-            return None
-        if self.gets is not None:
-            self.gets(ctypes.byref(thing.order))
-        return thing
-
-    def all_back(self) -> None:
-        """Raise `ViolationError` if a pool has lost anything."""
-        while (thing := self.get()) is not None:
-            thing.drop()
-        self.scratches.clear()
-        self.buffers.clear()
-        for pool in self.pools:
-            if not all_back(pool):
-                raise ViolationError(f"{pool!r} cannot give everything back: {pool.stats()}")
-            pool.close()
-            if pool.stats().reserved_bytes or pool.stats().mapped_bytes:
-                raise ViolationError(f"{pool!r} is closed, and holds memory")
-
-
-class Worker:
-    """One thread of a round: it takes, checks, hands on and drops, by its own seed."""
-
-    def __init__(self, world: World, number: int, steps: int) -> None:
-        self.world = world
-        self.name = f"{world.seed}/{number}"
-        self.random = random.Random(self.name)
-        self.steps = steps
-        self.held: list[Thing] = []
-        self.counts: Counter[str] = Counter()
-        own = self.OWN_ORDER if not world.shared_objects else self.OWN_ORDER | self.SHARED_OBJECTS
-        self.operations = list(own)
-        self.weights = list(own.values())
-
-    def run(self) -> None:
-        world = self.world
-        try:
-            for _ in range(self.steps):
-                if world.errors:
-                    return
-                operation = self.random.choices(self.operations, self.weights)[0]
-                try:
-                    operation(self)
-                    self.counts[operation.__name__] += 1
-                except LimitError:
-                    self.counts["refused"] += 1
-                except MemoryError:
-                    if not self.pool.limit and not self.pool.closed:
-                        raise
-                    self.counts["refused"] += 1
-                while len(self.held) > HELD:
-                    self.drop()
-            while self.held:
-                self.drop()
-        except BaseException:
-            world.errors.append(f"seed {self.name}, after {self.counts.total()} operations:\n{traceback.format_exc()}")
-        finally:
-            self.held.clear()
-            self.pool = self.hooks = None
-            world.counts.update(self.counts)
-
-    def begin(self) -> None:
-        self.world.start.wait()
-        self.run()
-
-    # --- choices ---
-
-    def nbytes(self) -> int:
-        return self.random.randint(1, self.random.choices(SIZES, OFTEN)[0])
-
-    def choose(self) -> BufferPool:
-        number = self.random.randrange(len(self.world.pools))
-        self.pool, self.hooks = self.world.pools[number], self.world.hooks[number]
-        return self.pool
-
-    def keep(self, holder: Any) -> None:
-        self.held.append(Thing(holder, next(self.world.numbers)))
-
-    def some(self) -> Thing | None:
-        """One of those held, now out of the list."""
-        if not self.held:
-            return None
-        number = self.random.randrange(len(self.held))
-        self.held[number], self.held[-1] = self.held[-1], self.held[number]
-        return self.held.pop()
-
-    # --- operations ---
-
-    def array(self) -> None:
-        alignment = self.random.choice((None, None, None, 256, PAGE))
-        self.keep(self.choose().empty(self.nbytes(), "u1", alignment=alignment))
-
-    def zeros(self) -> None:
-        a = self.choose().zeros((self.nbytes() + 7) // 8, "f8")
-        if a.any():
-            raise ViolationError(f"{a.nbytes} bytes of zeros are none")
-        self.keep(a)
-
-    def view(self) -> None:
-        self.keep(self.choose().empty((2, self.nbytes()), "u1")[1])
-
-    def block(self) -> None:
-        self.choose()
-        zeros = self.random.random() < 0.3
-        self.held.append(Raw(self.hooks, self.nbytes(), zeros, next(self.world.numbers)))
-
-    def blocks(self) -> None:
-        """Several of one size at once, past the depth of a magazine, so that halves of it go to the shared lists."""
-        self.choose()
-        nbytes = self.random.choice((64, 1000, 9000))
-        raw: list[Raw] = []
-        try:
-            for _ in range(self.random.randint(20, 50)):
-                raw.append(Raw(self.hooks, nbytes, False, next(self.world.numbers)))  # noqa: PERF401 (it may fail)
-        finally:
-            self.random.shuffle(raw)
-            for each in raw:
-                each.drop()
-
-    def resize(self) -> None:
-        for each in self.held:
-            if isinstance(each, Raw):
-                each.check()
-                self.pool = self.world.pools[self.world.hooks.index(each.hooks)]
-                each.resize(self.nbytes())
-                return
-
-    def drop(self) -> None:
-        thing = self.some()
-        if thing is not None:
-            thing.drop()
-
-    def give(self) -> None:
-        thing = self.some()
-        if thing is not None:
-            self.world.give(thing)
-
-    def get(self) -> None:
-        thing = self.world.get()
-        if thing is None:
-            return
-        thing.check()
-        if self.random.random() < 0.5:
-            self.held.append(thing)
-        else:
-            thing.drop()
-
-    def numpy(self) -> None:
-        """NumPy's own code on our memory: temporaries, growth by realloc, shrinking."""
-        n = self.nbytes() // 8 + 1
-        with self.choose():
-            a = np.full(n, 3.0)
-            b = a * a + a - 2 * a
-            grown = np.fromiter(range(n % 500), "i8")
-            a.resize(n // 2 + 1, refcheck=False)
-        if not (b == 6).all() or not (a == 3).all() or grown.sum() != sum(range(n % 500)):
-            raise ViolationError(f"NumPy calculates {b[:3]} ... from {a[:3]} ...")
-        self.keep(b)
-
-    def lease(self) -> None:
-        with self.choose().lease(self.nbytes(), "u1") as a:
-            thing = Thing(a, next(self.world.numbers))
-            del a
-            thing.check()
-            if self.random.random() < 0.5:
-                self.held.append(thing)  # outlives its block: then it keeps its memory
-            else:
-                thing.drop()
-
-    def trim(self) -> None:
-        self.choose().trim(self.random.choice((0, 0, 64 * KIB, MIB)))
-
-    def look(self) -> None:
-        pool = self.choose()
-        stats = pool.stats()
-        if min(stats.in_use_bytes, stats.reserved_bytes, stats.peak_bytes, stats.hits, stats.misses) < 0:
-            raise ViolationError(f"counts below zero: {stats}")
-        if pool.limit is not None and stats.reserved_bytes > pool.limit:
-            raise ViolationError(f"above the limit: {stats}")
-        repr(pool)
-
-    def dying_pool(self) -> None:
-        """Closed, or dropped, while its memory is still out, part of it with other threads."""
-        pool = self.pool = BufferPool(name="dying", limit=self.random.choice((None, 8 * MIB)))
-        things = [Thing(pool.empty(self.nbytes(), "u1"), next(self.world.numbers)) for _ in range(4)]
-        things[0].drop()
-        if self.random.random() < 0.5:
-            pool.close()
-            try:
-                pool.empty(1)
-            except ClosedError:
-                pass
-            else:
-                raise ViolationError("a closed pool gave an array")
-        self.pool = pool = None
-        self.world.give(things[1])
-        self.held += things[2:]
-
-    def dying_thread(self) -> None:
-        """One that does some of all this, parks what it dropped, and ends while the others go on."""
-        worker = Worker(self.world, next(self.world.numbers), 12)
-        worker.operations, worker.weights = [Worker.array, Worker.blocks, Worker.give, Worker.get], [4, 1, 1, 1]
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        if self.random.random() < 0.7:
-            thread.join()
-        else:
-            self.world.ending.append(thread)
-
-    # Objects of ours that several threads use, at once or in turn: CPython's own locks order them.
-
-    def buffer(self) -> None:
-        self.keep(self.choose().buffer(self.nbytes()))
-
-    def scratch(self) -> None:
-        scratch = self.random.choice(self.world.scratches)
-        self.pool = scratch.pool
-        if self.random.random() < 0.5:
-            with scratch as a:
-                number = next(self.world.numbers)
-                mark(a, number)
-                check(a, number)
-        else:
-            a = scratch.acquire()
-            number = next(self.world.numbers)
-            mark(a, number)
-            if self.random.random() < 0.3:
-                self.keep(a)  # a scratch notices that it is not returned
-                return
-            check(a, number)
-            scratch.release(a)
-
-    def export(self) -> None:
-        buffer = self.random.choice(self.world.buffers)
-        with memoryview(buffer) as view:
-            if len(view) != 5000 or not view.contiguous:
-                raise ViolationError(f"{buffer!r} shows {view!r}")
-            try:
-                buffer.release()
-            except bufpool.ExportedError:
-                pass
-            else:
-                raise ViolationError("a buffer was released under its export")
-
-    OWN_ORDER: ClassVar[dict[Callable[[Worker], None], int]] = {
-        array: 12, zeros: 4, view: 3, block: 12, blocks: 3, resize: 3, drop: 12, give: 8, get: 10, numpy: 5,
-        lease: 4, trim: 1, look: 2, dying_pool: 1, dying_thread: 1,
-    }  # fmt: skip
-    SHARED_OBJECTS: ClassVar[dict[Callable[[Worker], None], int]] = {buffer: 4, scratch: 8, export: 5}
-
-
-# --- the program -----------------------------------------------------------------------------------------------------
-
-
-def play(seed: str, threads: int, shared_objects: bool) -> Counter[str]:
-    """One round. Raises `ViolationError`."""
-    world = World(seed, threads, shared_objects)
-    workers = [Worker(world, number, STEPS) for number in range(threads)]
-    running = [threading.Thread(target=worker.begin) for worker in workers]
-    for thread in running:
-        thread.start()
-    for thread in itertools.chain(running, world.ending):  # only those that run first make the others
-        thread.join()
-    if not world.errors:
-        world.all_back()
-    if world.errors:
-        raise ViolationError("\n".join(world.errors))
-    return world.counts
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    parser.add_argument("--own-order", action="store_true", help="no objects that CPython's own locks protect")
-    options = parser.parse_args()
-    print(f"bufpool from {bufpool.__file__}, seed {options.seed}", flush=True)
-    sys.setswitchinterval(1e-4)
-    if options.own_order:
-        # A collection reads all threads' objects, by an order of CPython's; at its limit a pool asks for one.
-        gc.disable()
-        gc.collect = lambda: 0
-
-    done: Counter[str] = Counter()
-    until = time.monotonic() + options.seconds
-    for number in itertools.count():
-        if number and time.monotonic() > until:
-            break
-        seed = f"{options.seed}/{number}"
-        try:
-            done += play(seed, options.threads, not options.own_order)
-        except Exception:
-            traceback.print_exc()
-            print(f"VIOLATION in round {number} of seed {options.seed}", flush=True)
-            return 1
-        gc.collect()
-    never = {operation.__name__ for operation in Worker.OWN_ORDER} - set(done)
-    if never:
-        print(f"VIOLATION: {', '.join(sorted(never))} never done")
-        return 1
-    refused = done.pop("refused", 0)
-    print(f"{done.total()} operations in {number} rounds of {options.threads} threads, {refused} refused at a limit")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+#: Rounds of each program, as many as take some seconds each way.
+ROUNDS = {
+    ("freelist_ladder", "plain"): 4_000_000,
+    ("freelist_ladder", "yields"): 400_000,
+    ("freelist_ladder", "thread"): 600_000,
+    ("freelist_ladder", "thread, yields"): 200_000,
+    ("freelist_ladder", "address"): 1_000_000,
+    ("arena_ladder", "plain"): 400_000,
+    ("arena_ladder", "yields"): 100_000,
+    ("arena_ladder", "thread"): 60_000,
+    ("arena_ladder", "thread, yields"): 20_000,
+    ("arena_ladder", "address"): 120_000,
+    ("arena_rules", "plain"): 20_000,
+    ("arena_rules", "yields"): 3_000,
+    ("arena_rules", "thread"): 3_000,
+    ("arena_rules", "address"): 10_000,
+    ("arena_life", "plain"): 2_000,
+    ("arena_life", "yields"): 300,
+    ("arena_life", "thread"): 300,
+    ("arena_life", "address"): 1_000,
+}
+
+
+def climb(name: str, way: str, rounds: int, more: Sequence[str] = ()) -> Found:
+    """Compile a program, with more flags, and run it. Raises `NoSanitizerError`."""
+    whole = name.startswith("arena")  # the free list is a header alone
+    sources = sorted(SOURCES.glob("*.cpp")) if whole else []
+    headers = SOURCES if whole else HEADERS
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [*WAYS[way], *more]
+        program = compiled.build(
+            TESTS / "core" / f"{name}.cpp", Path(folder) / name, headers=headers, sources=sources, flags=flags
+        )
+        ran = compiled.run(program, rounds)
+    clean = re.fullmatch(r"(\d+) operations, 0 violations\n", ran.stdout)
+    if ran.returncode != 0 or clean is None:
+        return Found("stopped at the first", (said(ran),))
+    return Found(f"{int(clean[1]):,} operations")
+
+
+def proofs(full: bool) -> Iterator[Proof]:
+    """Each program each way."""
+    for (name, way), rounds in ROUNDS.items():
+        lacks = LACKS_COMPILER or (LACKS_SOURCES if name.startswith("arena") else "")
+        many = rounds * (10 if full else 1)
+        yield Proof(f"stress: {name}, {WORDS[way]}", partial(climb, name, way, many), lacks)

@@ -76,6 +76,13 @@ struct Arena {
     // From now on nothing is handed out, and what comes back goes to the system.
     void close() noexcept;
 
+    // One waiter less. Not below none: in a fork's child the count begins anew, also for one that was waiting.
+    void waits_no_more() noexcept {
+        std::uint32_t now = waiters.load_relaxed();
+        while (now != 0 && !waiters.cas_weak_relaxed_relaxed(now, now - 1)) {
+        }
+    }
+
     // --- readings: exact when quiet ---
     std::uint64_t parked_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;

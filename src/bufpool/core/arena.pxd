@@ -54,6 +54,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         Counters counters
         AtomicU32 closed
         AtomicU32 waiters         # threads waiting at the limit
+        void waits_no_more() noexcept
         void (*wake)(void*) noexcept nogil
         void* wake_argument       # a PyThread lock, made once and never freed
         void* attachment          # the NumPy handler's capsule, once made

@@ -65,11 +65,15 @@ namespace {
 struct ExitKey {
 #if defined(_WIN32)
     DWORD key = FlsAlloc(&ThreadExit::on_exit);
-    bool arm() noexcept { return FlsSetValue(key, this) != 0; }
+    bool arm(bool) noexcept { return FlsSetValue(key, this) != 0; }
 #else
     pthread_key_t key;
     bool made = pthread_key_create(&key, &ThreadExit::on_exit) == 0;
-    bool arm() noexcept { return made && pthread_setspecific(key, this) == 0; }
+    // glibc keeps the first 32 keys in the thread itself, and asks malloc for room for the others.
+    bool arm(bool may_allocate) noexcept {
+        if (!made || (!may_allocate && key >= 32 && pthread_getspecific(key) == nullptr)) return false;
+        return pthread_setspecific(key, this) == 0;
+    }
 #endif
 };
 ExitKey g_exit_key;
@@ -110,7 +114,7 @@ BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
         }
     }
     t_recent = nullptr;
-    if (!g_exit_key.arm()) return nullptr;       // without notice of the thread's end nothing may be parked
+    if (!g_exit_key.arm(may_map)) return nullptr;       // without notice of the thread's end nothing may be parked
     ThreadCache* found = caches_.load_acquire();
     for (; found != nullptr; found = found->next_of_arena) {
         std::uint32_t free = 0;

@@ -140,7 +140,7 @@ BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept
     klass.idle.push(nodes, node);
     const bool all = klass.idle.size(nodes) == klass.existing.load_relaxed();
     if ((all || idle_bytes() >= idle_at_failure_.load_relaxed() + kRetryAfter) && lock_.try_lock()) {
-        shrink_class(c, kNone, Drop::closed, true);
+        if (closed.load_relaxed() != 0) shrink_class(c, kNone, Drop::closed, true);   // not another pool's by now
         idle_at_failure_.store_relaxed(idle_bytes());
         lock_.unlock();
     }

@@ -14,7 +14,8 @@
 // A lost CAS waits before it looks again (Backoff), and then reads the head anew: what the CAS found is stale by then.
 //
 // `Nodes` gives `Node& operator[](uint32_t)`, with node.next and node.depth; nodes are never unmapped while a list
-// exists, because a slow pop may read a node that another thread owns by now (its CAS then fails).
+// exists, because a slow pop may read a node that another thread owns by now (its CAS then fails). A table that grows
+// has its own `is_known`, for indices that came by a relaxed load.
 #pragma once
 
 #include "atomics.hpp"
@@ -28,6 +29,11 @@ struct Chain {                                  // blocks taken off a list at on
     std::uint32_t first = kNone;
     std::uint32_t count = 0;
 };
+
+template <class Nodes>
+bool is_known(Nodes&, std::uint32_t) noexcept {
+    return true;
+}
 
 class FreeList {
   public:
@@ -60,8 +66,9 @@ class FreeList {
             std::uint32_t index = static_cast<std::uint32_t>(head);
             chain.first = index;
             // The walk may read nodes that others have popped meanwhile; then the tag has moved and the CAS fails. The
-            // links it follows are indices or the two marks, so it never leaves the table.
-            while (index < kOwned && chain.count < most) {
+            // links it follows are indices or the two marks, so it never leaves the table. One that was written after our
+            // look at the head may lead to a node whose memory nothing makes us see yet.
+            while (index < kOwned && chain.count < most && is_known(nodes, index)) {
                 ++chain.count;
                 index = nodes[index].next.load_relaxed();
             }

@@ -57,16 +57,24 @@ void* map_anonymous(std::size_t bytes, int flags) noexcept {
     return p == MAP_FAILED ? nullptr : p;
 }
 
+// The kernel refuses to split a map when a process has as many as it may (65,530 on Linux). Then the addresses stay taken,
+// and the memory goes back all the same.
+void give_up(void* start, std::size_t bytes) noexcept {
+    if (munmap(start, bytes) == 0) return;
+    munlock(start, bytes);
+    madvise(start, bytes, MADV_DONTNEED);
+}
+
 // The kernel may happen to give an aligned map; if not, map more and cut both ends off.
 void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
     void* const first = map_anonymous(bytes, 0);
     if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;
-    munmap(first, bytes);
+    give_up(first, bytes);
     char* const wide = static_cast<char*>(map_anonymous(bytes + alignment, 0));
     if (wide == nullptr) return nullptr;
     const std::size_t head = -reinterpret_cast<std::uintptr_t>(wide) & (alignment - 1);
-    if (head != 0) munmap(wide, head);
-    if (head != alignment) munmap(wide + head + bytes, alignment - head);
+    if (head != 0) give_up(wide, head);
+    if (head != alignment) give_up(wide + head + bytes, alignment - head);
     return wide + head;
 }
 
@@ -97,7 +105,7 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
 #endif
     }
     if (upstream.lock && mlock(start, rounded) != 0) {
-        munmap(start, rounded);
+        give_up(start, rounded);
         return MapResult::not_lockable;
     }
     if (upstream.prefault) touch_pages(start, rounded);
@@ -105,7 +113,7 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
     return MapResult::ok;
 }
 
-void unmap_region(void* start, std::size_t bytes) noexcept { munmap(start, bytes); }
+void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, bytes); }
 
 std::uint64_t monotonic_ns() noexcept {
     timespec now;

@@ -32,6 +32,8 @@ class NodeTable {
     Node& operator[](std::uint32_t index) noexcept {
         return chunks_[index >> kChunkBits].load_relaxed()[index & (kChunkNodes - 1)];
     }
+    // Whether the node's memory is seen by this thread, which came by the index in whatever way.
+    bool knows(std::uint32_t index) noexcept { return chunks_[index >> kChunkBits].load_relaxed() != nullptr; }
     // Indices of `count` new nodes in a row, or kNone. Under the arena's lock.
     std::uint32_t reserve(std::uint32_t count) noexcept;
 
@@ -43,6 +45,8 @@ class NodeTable {
     Atomic<Node*> chunks_[kChunks];
     std::uint32_t used_ = 0;
 };
+
+inline bool is_known(NodeTable& nodes, std::uint32_t index) noexcept { return nodes.knows(index); }
 
 struct Slab {
     // Set once, when the slab is made.

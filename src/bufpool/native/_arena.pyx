@@ -256,7 +256,7 @@ cdef class PoolBase:
                         block = arena_acquire(arena, nbytes, alignment)
                     self.same_request(block)
             finally:
-                arena.waiters.sub_relaxed(1)
+                arena.waits_no_more()
         if block.address == NULL:
             raise self.refusal(nbytes, block.refusal, now - started if now > started and until > started else None)
         zeroed[0] = block.zeroed
@@ -337,7 +337,7 @@ cdef class PoolBase:
         """Give idle memory back to the system now.
 
         Small blocks go by whole slabs: those between blocks in use stay. Up to 128 KiB of each small size that another
-        thread has parked for itself stay with it until it ends.
+        thread has parked for itself stay with it until the system has ended it, which may be a moment after ``join()``.
 
         Parameters
         ----------

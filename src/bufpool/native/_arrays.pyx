@@ -17,7 +17,6 @@ from libc.string cimport memset
 from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
-from bufpool.native._handler cimport put_back, put_handler
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -74,6 +73,11 @@ cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request,
     fields.mem_handler = <PyObject*>capsule
     fields.flags |= cnp.NPY_ARRAY_OWNDATA
     track(block, request.nbytes)
+    return array
+
+
+cdef inline cnp.ndarray given_away(cnp.ndarray array):
+    """A new array for a user, whom nobody will ask who else has it; those of leases and scratches are asked about."""
     anyones(<PyObject*>array)
     return array
 
@@ -215,7 +219,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return self.make(descr, &request, False)
+        return given_away(self.make(descr, &request, False))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
@@ -230,7 +234,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return self.make(descr, &request, True)
+        return given_away(self.make(descr, &request, True))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
         """Return a new array on pooled memory, filled with `fill_value`.
@@ -249,7 +253,7 @@ cdef class ArrayPool(AllocatorPool):
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        cdef cnp.ndarray array = self.make(descr, &request, False)
+        cdef cnp.ndarray array = given_away(self.make(descr, &request, False))
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
@@ -268,12 +272,10 @@ cdef class ArrayPool(AllocatorPool):
 
     cdef object build(self, object function, tuple args, dict kwargs):
         """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
-        if self.arena.closed.load_relaxed():
-            raise self.refusal(0, Refusal.closed, None)
         cdef bint zeroed = False
         cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
         while True:
-            before = put_handler(self.capsule)
+            self.install()
             try:
                 array = function(*args, **kwargs)
                 break
@@ -282,7 +284,7 @@ cdef class ArrayPool(AllocatorPool):
                 if nbytes is None:
                     raise
             finally:
-                put_back(before)
+                self.leave()
             # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
             tries -= 1
             if tries == 0:

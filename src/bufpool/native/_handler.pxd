@@ -4,8 +4,5 @@ from bufpool.native._arena cimport PoolBase
 cdef class AllocatorPool(PoolBase):
     # For PyDataMem_SetHandler; made once an arena and never freed, because arrays may outlive the pool.
     cdef object capsule
-
-# Makes it NumPy's handler in this context, wholly or not at all; returns the one before.
-cdef object put_handler(object handler)
-# The same at the end of what needed another: tried twice.
-cdef object put_back(object handler)
+    # At the end of what needed the pool installed.
+    cdef object leave(self)

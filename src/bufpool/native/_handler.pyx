@@ -51,14 +51,6 @@ cdef object put_handler(object handler):
     return before
 
 
-cdef object put_back(object handler):
-    """The same at the end of what needed another. Nobody would come back for it, so it is tried twice."""
-    try:
-        put_handler(handler)
-    except MemoryError:
-        put_handler(handler)
-
-
 cdef object put_entries(tuple entries):
     """Note what is installed in this context. Wholly, or not at all, for the same reason."""
     try:
@@ -173,6 +165,13 @@ cdef class AllocatorPool(PoolBase):
             put_entries((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
         return True
 
+    cdef object leave(self):
+        """Uninstall at the end of a block. Nobody would come back for it, so it is tried twice."""
+        try:
+            self.uninstall()
+        except MemoryError:
+            self.uninstall()
+
     def __enter__(self):
         """Make NumPy allocate from this pool until the end of the block. The pool is not closed then."""
         self.install()
@@ -180,8 +179,5 @@ cdef class AllocatorPool(PoolBase):
 
     def __exit__(self, kind, value, traceback, /):
         """Put back what was there before."""
-        try:
-            self.uninstall()
-        except MemoryError:                      # nobody would come back for it
-            self.uninstall()
+        self.leave()
         return False

@@ -8,4 +8,4 @@ cdef class Lease:
     cdef Request request
     cdef cnp.ndarray array         # while entered
     cdef object frame              # in which it was entered, while it is
-    cdef int state                 # 0 new, 1 entered, 2 ended
+    cdef int state

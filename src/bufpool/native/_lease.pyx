@@ -10,18 +10,21 @@ The rule is that a stale name never aliases. At the end of the block there are t
 """
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_REFCNT
 
 cimport cython
 cimport numpy as cnp
 
 from bufpool.native._arrays cimport ArrayPool, detach
 from bufpool.native._frames cimport frame_of_caller, names_in_caller
-from bufpool.native._unique cimport sole_reference
+from bufpool.native._unique cimport references_are, sole_reference
 
 from bufpool.errors import ReleasedError
 
 cnp.import_array()
+
+
+cdef enum State:
+    NEW, ENTERED, ENDED, ENTERING
 
 
 # no_gc_clear: the pool must stay until we are gone, in a cycle too.
@@ -49,32 +52,45 @@ cdef class Lease:
     def __enter__(self):
         if self.pool is None:
             raise ReleasedError("a Lease is made by BufferPool.lease()")
-        if self.state != 0:
-            raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
-        cdef cnp.ndarray array = self.pool.make(self.descr, &self.request, False)
-        self.array = array
-        self.frame = frame_of_caller()
-        self.state = 1
+        with cython.critical_section(self):
+            if self.state != NEW:
+                raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
+            self.state = ENTERING
+        cdef cnp.ndarray array
+        cdef object frame
+        try:
+            array = self.pool.make(self.descr, &self.request, False)
+            frame = frame_of_caller()
+        except BaseException:
+            self.state = NEW
+            raise
+        with cython.critical_section(self):
+            self.array = array
+            self.frame = frame
+            self.state = ENTERED
         return array
 
     def __exit__(self, kind, value, traceback, /):
-        if self.state != 1:
-            raise ReleasedError(f"{self!r} is not entered")
-        self.state = 2
-        cdef cnp.ndarray array = self.array
-        self.array = None
-        cdef object frame = self.frame
-        self.frame = None
+        cdef cnp.ndarray array
+        cdef object frame
         cdef Py_ssize_t names
+        with cython.critical_section(self):
+            if self.state != ENTERED:
+                raise ReleasedError(f"{self!r} is not entered")
+            self.state = ENDED
+            array = self.array
+            self.array = None
+            frame = self.frame
+            self.frame = None
         # Ours is one of the references. While an exception passes, its traceback holds the frame, and the same names.
         if not sole_reference(<PyObject*>array):
             names = names_in_caller(array, frame)
-            if names > 0 and Py_REFCNT(array) == 1 + names:
+            if names > 0 and references_are(<PyObject*>array, 1 + names):
                 detach(array, <PyObject*>self.pool.capsule)
         return False
 
     def __repr__(self):
-        state = ("not entered", "entered", "ended")[self.state]
+        state = ("not entered", "entered", "ended", "being entered")[self.state]
         shape = tuple([self.request.dims[i] for i in range(self.request.nd)])
         name = "?" if self.pool is None else self.pool.name
         return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"

@@ -6,7 +6,6 @@ in ``with scratch as a`` two arrays alternate: the one that the name still holds
 """
 
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_REFCNT
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
@@ -17,7 +16,7 @@ from bufpool.core.arena cimport Block, Refusal, kUnlimited
 from bufpool.native._arena cimport arena_acquire
 from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.native._frames cimport names_in_caller
-from bufpool.native._unique cimport sole_reference
+from bufpool.native._unique cimport foreign_count, references_are, sole_reference
 
 from bufpool.errors import DoubleReleaseError, ForeignReleaseError, ReleasedError
 
@@ -167,7 +166,9 @@ cdef class Shelf:
                 self.slots[i] = self.slots[self.idle]
                 self.slots[self.idle] = array
                 return <cnp.ndarray>array
-            if sole_reference(array):                # changed by its last user: its memory returns to the pool
+            # Changed by its last user: its memory returns to the pool. Made by another thread, whose count of
+            # references cannot be read without the GIL: it returns when that thread has merged it.
+            if sole_reference(array) or foreign_count(array):
                 self.drop(i)                         # this may run a callback that comes back here
                 i = min(i, self.idle)
             i -= 1
@@ -223,7 +224,7 @@ cdef class Shelf:
                 i < self.idle
                 and self.slots[i] == <PyObject*>array
                 and names > 0
-                and Py_REFCNT(array) == 2 + names                # the slot's, and ours
+                and references_are(<PyObject*>array, 2 + names)  # the slot's, and ours
                 and self.blocks == 0
             ):
                 detach(<cnp.ndarray>array, <PyObject*>self.pool.capsule)

@@ -4,28 +4,43 @@ from cpython.object cimport PyObject
 
 cdef extern from *:
     """
-    // Whether the one reference that the caller holds is the only one.
-    static inline int bufpool_sole_reference(PyObject* object) {
+    // Whether there are exactly so many references, all of them known to the caller. Without the GIL that is proven only of
+    // an object that this thread made and no other ever reached for: a weak reference, or a read of a list without its
+    // lock, can make a reference out of none at any moment, but leaves a mark in the shared part of the count for good.
+    static inline int bufpool_references_are(PyObject* object, Py_ssize_t count) {
     #if defined(Py_GIL_DISABLED)
-        const Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared);
-        if (_Py_atomic_load_uintptr_relaxed(&object->ob_tid) == _Py_UNOWNED_TID) {
-            return shared == _Py_REF_SHARED(1, _Py_REF_MERGED);
-        }
-        // A count that another thread may be changing proves nothing; then the answer is no.
         return _Py_IsOwnedByCurrentThread(object)
-            && _Py_atomic_load_uint32_relaxed(&object->ob_ref_local) == 1 && shared == 0;
-    #elif PY_VERSION_HEX >= 0x030E0000
-        return PyUnstable_Object_IsUniquelyReferenced(object);
+            && (Py_ssize_t)_Py_atomic_load_uint32_relaxed(&object->ob_ref_local) == count
+            && _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared) == 0;
     #else
-        return Py_REFCNT(object) == 1;
+        return Py_REFCNT(object) == count;
     #endif
     }
 
-    // For a new object that nobody else has seen. Without the GIL its count belongs to the thread that made it (biased
-    // counting, Choi, Shull and Torrellas 2018), and if another one drops the last reference, the object waits until its
-    // maker looks, which may be long or never. From here on it belongs to nobody, as if the maker had merged it: the memory
-    // comes back at once, and a hand-off takes half the time (measured). Every count is then a locked instruction, a tenth
-    // of a checkout.
+    // Whether the one reference that the caller holds is the only one.
+    static inline int bufpool_sole_reference(PyObject* object) {
+    #if PY_VERSION_HEX >= 0x030E0000
+        return PyUnstable_Object_IsUniquelyReferenced(object);
+    #else
+        return bufpool_references_are(object, 1);
+    #endif
+    }
+
+    // Whether the count belongs to another thread, so that the answers above are no whatever it is.
+    static inline int bufpool_foreign_count(PyObject* object) {
+    #if defined(Py_GIL_DISABLED)
+        return !_Py_IsOwnedByCurrentThread(object);
+    #else
+        (void)object;
+        return 0;
+    #endif
+    }
+
+    // For a new object that nobody else has seen, and of which the questions above will never be asked. Without the GIL its
+    // count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018), and if another one drops
+    // the last reference, the object waits until its maker looks, which may be long or never. From here on it belongs to
+    // nobody, as if the maker had merged it: the memory comes back at once, and a hand-off takes half the time (measured).
+    // Every count is then a locked instruction, a tenth of a checkout.
     static inline void bufpool_anyones(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         const Py_ssize_t count = Py_REFCNT(object);
@@ -37,5 +52,7 @@ cdef extern from *:
     #endif
     }
     """
+    bint references_are "bufpool_references_are"(PyObject* object, Py_ssize_t count) noexcept nogil
     bint sole_reference "bufpool_sole_reference"(PyObject* object) noexcept nogil
+    bint foreign_count "bufpool_foreign_count"(PyObject* object) noexcept nogil
     void anyones "bufpool_anyones"(PyObject* object) noexcept

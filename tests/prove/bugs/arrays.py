@@ -105,7 +105,7 @@ ON_LEASES = (
     Bug(
         "a lease empties its array though a view exists",
         LEASE,
-        "if names > 0 and Py_REFCNT(array) == 1 + names:",
+        "if names > 0 and references_are(<PyObject*>array, 1 + names):",
         "if names > 0:",
         Suite("test_lease.py::test_memory_stays_while_it_can_be_reached"),
     ),
@@ -126,15 +126,15 @@ ON_LEASES = (
     Bug(
         "a lease is entered twice",
         LEASE,
-        "        if self.state != 0:\n",
-        "        if self.state == 2:\n",
+        "            if self.state != NEW:\n",
+        "            if self.state == ENDED:\n",
         Suite("test_lease.py::test_serves_one_block"),
     ),
     Bug(
         "a lease that was refused counts as entered",
         LEASE,
-        "        cdef cnp.ndarray array = self.pool.make",
-        "        self.state = 1\n        cdef cnp.ndarray array = self.pool.make",
+        "        except BaseException:\n            self.state = NEW\n",
+        "        except BaseException:\n",
         Suite("test_lease.py::test_refused_entry_can_be_tried_again"),
     ),
     Bug(

@@ -26,7 +26,19 @@ GIVE_BACK = """\
                 return None
             return self.give_back_other(array)"""
 
+LEAVE = """\
+        with cython.critical_section(self):
+            self.blocks -="""
+
 SHELVES = (
+    Bug(
+        "two threads leave a scratch's block at once",
+        SHELF,
+        LEAVE,
+        LEAVE.replace(GUARD, "if True:"),
+        Suite("test_reached.py -k share_a_scratch_by_with"),
+        without_gil=True,
+    ),
     Bug(
         "a double release passes",
         SHELF,
