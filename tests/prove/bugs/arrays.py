@@ -119,7 +119,7 @@ ON_LEASES = (
     Bug(
         "a lease keeps its array after the block",
         LEASE,
-        "        self.array = None\n",
+        "            self.array = None\n",
         "",
         Suite("test_lease.py::test_a_lease_that_ended_holds_nothing"),
     ),
