@@ -232,7 +232,7 @@ cdef class PoolBase:
             raise self.refusal(nbytes, refused.refusal, None)
         gc.collect()
         cdef Arena* arena = self.arena
-        # Nothing that can fail stands behind a try that may have got a block, which would be lost: the clock is read before.
+        # Nothing that can fail stands behind a try that may have got a block, which would be lost.
         cdef double started = time.monotonic()
         cdef double until = INFINITY if self.timeout is None else started + <double>self.timeout
         cdef double now = started

@@ -36,8 +36,8 @@ cdef extern from *:
 cdef char* FORMAT = b"B"
 
 
-# A buffer does not hold its pool: without the GIL all threads would fight over that one count of references (two threads
-# on one pool then did 0.33 of twice the work of one, measured). Like an array it may outlive the pool.
+# A buffer does not hold its pool: without the GIL all threads would fight over that one count of references (two
+# threads on one pool then did 0.33 of twice the work of one, measured). Like an array it may outlive the pool.
 @cython.final
 cdef class Buffer:
     """A writable block of bytes; made by `BufferPool.buffer`.

@@ -1,12 +1,13 @@
-# Counts of references: who else can reach an object, which the rule "a stale name never aliases" rests on; and counts that
-# any thread may bring to an end.
+# Counts of references: who else can reach an object, which the rule "a stale name never aliases" rests on; and counts
+# that any thread may bring to an end.
 from cpython.object cimport PyObject
 
 cdef extern from *:
     """
-    // Whether there are exactly so many references, all of them known to the caller. Without the GIL that is proven only of
-    // an object that this thread made and no other ever reached for: a weak reference, or a read of a list without its
-    // lock, can make a reference out of none at any moment, but leaves a mark in the shared part of the count for good.
+    // Whether there are exactly so many references, all of them known to the caller. Without the GIL that is proven
+    // only of an object that this thread made and no other ever reached for: a weak reference, or a read of a list
+    // without its lock, can make a reference out of none at any moment, but leaves a mark in the shared part of the
+    // count for good.
     static inline int bufpool_references_are(PyObject* object, Py_ssize_t count) {
     #if defined(Py_GIL_DISABLED)
         return _Py_IsOwnedByCurrentThread(object)
@@ -36,11 +37,11 @@ cdef extern from *:
     #endif
     }
 
-    // For a new object that nobody else has seen, and of which the questions above will never be asked. Without the GIL its
-    // count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018), and if another one drops
-    // the last reference, the object waits until its maker looks, which may be long or never. From here on it belongs to
-    // nobody, as if the maker had merged it: the memory comes back at once, and a hand-off takes half the time (measured).
-    // Every count is then a locked instruction, a tenth of a checkout.
+    // For a new object that nobody else has seen, and of which the questions above will never be asked. Without the GIL
+    // its count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018), and if another
+    // one drops the last reference, the object waits until its maker looks, which may be long or never. From here on it
+    // belongs to nobody, as if the maker had merged it: the memory comes back at once, and a hand-off takes half the
+    // time (measured). Every count is then a locked instruction, a tenth of a checkout.
     static inline void bufpool_anyones(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         const Py_ssize_t count = Py_REFCNT(object);
