@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bufpool.cli.bench import allocators as allocators_module
-from bufpool.cli.bench import parts, real_code, timing, workloads
+from bufpool.cli.bench import parts, real_code, threads, timing, workloads
 from bufpool.cli.bench.allocators import ALLOCATORS, environment, locate, missing
 from bufpool.cli.bench.checks import Check, Result, cost, speed
 from bufpool.cli.bench.parts import Race
@@ -110,10 +110,16 @@ def test_a_worker_that_dies_is_an_error_not_a_hang(monkeypatch):
         worker.ready()
 
 
+SHARED = ("buffer", "empty", "np.empty", "list", "queue")
 HOWS = {
     "scratch": ("list", "calls", "with"),
     "four": ("plain", "pool", "list"),
     "expression": ("plain", "pool", "out"),
+    **{
+        f"same thread x {count}": (*SHARED, "scratch", "expression", "plain expression", "nothing")
+        for count in threads.COUNTS
+    },
+    **{f"ring x {count}": SHARED for count in threads.COUNTS},
 }
 
 
