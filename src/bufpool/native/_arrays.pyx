@@ -17,6 +17,7 @@ from libc.string cimport memset
 from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
+from bufpool.native._handler cimport put_back, put_handler
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -272,10 +273,20 @@ cdef class ArrayPool(AllocatorPool):
 
     cdef object build(self, object function, tuple args, dict kwargs):
         """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
+        if self.arena.closed.load_relaxed():
+            raise self.refusal(0, Refusal.closed, None)
+        # What runs no code of its users' on the way needs no entry in the context, which would take as long as the rest.
+        dtype, shape = kwargs["dtype"], kwargs.get("shape")
+        cdef bint quiet = (
+            type(args[0]) is cnp.ndarray
+            and not BUFPOOL_HOLDS_REFERENCES(args[0].dtype)
+            and (dtype is None or isinstance(dtype, np.dtype))
+            and shape is None
+        )
         cdef bint zeroed = False
         cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
         while True:
-            self.install()
+            before = put_handler(self.capsule) if quiet else self.install()
             try:
                 array = function(*args, **kwargs)
                 break
@@ -284,7 +295,10 @@ cdef class ArrayPool(AllocatorPool):
                 if nbytes is None:
                     raise
             finally:
-                self.leave()
+                if quiet:
+                    put_back(before)
+                else:
+                    self.leave()
             # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
             tries -= 1
             if tries == 0:

@@ -6,3 +6,8 @@ cdef class AllocatorPool(PoolBase):
     cdef object capsule
     # At the end of what needed the pool installed.
     cdef object leave(self)
+
+# Makes it NumPy's handler in this context, wholly or not at all; returns the one before.
+cdef object put_handler(object handler)
+# The same at the end of what needed another: tried twice.
+cdef object put_back(object handler)

@@ -51,6 +51,14 @@ cdef object put_handler(object handler):
     return before
 
 
+cdef object put_back(object handler):
+    """The same at the end of what needed another. Nobody would come back for it, so it is tried twice."""
+    try:
+        put_handler(handler)
+    except MemoryError:
+        put_handler(handler)
+
+
 cdef object put_entries(tuple entries):
     """Note what is installed in this context. Wholly, or not at all, for the same reason."""
     try:

@@ -11,7 +11,7 @@ ARENA = "native/_arena.pyx"
 HANDLER = "native/_handler.pyx"
 ARRAYS = "native/_arrays.pyx"
 
-PUT_BACK = "                self.leave()\n"
+PUT_BACK = "                if quiet:\n                    put_back(before)\n                else:\n                    self.leave()\n"
 BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
