@@ -11,7 +11,12 @@ ARENA = "native/_arena.pyx"
 HANDLER = "native/_handler.pyx"
 ARRAYS = "native/_arrays.pyx"
 
-PUT_BACK = "                if quiet:\n                    put_back(before)\n                else:\n                    self.leave()\n"
+PUT_BACK = """\
+                if quiet:
+                    put_back(before)
+                else:
+                    self.leave()
+"""
 BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
