@@ -275,7 +275,7 @@ cdef class ArrayPool(AllocatorPool):
         """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
-        # What runs no code of its users' on the way needs no entry in the context, which would take as long as the rest.
+        # What runs no code of its users' needs no entry in the context, which would take as long as all the rest.
         dtype, shape = kwargs["dtype"], kwargs.get("shape")
         cdef bint quiet = (
             type(args[0]) is cnp.ndarray
