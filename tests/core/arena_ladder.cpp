@@ -1,12 +1,10 @@
 // The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits;
 // blocks from one thread to another and among many; threads and arenas that go while blocks are out. Every block is
 // stamped by its owner, every checkout is counted once, and every byte is given back at the end.
-#include "arena.hpp"
+#include "arenas.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <thread>
@@ -14,28 +12,14 @@
 
 using namespace bufpool;
 
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::printf("line %d: %s does not hold\n", __LINE__, #condition);     \
-            std::exit(1);                                                         \
-        }                                                                         \
-    } while (0)
-
 namespace {
 
 std::atomic<std::uint64_t> operations{0};
 
+constexpr Upstream kHuge{Pages::huge_advised, false, false};
+
 Arena* make(std::uint64_t limit, bool wipe = false, std::uint64_t max_retained = kUnlimited) {
-    ArenaConfig config{};
-    config.limit = limit;
-    config.max_retained = max_retained;
-    config.alignment = kGranule;
-    config.upstream = Upstream{Pages::huge_advised, false, false};
-    config.wipe = wipe;
-    Arena* const arena = Arena::create(config);
-    CHECK(arena != nullptr);
-    return arena;
+    return bufpool::make(Settings{limit, max_retained, 0, 0, wipe, kHuge});
 }
 
 // `checkouts`: how many succeeded, as their takers counted them.
@@ -48,13 +32,7 @@ void all_back(Arena* arena, std::uint64_t checkouts) {
     }
     CHECK(counted == checkouts);
     CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
-    arena->trim(0);
-    CHECK(arena->parked_bytes() == 0);
-    CHECK(arena->counters.used.load_relaxed() == 0);
-    CHECK(arena->counters.reserved.load_relaxed() == 0);
-    CHECK(arena->counters.mapped.load_relaxed() == 0);
-    for (std::uint32_t c = 0; c < kClassCount; ++c) CHECK(arena->read_class(c).existing == 0);
-    arena->abandon();
+    bufpool::all_back(arena);
 }
 
 // Where nothing is parked, a second release finds the block idle.

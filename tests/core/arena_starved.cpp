@@ -7,12 +7,10 @@
 #undef madvise
 #undef pthread_setspecific
 #undef pthread_atfork
-#include "arena.hpp"
+#include "arenas.hpp"
 
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -22,14 +20,6 @@
 #include <vector>
 
 using namespace bufpool;
-
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::printf("line %d: %s does not hold\n", __LINE__, #condition);     \
-            std::exit(1);                                                         \
-        }                                                                         \
-    } while (0)
 
 namespace {
 
@@ -80,24 +70,10 @@ constexpr Kind kKinds[] = {
 };
 constexpr std::size_t kSizes[] = {1, 1000, 60'000, 300'000, std::size_t{3} << 20};
 
+// Null, where the system gives nothing.
 Arena* make(const Kind& kind) {
-    ArenaConfig config{};
-    config.limit = kind.limit;
-    config.max_retained = kind.max_retained;
-    config.alignment = kGranule;
-    config.upstream = Upstream{kind.pages, kind.lock, false};
-    config.wipe = kind.wipe;
-    return Arena::create(config);
-}
-
-void all_back(Arena* arena) {
-    arena->trim(0);
-    CHECK(arena->parked_bytes() == 0);
-    CHECK(arena->counters.used.load_relaxed() == 0);
-    CHECK(arena->counters.reserved.load_relaxed() == 0);
-    CHECK(arena->counters.mapped.load_relaxed() == 0);
-    for (std::uint32_t c = 0; c < kClassCount; ++c) CHECK(arena->read_class(c).existing == 0);
-    arena->abandon();
+    const Upstream upstream{kind.pages, kind.lock, false};
+    return Arena::create(config_of(Settings{kind.limit, kind.max_retained, 0, 0, kind.wipe, upstream}));
 }
 
 // Several of each size: from the first map of the process, through the thread's cache, to a region of its own.
@@ -167,14 +143,7 @@ void each_call_failed_once() {
 // with room to spare, above max_retained, at the turn of a window of age, and after closing.
 void releases_beside_a_sleeper() {
     for (int turn = 0; turn < 4; ++turn) {
-        ArenaConfig config{};
-        config.limit = kUnlimited;
-        config.max_retained = turn == 1 ? 0 : kUnlimited;
-        config.max_idle_ns = turn == 2 ? 2 : 0;
-        config.alignment = kGranule;
-        config.upstream = Upstream{Pages::plain, false, false};
-        Arena* const arena = Arena::create(config);
-        CHECK(arena != nullptr);
+        Arena* const arena = bufpool::make(Settings{kUnlimited, turn == 1 ? 0 : kUnlimited, 0, turn == 2 ? 2u : 0u});
         std::vector<void*> out;
         for (std::size_t nbytes : kSizes) {
             for (int i = 0; i < 100; ++i) out.push_back(arena->acquire(nbytes).address);

@@ -2,18 +2,9 @@
 #pragma once
 
 #include "arena.hpp"
+#include "check.hpp"
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
-
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::printf("line %d: %s does not hold\n", __LINE__, #condition);     \
-            std::exit(1);                                                         \
-        }                                                                         \
-    } while (0)
 
 namespace bufpool {
 
@@ -23,18 +14,23 @@ struct Settings {
     std::uint64_t min_retained = 0;
     std::uint64_t max_idle_ns = 0;
     bool wipe = false;
+    Upstream upstream{Pages::plain, false, false};
 };
 
-inline Arena* make(const Settings& settings) {
+inline ArenaConfig config_of(const Settings& settings) {
     ArenaConfig config{};
     config.limit = settings.limit;
     config.max_retained = settings.max_retained;
     config.min_retained = settings.min_retained;
     config.max_idle_ns = settings.max_idle_ns;
     config.alignment = kGranule;
-    config.upstream = Upstream{Pages::plain, false, false};
+    config.upstream = settings.upstream;
     config.wipe = settings.wipe;
-    Arena* const arena = Arena::create(config);
+    return config;
+}
+
+inline Arena* make(const Settings& settings) {
+    Arena* const arena = Arena::create(config_of(settings));
     CHECK(arena != nullptr);
     return arena;
 }

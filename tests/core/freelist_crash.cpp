@@ -6,6 +6,7 @@
 // Then processes work on one list at full speed and are killed at random, KILLS times. After each death the list must be
 // whole: no block twice, none that a client owns, its counts right, and no more lost than the dead one had in hand. This
 // is also why a fork may come at any instruction of another thread: the child sees what a death there leaves.
+#include "check.hpp"
 #include "freelist.hpp"
 
 #include <sched.h>
@@ -27,14 +28,6 @@ using bufpool::Chain;
 using bufpool::FreeList;
 using bufpool::kNone;
 using bufpool::kOwned;
-
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            std::printf("line %d, %s: %s does not hold\n", __LINE__, where, #condition);   \
-            std::exit(1);                                                                  \
-        }                                                                                  \
-    } while (0)
 
 namespace {
 
@@ -100,29 +93,29 @@ struct Operation {
     std::uint32_t in_hand;   // blocks that die with it, at most
 };
 constexpr std::uint32_t kFew = 5;
-constexpr Operation kOperations[] = {{"pop and push", one, 1}, {"some", some, kBatch}, {"all", all, kFew}};
+constexpr Operation kOperations[] = {{"pop and push: ", one, 1}, {"some: ", some, kBatch}, {"all: ", all, kFew}};
 
 // --- after a death ---
 
 std::uint32_t found_whole(World& world, const char* where) {
     const std::uint32_t length = world.list.size(world.nodes);
-    CHECK(length <= world.blocks);
+    CHECK_IN(where, length <= world.blocks);
     const Chain chain = world.list.pop_all(world.nodes);
-    CHECK(chain.count == length);
+    CHECK_IN(where, chain.count == length);
     std::uint32_t index = chain.first;
     for (std::uint32_t i = 0; i < chain.count; ++i) {
-        CHECK(index < world.blocks);
+        CHECK_IN(where, index < world.blocks);
         Node& node = world.nodes[index];
-        CHECK(node.owned.load(std::memory_order_relaxed) == 0);
-        CHECK(node.depth.load_relaxed() == chain.count - i);
+        CHECK_IN(where, node.owned.load(std::memory_order_relaxed) == 0);
+        CHECK_IN(where, node.depth.load_relaxed() == chain.count - i);
         node.owned.store(2, std::memory_order_relaxed);         // a second visit would find this
         index = node.next.load_relaxed();
     }
-    CHECK(index == kNone);
+    CHECK_IN(where, index == kNone);
     index = chain.first;
     for (std::uint32_t i = 0; i < chain.count; ++i, index = world.nodes[index].next.load_relaxed()) disown(world, index);
     world.list.push_chain(world.nodes, chain);
-    CHECK(world.list.size(world.nodes) == length);
+    CHECK_IN(where, world.list.size(world.nodes) == length);
     return length;
 }
 
@@ -139,15 +132,15 @@ bool die_after(World& world, const Operation& operation, unsigned k) {
         _exit(0);
     }
     int status = 0;
-    CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status));
+    CHECK_IN(where, child > 0 && waitpid(child, &status, 0) == child && WIFSTOPPED(status));
     for (unsigned i = 0; i < k; ++i) {
-        CHECK(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0);
-        CHECK(waitpid(child, &status, 0) == child);
+        CHECK_IN(where, ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0);
+        CHECK_IN(where, waitpid(child, &status, 0) == child);
         if (WIFEXITED(status)) return false;
-        CHECK(WIFSTOPPED(status));
+        CHECK_IN(where, WIFSTOPPED(status));
     }
     kill(child, SIGKILL);
-    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_IN(where, waitpid(child, &status, 0) == child);
     return true;
 }
 
@@ -168,13 +161,13 @@ unsigned every_instruction() {
             World* const world = make_world(kFew);
             const bool died = die_after(*world, operation, k);
             const std::uint32_t whole = found_whole(*world, where);
-            CHECK(whole + (died ? operation.in_hand : 0) >= kFew);
+            CHECK_IN(where, whole + (died ? operation.in_hand : 0) >= kFew);
             lost_any |= whole < kFew;
             drop_world(world);
             if (!died) break;
             ++deaths;
         }
-        CHECK(lost_any);   // else the deaths did not fall into the operation
+        CHECK_IN(where, lost_any);   // else the deaths did not fall into the operation
     }
     sched_setaffinity(0, sizeof before, &before);
     return deaths;
@@ -195,11 +188,11 @@ pid_t start(World& world) {
 }
 
 unsigned at_random(unsigned kills) {
-    const char* const where = "at random";
+    const char* const where = "at random: ";
     constexpr unsigned kWorkers = 3;
     World* const world = make_world(kWorkers * kBatch + kills * kBatch);
     pid_t workers[kWorkers];
-    for (pid_t& each : workers) CHECK((each = start(*world)) > 0);
+    for (pid_t& each : workers) CHECK_IN(where, (each = start(*world)) > 0);
     std::minstd_rand random(7);
     for (unsigned i = 0; i < kills; ++i) {
         const timespec pause{0, static_cast<long>(random() % 400'000)};
@@ -207,15 +200,15 @@ unsigned at_random(unsigned kills) {
         pid_t& victim = workers[random() % kWorkers];
         kill(victim, SIGKILL);
         int status = 0;
-        CHECK(waitpid(victim, &status, 0) == victim && WIFSIGNALED(status));
-        CHECK((victim = start(*world)) > 0);
+        CHECK_IN(where, waitpid(victim, &status, 0) == victim && WIFSIGNALED(status));
+        CHECK_IN(where, (victim = start(*world)) > 0);
     }
     world->stop.store(1, std::memory_order_relaxed);
     for (const pid_t each : workers) {
         int status = 0;
-        CHECK(waitpid(each, &status, 0) == each && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK_IN(where, waitpid(each, &status, 0) == each && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
-    CHECK(found_whole(*world, where) + kills * kBatch >= world->blocks);
+    CHECK_IN(where, found_whole(*world, where) + kills * kBatch >= world->blocks);
     drop_world(world);
     return kills;
 }

@@ -1,5 +1,6 @@
 // The ladder of crossbeam's tests for the shared free list: smoke, length, batches, wrap-around, many threads. The header is
 // compiled unchanged; the harness's own bookkeeping is relaxed, so that it adds no order that the list itself lacks.
+#include "check.hpp"
 #include "freelist.hpp"
 
 #include <atomic>
@@ -14,14 +15,6 @@ using bufpool::Chain;
 using bufpool::FreeList;
 using bufpool::kNone;
 using bufpool::kOwned;
-
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            std::printf("line %d: %s does not hold\n", __LINE__, #condition);     \
-            std::exit(1);                                                         \
-        }                                                                         \
-    } while (0)
 
 struct Node {
     Atomic<std::uint32_t> next;
