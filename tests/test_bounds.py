@@ -374,7 +374,7 @@ def test_trimming_under_threads_loses_nothing() -> None:
     assert conserved(pool).reserved_bytes == 0
 
 
-# --- what a hostile review found ---
+# --- at the edges of the bounds ---
 
 
 def test_after_closing_one_array_does_not_keep_its_siblings_memory() -> None:

@@ -54,6 +54,7 @@ FULL_SUITE = (
     "test_lifetime.py",
     "test_no_alias.py",
     "test_scratch_blocks.py",
+    "test_scratch_threads.py",
 )
 #: Those whose tests start threads.
 THREADED_SUITE = ("test_bounds.py", "test_lifetime.py", "test_no_alias.py")

@@ -142,7 +142,7 @@ SHELVES = (
         SHELF,
         TAKE,
         TAKE.replace(GUARD, "if True:").replace("self.idle -= 1", "repr(self); self.idle -= 1"),
-        Suite("test_scratch.py -k threads_share_a_scratch"),
+        Suite("test_scratch_threads.py -k threads_share_a_scratch"),
         without_gil=True,
     ),
     Bug(
@@ -150,7 +150,7 @@ SHELVES = (
         SHELF,
         GIVE_BACK,
         GIVE_BACK.replace(GUARD, "if True:").replace("self.idle += 1", "repr(array); self.idle += 1"),
-        Suite("test_scratch.py -k concurrent_double_release"),
+        Suite("test_scratch_threads.py -k concurrent_double_release"),
         without_gil=True,
     ),
     Bug(

@@ -1,0 +1,140 @@
+"""One scratch, several threads: each array has one holder, and each release counts once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bufpool import (
+    BufferPool,
+    BufpoolError,
+    DoubleReleaseError,
+)
+
+N = 24 << 10  # bytes
+
+
+def test_concurrent_double_release(pool: BufferPool) -> None:
+    """FAULTS 2: of many, one succeeds."""
+    scratch = pool.scratch(N, "u1")
+    a = scratch.acquire()
+    start = threading.Barrier(4)
+    outcomes = []
+
+    def release() -> None:
+        start.wait()
+        try:
+            scratch.release(a)
+            outcomes.append("released")
+        except DoubleReleaseError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=release) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(outcomes) == ["refused"] * 3 + ["released"]
+
+
+def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
+    """FAULTS 2: threads release the same arrays in the same order, and run into each other at many of them."""
+    for _ in range(20):
+        scratch = pool.scratch(16, "u1")
+        arrays = [scratch.acquire() for _ in range(300)]
+        start = threading.Barrier(3)
+        released = []
+
+        def release(
+            scratch: Any = scratch,
+            arrays: list[np.ndarray] = arrays,
+            start: threading.Barrier = start,
+            released: list[int] = released,
+        ) -> None:
+            start.wait()
+            for number in reversed(range(300)):
+                try:
+                    scratch.release(arrays[number])
+                    released.append(number)
+                except DoubleReleaseError:
+                    pass
+
+        threads = [threading.Thread(target=release) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert sorted(released) == list(range(300))
+        assert repr(scratch).endswith(": 0 out, 300 idle>")
+        arrays.clear()
+
+
+def test_threads_share_a_scratch(pool: BufferPool) -> None:
+    """FAULTS 2, 12: each array has one holder, and all are found again."""
+    scratch = pool.scratch(16, "i8")
+    start = threading.Barrier(3)
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            for step in range(1500):
+                a, b = scratch.acquire(), scratch.acquire()
+                a[:], b[:] = number, -step
+                if (a != number).any() or (b != -step).any():
+                    wrong.append((number, step))
+                scratch.release(a)
+                scratch.release(b)
+                del a, b
+        except BufpoolError as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert wrong == []
+    assert ": 0 out, " in repr(scratch)
+
+
+def test_released_on_another_thread(pool: BufferPool) -> None:
+    """FAULTS 12."""
+    scratch = pool.scratch(N, "u1")
+    a = scratch.acquire()
+    thread = threading.Thread(target=scratch.release, args=(a,))
+    thread.start()
+    thread.join()
+    with pytest.raises(DoubleReleaseError):
+        scratch.release(a)
+
+
+def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
+    n = 1 << 16
+    scratch = BufferPool(limit=100 * n).scratch(n, "u1")
+    entered, leave, left, end = (threading.Event() for _ in range(4))
+
+    def other():
+        with scratch as b:
+            b[:] = 1
+            entered.set()
+            leave.wait(10)
+        left.set()
+        end.wait(10)  # the name b is still there
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(10)
+    with scratch as a:
+        a[:] = 2
+        leave.set()
+        left.wait(10)  # the other thread's end has marked our array as idle
+        c = scratch.acquire()
+        assert a.size == n
+        assert (a == 2).all()
+    end.set()
+    thread.join()
+    assert c.size == n
