@@ -18,13 +18,18 @@ from typing import NamedTuple
 LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0, ("core/__init__.pxd", "core/atomics.*", "core/os_memory.*", "core/size_classes.*")),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*")),
-    (2, ("core/page_map.*", "core/slab.*")),
-    (3, ("core/arena.*", "core/arena_*")),
+    (2, ("core/page_map.*", "core/slab.*", "core/object_table.*")),
+    (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     (3.5, ("errors.*", "_version.*")),
     (4, ("native/*",)),
-    (5, ("stats.*", "decorate.*")),
-    (6, ("buffer_pool.*", "default_pool.*")),
+    (5, ("stats.*", "decorate.*", "settings.*")),
+    # The generic pool's own: from what its callbacks run in to what it says of itself.
+    (5.1, ("ports.*", "tracing.*", "forks.*", "housekeeper.*", "pool_settings.*")),
+    (5.2, ("lifecycle.*",)),
+    (5.3, ("advice.*",)),
+    (5.4, ("readings.*",)),
+    (6, ("buffer_pool.*", "pool.*", "async_pool.*")),
     (6.5, ("__init__.*",)),
     (7, ("cli/*", "__main__.*")),
 )

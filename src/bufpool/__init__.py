@@ -1,4 +1,4 @@
-"""bufpool: memory for NumPy arrays and buffers, kept ready for reuse.
+"""bufpool: memory for NumPy arrays and buffers, and any other costly object, kept ready for reuse.
 
 >>> import bufpool, numpy as np
 >>> pool = bufpool.default_pool()
@@ -8,6 +8,8 @@
 """
 
 from bufpool._version import __version__
+from bufpool.advice import Advice, ObjectStats
+from bufpool.async_pool import AsyncPool
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
@@ -15,24 +17,35 @@ from bufpool.errors import (
     ClosedError,
     DoubleReleaseError,
     ExportedError,
+    FactoryError,
     ForeignReleaseError,
     LimitError,
     LimitTimeoutError,
     MemoryLockError,
     ObjectDtypeError,
     OutOfMemoryError,
+    PoolExhaustedError,
+    PoolTimeoutError,
+    ReentrantError,
     ReleasedError,
     SettingError,
     SizeError,
+    TooManyWaitersError,
 )
 from bufpool.native._arena import good_size
 from bufpool.native._buffer import Buffer
 from bufpool.native._lease import Lease
+from bufpool.native._pool_lease import AsyncPoolLease, PoolLease
 from bufpool.native._scratch import Scratch
+from bufpool.pool import Pool
 from bufpool.stats import ClassStats, PoolStats
+from bufpool.tracing import Holder
 
 __all__ = [
+    "Advice",
     "AlignmentError",
+    "AsyncPool",
+    "AsyncPoolLease",
     "Buffer",
     "BufferPool",
     "BufpoolError",
@@ -40,18 +53,27 @@ __all__ = [
     "ClosedError",
     "DoubleReleaseError",
     "ExportedError",
+    "FactoryError",
     "ForeignReleaseError",
+    "Holder",
     "Lease",
     "LimitError",
     "LimitTimeoutError",
     "MemoryLockError",
     "ObjectDtypeError",
+    "ObjectStats",
     "OutOfMemoryError",
+    "Pool",
+    "PoolExhaustedError",
+    "PoolLease",
     "PoolStats",
+    "PoolTimeoutError",
+    "ReentrantError",
     "ReleasedError",
     "Scratch",
     "SettingError",
     "SizeError",
+    "TooManyWaitersError",
     "__version__",
     "default_pool",
     "good_size",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
 
-from bufpool.errors import ClosedError, LimitError, SettingError, SizeError
+from bufpool.errors import ClosedError, LimitError, SizeError
 from bufpool.native._arena import good_size, total_memory
 from bufpool.native._arrays import ArrayPool, touch
 from bufpool.native._buffer import BufferMaker
 from bufpool.native._lease import Lease, make_lease
 from bufpool.native._scratch import Scratch, make_scratch
+from bufpool.settings import choice, flag, nbytes, seconds
 from bufpool.stats import PoolStats, from_reading
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,7 +36,6 @@ __all__ = ["BufferPool", "default_pool"]
 
 PAGES = ("plain", "thp", "hugetlb")
 MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pause costs no page faults
-LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
 
 _numbers = itertools.count(1)
 
@@ -109,23 +108,22 @@ class BufferPool(ArrayPool, BufferMaker):
             name = f"pool-{next(_numbers)}"
         elif not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        if upstream not in PAGES:
-            raise SettingError(f"pool {name!r}: upstream must be one of {', '.join(PAGES)}, not {upstream!r}")
+        choice("upstream", upstream, name, PAGES)
         if max_retained is None and limit is None:
             max_retained = total_memory() // 4 or None
-        idle = _seconds("max_idle", max_idle, name)
-        wait = _seconds("timeout", timeout, name)
+        idle = seconds("max_idle", max_idle, name)
+        wait = seconds("timeout", timeout, name)
         self._set_up(
             name=name,
-            limit=_bytes("limit", limit, name),
-            max_retained=_bytes("max_retained", max_retained, name),
+            limit=nbytes("limit", limit, name),
+            max_retained=nbytes("max_retained", max_retained, name),
             min_retained=MIN_RETAINED,
             max_idle_ns=0 if idle is None else max(2, int(idle * 1e9)),
             alignment=alignment,
             pages=upstream,
-            lock=_flag("mlock", mlock, name),
-            prefault=_flag("prefault", prefault, name),
-            wipe=_flag("wipe", wipe, name),
+            lock=flag("mlock", mlock, name),
+            prefault=flag("prefault", prefault, name),
+            wipe=flag("wipe", wipe, name),
             timeout=wait,
         )
 
@@ -333,40 +331,3 @@ def default_pool() -> BufferPool:
 def make_default(pool: BufferPool) -> None:
     """Make `pool` what `default_pool` returns from now on."""
     _default["pool"] = pool
-
-
-def _bytes(what: str, value: Any, name: str) -> int | None:
-    if value is None:
-        return None
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"pool {name!r}: {what} must be a whole number of bytes, such as 2 << 30, or None, not {value!r}"
-        ) from None
-    if isinstance(value, bool) or not 0 <= number < 1 << 63:
-        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
-    return number
-
-
-def _flag(what: str, value: Any, name: str) -> bool:
-    """A word such as "no" would count as true."""
-    with suppress(ValueError):  # an array, say, which is not equal to one thing
-        if value in (True, False):
-            return bool(value)
-    raise TypeError(f"pool {name!r}: {what} must be True or False, not {value!r}")
-
-
-def _seconds(what: str, value: Any, name: str) -> float | None:
-    """None for ever; raises for what is negative, NaN or no number."""
-    if value is None:
-        return None
-    if isinstance(value, (str, bytes)):
-        raise TypeError(f"pool {name!r}: {what} must be a number of seconds or None, not {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:  # an int beyond all floats
-        number = float("inf") if value > 0 else float("-inf")
-    if not number >= 0:
-        raise SettingError(f"pool {name!r}: {what} must be 0 seconds or more, or None, not {value!r}")
-    return None if number > LONGEST_WAIT else number

@@ -11,15 +11,20 @@ __all__ = [
     "ClosedError",
     "DoubleReleaseError",
     "ExportedError",
+    "FactoryError",
     "ForeignReleaseError",
     "LimitError",
     "LimitTimeoutError",
     "MemoryLockError",
     "ObjectDtypeError",
     "OutOfMemoryError",
+    "PoolExhaustedError",
+    "PoolTimeoutError",
+    "ReentrantError",
     "ReleasedError",
     "SettingError",
     "SizeError",
+    "TooManyWaitersError",
 ]
 
 
@@ -61,6 +66,26 @@ class ObjectDtypeError(BufpoolError, TypeError):
 
 class ClosedError(BufpoolError, RuntimeError):
     """The pool is closed and hands out nothing more."""
+
+
+class PoolTimeoutError(BufpoolError, TimeoutError):
+    """No object came free within the timeout; the ``__cause__``, if any, is why the pool could make none."""
+
+
+class PoolExhaustedError(BufpoolError, RuntimeError):
+    """All objects of the pool are out, and it neither waits nor makes more."""
+
+
+class TooManyWaitersError(PoolExhaustedError):
+    """As many clients wait for an object as may."""
+
+
+class FactoryError(BufpoolError, TypeError):
+    """A factory returned what cannot be pooled: None, an object that the pool has already, or a coroutine."""
+
+
+class ReentrantError(BufpoolError, RuntimeError):
+    """A pool's own callback asked the pool for an object that it would have to make, or to wait for."""
 
 
 class ForeignReleaseError(BufpoolError, ValueError):

@@ -112,6 +112,9 @@ class Atomic {
     std::atomic<T> value_;
 };
 
+// Orders what each of two threads wrote before what it reads of the other's. No other order does that.
+inline void fence_seq_cst() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "bufpool needs a lock-free 64-bit CAS");
 
 // Tells the processor that a loop waits for another core.

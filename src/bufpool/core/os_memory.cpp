@@ -39,6 +39,15 @@ void unmap_region(void* start, std::size_t) noexcept { VirtualFree(start, 0, MEM
 
 std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
 
+std::uint64_t precise_ns() noexcept {
+    LARGE_INTEGER ticks, each_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&each_second);
+    const auto count = static_cast<std::uint64_t>(ticks.QuadPart);
+    const auto frequency = static_cast<std::uint64_t>(each_second.QuadPart);
+    return count / frequency * 1000000000u + count % frequency * 1000000000u / frequency;
+}
+
 std::uint64_t physical_memory() noexcept {
     MEMORYSTATUSEX status;
     status.dwLength = sizeof status;
@@ -115,15 +124,25 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
 
 void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, bytes); }
 
-std::uint64_t monotonic_ns() noexcept {
+namespace {
+
+std::uint64_t read_clock(clockid_t clock) noexcept {
     timespec now;
-#if defined(CLOCK_MONOTONIC_COARSE)
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-#else
-    clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
+    clock_gettime(clock, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
+
+}  // namespace
+
+std::uint64_t monotonic_ns() noexcept {
+#if defined(CLOCK_MONOTONIC_COARSE)
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+    return read_clock(CLOCK_MONOTONIC);
+#endif
+}
+
+std::uint64_t precise_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
 
 std::uint64_t physical_memory() noexcept {
 #if defined(_SC_PHYS_PAGES)

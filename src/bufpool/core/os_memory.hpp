@@ -41,6 +41,7 @@ void unmap_region(void* start, std::size_t bytes) noexcept;
 void touch_pages(void* start, std::size_t bytes) noexcept;
 
 std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
+std::uint64_t precise_ns() noexcept;    // the same clock, exact; for waiting
 std::uint64_t physical_memory() noexcept;  // bytes; 0 if unknown
 
 }  // namespace bufpool

@@ -1,4 +1,6 @@
 # The arena as Python's layers hold it, and the C functions that the other modules here call.
+from libc.stdint cimport uint64_t
+
 from bufpool.core.arena cimport Arena, Block, Refusal
 
 cdef class PoolBase:
@@ -24,3 +26,8 @@ cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil
 cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil
 cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil
+
+# For who waits, in whatever pool.
+cdef uint64_t coarse_ns() noexcept nogil       # milliseconds, and cheap
+cdef uint64_t precise_ns() noexcept nogil      # of the same clock
+cdef object breathe()                          # lets CPython do what it keeps for this thread

@@ -15,7 +15,8 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from bufpool.core.arena cimport Arena, ArenaConfig, Block, ClassReading, Refusal, kUnlimited
-from bufpool.core.os_memory cimport Pages, kHugePage, physical_memory
+from bufpool.core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_memory
+from bufpool.core.os_memory cimport precise_ns as exact_ns
 from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
 
 from bufpool.errors import (
@@ -95,6 +96,18 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
     # NumPy's size is a guess and is not used: the block is found by its address.
     if address != NULL:
         Arena.release(address)
+
+
+cdef uint64_t coarse_ns() noexcept nogil:
+    return monotonic_ns()
+
+
+cdef uint64_t precise_ns() noexcept nogil:
+    return exact_ns()
+
+
+cdef object breathe():
+    eval(BREATHE)
 
 
 # --- checks ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,202 @@
+"""Whether a pool pays, and whether its size is right: figures that the pool takes of itself, and what they say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from bufpool.lifecycle import Lifecycle
+
+__all__ = ["Advice", "ObjectStats", "advise", "read"]
+
+#: Seconds that a checkout and its return take: the order of magnitude is enough.
+CHECKOUT = 0.3e-6
+#: Checkouts below which nothing is said.
+ENOUGH = 100
+
+
+class ObjectStats(NamedTuple):
+    """A snapshot of an object pool, from `Pool.stats`; times in seconds, NaN where there was none yet.
+
+    Attributes
+    ----------
+    size, idle, in_use, waiting : int
+        Now: objects that count against `max_size`, those ready, those not ready, clients in the queue.
+    peak_in_use : int
+        Most objects in use at once so far.
+    checkouts, created : int
+        Objects handed out, and objects made.
+    create_seconds : float
+        Mean time to make one.
+    waits : int
+        Checkouts that had to wait for an object to come back.
+    wait_mean, wait_p50, wait_p95, wait_p99, wait_max : float
+        Of those waits; the quantiles at most 12.5 % above the truth.
+    timeouts, refused : int
+        Clients that went without: after waiting, or at once.
+    failures : int
+        Calls of the factory that failed.
+    hold_mean : float
+        Mean time from checkout to return, of the checkouts that were sampled.
+    discards : mapping of str to int
+        Objects whose life ended, by reason: broken, failed_reset, max_idle, max_lifetime, max_uses, drained, resized,
+        overflow, discarded, closed.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.Pool(dict)
+    >>> for _ in range(10):
+    ...     with pool.lease():
+    ...         pass
+    >>> stats = pool.stats()
+    >>> stats.checkouts, stats.created, stats.reuse_rate
+    (10, 1, 0.9)
+    """
+
+    size: int
+    idle: int
+    in_use: int
+    waiting: int
+    peak_in_use: int
+    checkouts: int
+    created: int
+    create_seconds: float
+    waits: int
+    wait_mean: float
+    wait_p50: float
+    wait_p95: float
+    wait_p99: float
+    wait_max: float
+    timeouts: int
+    refused: int
+    failures: int
+    hold_mean: float
+    discards: Mapping[str, int]
+
+    @property
+    def reuse_rate(self) -> float:
+        """Part of the checkouts that got an object that was there, 0 to 1; NaN before the first."""
+        return 1 - min(self.created, self.checkouts) / self.checkouts if self.checkouts else math.nan
+
+
+class Advice(NamedTuple):
+    """What the figures say, from `Pool.advice`; ``str()`` of it is the whole in words.
+
+    Attributes
+    ----------
+    pays : bool or None
+        Whether pooling these objects saves time; None: too early to say.
+    size : {'right', 'too small', 'too large', 'unknown'}
+        What `max_size` is.
+    reasons : tuple of str
+        Sentences, each with the figures that it rests on.
+    """
+
+    pays: bool | None
+    size: Literal["right", "too small", "too large", "unknown"]
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        verdict = {True: "The pool pays", False: "The pool does not pay", None: "Too early to say"}[self.pays]
+        return f"{verdict}; its size is {self.size}.\n" + "\n".join(f"- {reason}" for reason in self.reasons)
+
+
+def read(lifecycle: Lifecycle) -> ObjectStats:
+    """The figures of a pool."""
+    core, waits = lifecycle.core, lifecycle.waits
+    created = lifecycle.created.count
+    return ObjectStats(
+        size=core.size,
+        idle=core.idle,
+        in_use=core.in_use,
+        waiting=core.waiting,
+        peak_in_use=core.peak,
+        checkouts=core.reused + lifecycle.first_uses.value,
+        created=created,
+        create_seconds=lifecycle.created.mean,
+        waits=waits.count,
+        wait_mean=waits.mean,
+        wait_p50=waits.quantile(0.5),
+        wait_p95=waits.quantile(0.95),
+        wait_p99=waits.quantile(0.99),
+        wait_max=waits.greatest,
+        timeouts=lifecycle.timeouts.value,
+        refused=lifecycle.refused.value,
+        failures=lifecycle.failures.value,
+        hold_mean=lifecycle.held.mean,
+        discards=MappingProxyType({reason: count.value for reason, count in lifecycle.ended.items()}),
+    )
+
+
+def advise(stats: ObjectStats, max_size: int) -> Advice:
+    """What these figures say about a pool of at most so many objects."""
+    reasons: list[str] = []
+    pays = _pays(stats, reasons)
+    size = _size(stats, max_size, reasons)
+    if stats.failures:
+        reasons.append(f"the factory failed {stats.failures} times and made {stats.created} objects")
+    broken = stats.discards["broken"] + stats.discards["failed_reset"]
+    if broken > 0.1 * stats.checkouts:
+        reasons.append(
+            f"{broken} objects were found broken in {stats.checkouts} checkouts: ask what breaks them"
+        )
+    return Advice(pays, size, tuple(reasons))
+
+
+def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
+    if stats.checkouts < ENOUGH or not stats.created:
+        reasons.append(f"{stats.checkouts} checkouts so far; {ENOUGH} say something")
+        return None
+    reused = stats.checkouts - stats.created
+    saved = reused * stats.create_seconds - stats.checkouts * CHECKOUT
+    figures = (
+        f"{stats.created} objects served {stats.checkouts} checkouts (reuse {stats.reuse_rate:.1%}); making one takes "
+        f"{show(stats.create_seconds)}, a checkout about {show(CHECKOUT)}"
+    )
+    if saved <= 0:
+        why = "making one is as quick" if stats.create_seconds < 2 * CHECKOUT else "too few are used again"
+        reasons.append(f"{figures}: {why}")
+        return False
+    reasons.append(f"{figures}: {show(saved)} saved so far")
+    return True
+
+
+def _size(
+    stats: ObjectStats, max_size: int, reasons: list[str]
+) -> Literal["right", "too small", "too large", "unknown"]:
+    if stats.checkouts < ENOUGH:
+        return "unknown"
+    without = stats.timeouts + stats.refused
+    waited = stats.waits / stats.checkouts
+    if without or (waited > 0.05 and stats.wait_p99 > max(stats.create_seconds, 1e-3)):
+        times = (
+            f" (half within {show(stats.wait_p50)}, 99 % within {show(stats.wait_p99)})"
+            if stats.waits
+            else ""
+        )
+        reasons.append(
+            f"all {max_size} objects were out at once: {stats.waits} of {stats.checkouts} checkouts waited{times}, "
+            f"{without} went without"
+        )
+        if stats.peak_in_use >= max_size:
+            return "too small"
+    if stats.peak_in_use <= max_size // 2:
+        reasons.append(f"never more than {stats.peak_in_use} of {max_size} objects were in use at once")
+        return "too large"
+    if not without:
+        reasons.append(
+            f"at most {stats.peak_in_use} of {max_size} objects were in use at once; {waited:.1%} of checkouts waited"
+        )
+    return "right"
+
+
+def show(seconds: float) -> str:
+    """A time as a person reads it."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if abs(seconds) >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 1e-9:.3g} ns"

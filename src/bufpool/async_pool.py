@@ -1,0 +1,125 @@
+"""L6: `AsyncPool`, the same for tasks of asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from bufpool.lifecycle import Lifecycle
+from bufpool.native._pool_lease import TaskFront
+from bufpool.pool_settings import checked
+from bufpool.ports import Tasks, TasksInThreads
+from bufpool.readings import Readings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from bufpool.native._pool_core import PoolCore
+
+__all__ = ["AsyncPool"]
+
+T = TypeVar("T")
+
+
+class AsyncPool(TaskFront[T], Readings[T]):
+    """A pool of objects for tasks of asyncio: as `Pool`, with the same settings, names and errors.
+
+    `factory`, `check`, `reset` and `close` are called in the loop; if they return an awaitable, it is awaited. Tasks of
+    several loops may share a pool, if its objects may go from loop to loop.
+
+    A task that is cancelled while it waits loses nothing: an object that was just given to it goes to the next. One
+    that is cancelled in a callback ends the life of the object that the callback had: nobody knows its state.
+
+    Examples
+    --------
+    >>> import asyncio, bufpool
+    >>> async def connect():
+    ...     await asyncio.sleep(0)
+    ...     return object()
+    >>> async def main():
+    ...     async with bufpool.AsyncPool(connect, max_size=2) as pool:
+    ...         async with pool.lease() as connection:
+    ...             return pool.in_use
+    >>> asyncio.run(main())
+    1
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        factory: Callable[[], T | Awaitable[T]],
+        *,
+        min_size: int = 0,
+        max_size: int = 10,
+        timeout: float | None = 30.0,
+        max_waiting: int | None = None,
+        overflow: Literal["wait", "fail", "create"] = "wait",
+        fair: bool = False,
+        lifo: bool = True,
+        check: Callable[[T], object] | None = None,
+        check_on: str | Collection[str] = "checkout",
+        check_after: float = 0.0,
+        check_interval: float = 30.0,
+        reset: Callable[[T], object] | None = None,
+        close: Callable[[T], object] | None = None,
+        max_idle: float | None = None,
+        max_lifetime: float | None = None,
+        max_uses: int | None = None,
+        backoff: tuple[float, float] = (0.05, 10.0),
+        discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        leak_threshold: float | None = None,
+        debug: bool | None = None,
+        name: str | None = None,
+    ) -> None:
+        chosen = {
+            key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
+        }
+        self._attach(Lifecycle(factory, checked(factory, chosen)).make_core())
+        self._attach_port(Tasks())
+
+    async def discard(self, item: T, /) -> None:
+        """As `Pool.discard`."""
+        await self._core.lifecycle.discard(item, self._port)
+
+    async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
+        """As `Pool.resize`."""
+        await self._core.lifecycle.resize(min_size, max_size, self._port)
+
+    async def drain(self) -> None:
+        """As `Pool.drain`."""
+        await self._core.lifecycle.drain(self._port)
+
+    async def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
+        """As `Pool.wait`."""
+        await self._core.lifecycle.wait(ready, timeout, self._port)
+
+    async def maintain(self) -> None:
+        """As `Pool.maintain`; a timer of the loop otherwise does it."""
+        await self._core.lifecycle.upkeep(self._port)
+
+    async def close(self, timeout: float | None = 0.0) -> None:
+        """As `Pool.close`."""
+        await self._core.lifecycle.close(timeout, self._port)
+
+    async def __aenter__(self) -> Self:
+        """Make `min_size` objects."""
+        await self.wait()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def share(core: PoolCore) -> AsyncPool[Any]:
+    """See `Pool.as_async`."""
+    shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)
+    shared._attach(core)
+    shared._attach_port(TasksInThreads())
+    return shared

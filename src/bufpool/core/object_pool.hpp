@@ -1,0 +1,545 @@
+// L3 · Who has which object, and who waits: the state of an object pool. What an object is, and how a waiter is woken,
+// the layer above knows.
+//
+//   take ──► idle list ──► a client ──► put        one compare-and-swap each while nobody waits
+//             ▲    │ nothing there, or somebody waits: ask, under the lock
+//             │    ├─► room for one more: the caller makes an object and installs it
+//             │    └─► the queue: an object is given to the longest waiter, or it is woken to ask again
+//
+// First come, first served for everybody who has waited for longer than kPatience; until then a running client may be
+// quicker than one that has to be woken. Strict hand-over would cost a switch of threads a checkout. (The locks of Go,
+// "starvation mode", 2016, and of WebKit, Pizlo 2016, are eventually fair in this way.)
+//
+// Nothing here is done to an object, and no waiter is woken, while the lock is held.
+#pragma once
+
+#include <cstdlib>
+#include <new>
+
+#include "atomics.hpp"
+#include "freelist.hpp"
+#include "object_table.hpp"
+
+namespace bufpool {
+
+enum class Answer : std::uint32_t {
+    found = 0,     // this object
+    room = 1,      // there is none, but a place for one that the caller makes
+    queued = 2,    // wait
+    full = 3,      // neither an object nor a place
+    too_many = 4,  // as many wait as may
+    closed = 5
+};
+
+enum class Put : std::uint32_t {
+    kept = 0,
+    serve = 1,     // kept, and somebody may be waiting for it: call serve()
+    surplus = 2,   // beyond the pool's size: it is no place's object any more, and is closed
+    closed = 3     // not kept
+};
+
+constexpr std::uint64_t kPatience = 1000000;        // ns
+constexpr std::uint32_t kUntilEmpty = 0xFFFFFFFFu;  // Waiter::goal: until nothing is left of a closed pool
+
+// One that waits. It lies in an object of the layer above, to which the queue holds a reference while `kept`.
+struct Waiter {
+    enum State : std::uint32_t { off = 0, queued = 1, woken = 2, given = 3, refused = 4 };
+
+    Waiter* before = nullptr;
+    Waiter* after = nullptr;
+    void* owner = nullptr;
+    std::uint64_t since = 0;         // ns: when it came
+    std::uint32_t goal = 0;          // 0: an object; otherwise so many that exist, or kUntilEmpty
+    std::uint32_t index = kNone;     // of the object that it was given
+    State state = off;
+    bool kept = false;
+};
+
+class WaiterQueue {
+  public:
+    Waiter* first() const noexcept { return first_; }
+    std::uint32_t length() const noexcept { return length_; }
+
+    void append(Waiter& waiter) noexcept {
+        waiter.before = last_;
+        waiter.after = nullptr;
+        (last_ == nullptr ? first_ : last_->after) = &waiter;
+        last_ = &waiter;
+        ++length_;
+    }
+    void remove(Waiter& waiter) noexcept {
+        (waiter.before == nullptr ? first_ : waiter.before->after) = waiter.after;
+        (waiter.after == nullptr ? last_ : waiter.after->before) = waiter.before;
+        --length_;
+    }
+
+  private:
+    Waiter* first_ = nullptr;
+    Waiter* last_ = nullptr;
+    std::uint32_t length_ = 0;
+};
+
+// Which idle objects to take out of the pool.
+struct Sieve {
+    std::uint64_t now;               // coarse ns: those whose lifetime is over
+    std::uint64_t idle_before;       // those idle since before then, ...
+    std::uint32_t most;              // ... the oldest so many
+    std::uint64_t checked_before;    // those not checked since then
+    std::uint32_t drained;           // those made before this many drainings
+};
+
+// One that is out.
+struct Held {
+    std::uint32_t index;
+    std::uint64_t since;             // coarse ns
+    std::uint64_t thread;
+    void* address;
+};
+
+class ObjectPool {
+  public:
+    ObjectTable table;
+
+    // Null: no memory.
+    static ObjectPool* make() noexcept {
+        void* const memory = std::malloc(sizeof(ObjectPool));
+        return memory == nullptr ? nullptr : new (memory) ObjectPool;
+    }
+    static void destroy(ObjectPool* pool) noexcept {
+        pool->~ObjectPool();
+        std::free(pool);
+    }
+
+    // Before the pool is shared. `keep` counts one more reference to a waiter's owner, or to an object.
+    void set_up(std::uint32_t most, std::uint32_t most_waiting, bool fair, bool fifo, void (*keep)(void*)) noexcept {
+        max_.store_relaxed(most);
+        most_waiting_ = most_waiting;
+        fair_ = fair;
+        fifo_ = fifo;
+        keep_ = keep;
+    }
+
+    // --- the hot paths, without the lock ---
+
+    // An idle object, or kNone: then ask.
+    std::uint32_t take() noexcept {
+        if (BUFPOOL_UNLIKELY(attention_.load_relaxed() != 0)) return kNone;
+        return pop();
+    }
+
+    // Returns an object that the caller has.
+    Put put(std::uint32_t index) noexcept {
+        if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) {
+            push(index);
+            // Dekker (Dijkstra 1965): either we see who came to wait meanwhile, or they see the object. `ask` has the
+            // other half.
+            fence_seq_cst();
+            return BUFPOOL_LIKELY(attention_.load_relaxed() == 0) ? Put::kept : Put::serve;
+        }
+        LockGuard guard(lock_);
+        if (closed_) return Put::closed;
+        if (size_.load_relaxed() > max_.load_relaxed()) {
+            make_surplus(index);
+            return Put::surplus;
+        }
+        push(index);
+        return Put::serve;
+    }
+
+    bool needs_attention() const noexcept { return attention_.load_relaxed() != 0; }
+
+    // --- waiting ---
+
+    // What there is for `waiter`, which may be in the queue already. `growing`: most objects that may be in the making
+    // at once. After any answer but `queued` it is in no queue.
+    Answer ask(Waiter& waiter, std::uint64_t now, bool may_wait, std::uint32_t growing, std::uint32_t& index) noexcept {
+        LockGuard guard(lock_);
+        if (waiter.state == Waiter::given) {
+            waiter.state = Waiter::off;
+            index = waiter.index;
+            return Answer::found;
+        }
+        if (waiter.state == Waiter::refused) waiter.state = Waiter::off;
+        if (closed_) {
+            leave(waiter);
+            return Answer::closed;
+        }
+        if (waiter.state == Waiter::woken) {
+            waiter.state = Waiter::queued;
+            --woken_;
+        }
+        Answer answer = serve_self(waiter, now, growing, index);
+        if (answer != Answer::queued) return answer;
+        if (!may_wait) {
+            leave(waiter);
+            return Answer::full;
+        }
+        if (waiter.state == Waiter::queued) return Answer::queued;
+        if (waiters_.length() >= most_waiting_) return Answer::too_many;
+        waiter.since = now;
+        waiter.state = Waiter::queued;
+        waiters_.append(waiter);
+        look_around();
+        fence_seq_cst();   // see put()
+        return serve_self(waiter, now, growing, index);
+    }
+
+    // Waits for something else than an object. True: there is nothing to wait for.
+    bool watch(Waiter& waiter, std::uint32_t goal) noexcept {
+        LockGuard guard(lock_);
+        waiter.goal = goal;
+        if (waiter.state == Waiter::given) {
+            waiter.state = Waiter::off;
+            return true;
+        }
+        if (reached(waiter)) {
+            leave(waiter);
+            return true;
+        }
+        if (waiter.state == Waiter::off) {
+            waiter.state = Waiter::queued;
+            watchers_.append(waiter);
+            look_around();
+        }
+        return false;
+    }
+
+    // Leaves the queue. True: it had been given an object, `index`.
+    bool withdraw(Waiter& waiter, std::uint32_t& index) noexcept {
+        LockGuard guard(lock_);
+        const bool given = waiter.state == Waiter::given && waiter.goal == 0;
+        index = waiter.index;
+        if (waiter.state == Waiter::given || waiter.state == Waiter::refused) waiter.state = Waiter::off;
+        leave(waiter);
+        return given;
+    }
+
+    // The next one that must be woken, with a reference to its owner; null if there is none. Call it until then whenever
+    // something has changed for those who wait.
+    Waiter* serve(std::uint64_t now) noexcept {
+        LockGuard guard(lock_);
+        for (Waiter* each = watchers_.first(); each != nullptr; each = each->after) {
+            if (reached(*each)) return dismiss(*each, Waiter::given);
+        }
+        Waiter* const head = waiters_.first();
+        if (head == nullptr) return nullptr;
+        if (closed_) return dismiss(*head, Waiter::refused);
+        if (is_overdue(*head, now)) {
+            const std::uint32_t index = pop_under_lock();
+            if (index != kNone) {
+                table[index].set(Standing::busy);
+                head->index = index;
+                return dismiss(*head, Waiter::given);
+            }
+        }
+        if (woken_ >= available()) return nullptr;
+        // Those that were woken stand before the others, and are no more than there are objects.
+        for (Waiter* each = head; each != nullptr; each = each->after) {
+            if (each->state == Waiter::queued) {
+                each->state = Waiter::woken;
+                ++woken_;
+                keep_(each->owner);
+                return each;
+            }
+        }
+        return nullptr;
+    }
+
+    // --- objects that come and go ---
+
+    // A place for an object beyond the size: it is not kept when it comes back.
+    void add_extra_place() noexcept {
+        LockGuard guard(lock_);
+        ++extra_;
+    }
+
+    // A place, if there are less than `wanted`.
+    bool ask_place(std::uint32_t wanted) noexcept {
+        LockGuard guard(lock_);
+        const std::uint32_t size = size_.load_relaxed();
+        if (closed_ || size >= wanted || size >= max_.load_relaxed()) return false;
+        size_.store_relaxed(size + 1);
+        ++growing_;
+        return true;
+    }
+
+    // Puts an object into the place that the caller has; it is in the caller's hand. kNone: no memory; kOwned: the pool has
+    // that object already.
+    std::uint32_t install(void* address, bool extra) noexcept {
+        LockGuard guard(lock_);
+        if (table.find(address) != kNone) return kOwned;
+        const std::uint32_t index = table.add(address);
+        if (index == kNone) return kNone;
+        ObjectNode& node = table[index];
+        node.set(Standing::busy);
+        node.uses.store_relaxed(0);
+        node.extra = extra;
+        node.traced = false;
+        if (!extra) --growing_;
+        return index;
+    }
+
+    // Takes an object out that the caller has. The caller has its place now: see give_up_place.
+    // Whether that place is one beyond the size.
+    bool take_out(std::uint32_t index) noexcept {
+        LockGuard guard(lock_);
+        const bool extra = table[index].extra;
+        if (!extra) ++growing_;
+        table.remove(index);
+        return extra;
+    }
+
+    void give_up_place(bool extra) noexcept {
+        LockGuard guard(lock_);
+        if (extra) {
+            --extra_;
+        } else {
+            --growing_;
+            size_.store_relaxed(size_.load_relaxed() - 1);
+        }
+        look_around();
+    }
+
+    // Idle objects that fall through the sieve, up to `room` of them, into the caller's hand.
+    std::uint32_t sift(const Sieve& sieve, std::uint32_t* indices, std::uint32_t room) noexcept {
+        LockGuard guard(lock_);
+        std::uint32_t stale = 0;
+        FreeList* const lists[] = {&ready_, &returned_};
+        Chain chains[] = {ready_.pop_all(table), returned_.pop_all(table)};
+        popped_aside_ += chains[0].count;
+        for (const Chain& chain : chains) {
+            for (std::uint32_t i = 0, at = chain.first; i < chain.count; ++i, at = table[at].next.load_relaxed()) {
+                if (table[at].since.load_relaxed() < sieve.idle_before) ++stale;
+            }
+        }
+        std::uint32_t young = stale > sieve.most ? stale - sieve.most : 0;   // stale ones that stay: those used last
+        std::uint32_t found = 0;
+        for (int which = 0; which < 2; ++which) {
+            Chain kept;
+            std::uint32_t last = kNone;
+            for (std::uint32_t i = 0, at = chains[which].first; i < chains[which].count; ++i) {
+                ObjectNode& node = table[at];
+                const std::uint32_t next = node.next.load_relaxed();
+                bool falls = node.expires <= sieve.now || node.checked < sieve.checked_before || node.drained != sieve.drained;
+                if (node.since.load_relaxed() < sieve.idle_before) {
+                    if (young > 0) --young;
+                    else falls = true;
+                }
+                if (falls && found < room) {
+                    node.set(Standing::busy);
+                    indices[found++] = at;
+                } else {
+                    if (last == kNone) kept.first = at;
+                    else table[last].next.store_relaxed(at);
+                    last = at;
+                    ++kept.count;
+                }
+                at = next;
+            }
+            lists[which]->push_chain(table, kept);
+        }
+        return found;
+    }
+
+    // Returns an object that nobody used, to where the one idle longest is.
+    void put_back_unused(std::uint32_t index) noexcept {
+        LockGuard guard(lock_);
+        table[index].set(Standing::idle);
+        if (fifo_) {
+            ready_.push(table, index);
+            return;
+        }
+        Chain all = ready_.pop_all(table);
+        popped_aside_ += all.count;
+        std::uint32_t last = all.first;
+        for (std::uint32_t i = 1; i < all.count; ++i) last = table[last].next.load_relaxed();
+        if (all.count == 0) all.first = index;
+        else table[last].next.store_relaxed(index);
+        ++all.count;
+        ready_.push_chain(table, all);
+    }
+
+    // Makes an object that the caller has one beyond the size, if there are too many.
+    bool shed(std::uint32_t index) noexcept {
+        LockGuard guard(lock_);
+        if (table[index].extra || size_.load_relaxed() <= max_.load_relaxed()) return false;
+        make_surplus(index);
+        return true;
+    }
+
+    // --- the whole pool ---
+
+    void close() noexcept {
+        LockGuard guard(lock_);
+        closed_ = true;
+        look_around();
+    }
+    void resize(std::uint32_t most) noexcept {
+        LockGuard guard(lock_);
+        max_.store_relaxed(most);
+        look_around();
+    }
+
+    // The number of an object that the pool knows, or kNone.
+    std::uint32_t find(const void* address) noexcept {
+        LockGuard guard(lock_);
+        return table.find(address);
+    }
+
+    // Objects that have been out since before then, with a reference (`keep`) to each. `tell`: only those not told of
+    // yet, which then are. Returns how many there are; `room` of them are written.
+    std::uint32_t held(std::uint64_t before, bool tell, Held* out, std::uint32_t room) noexcept {
+        LockGuard guard(lock_);
+        std::uint32_t found = 0;
+        for (std::uint32_t index = 0; index < table.used(); ++index) {
+            ObjectNode& node = table[index];
+            const Standing standing = node.standing();
+            if (standing != Standing::lent && standing != Standing::out) continue;
+            const std::uint64_t since = node.since.load_relaxed();
+            if (since > before || (tell && node.told.load_relaxed() != 0)) continue;
+            if (found < room) {
+                if (tell) node.told.store_relaxed(1);
+                keep_(node.address);
+                out[found] = Held{index, since, node.thread.load_relaxed(), node.address};
+            }
+            ++found;
+        }
+        return found;
+    }
+
+    // --- readings ---
+
+    std::uint32_t size() const noexcept { return size_.load_relaxed(); }
+    std::uint32_t max() const noexcept { return max_.load_relaxed(); }
+    std::uint32_t idle() noexcept { return ready_.size(table) + (fifo_ ? returned_.size(table) : 0); }
+    std::uint32_t peak() const noexcept { return peak_.load_relaxed(); }
+    std::uint32_t extra() noexcept { LockGuard guard(lock_); return extra_; }
+    std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
+    std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }
+    bool closed() noexcept { LockGuard guard(lock_); return closed_; }
+    std::uint64_t reused() noexcept {                                          // checkouts of an idle object
+        LockGuard guard(lock_);
+        return ready_.popped() - popped_aside_;
+    }
+
+  private:
+    std::uint32_t pop() noexcept {
+        std::uint32_t left = 0;
+        const std::uint32_t index = ready_.pop(table, left);
+        if (index == kNone) return kNone;
+        if (fifo_) left += returned_.size(table);
+        const std::uint32_t size = size_.load_relaxed();
+        if (size > left && size - left > peak_.load_relaxed()) peak_.raise_relaxed(size - left);
+        return index;
+    }
+
+    // First in, first out by two stacks: the one that is popped, and the one that objects come back to.
+    std::uint32_t pop_under_lock() noexcept {
+        std::uint32_t index = pop();
+        if (index != kNone || !fifo_) return index;
+        const Chain chain = returned_.pop_all(table);
+        for (std::uint32_t i = 0, at = chain.first; i < chain.count; ++i) {
+            const std::uint32_t next = table[at].next.load_relaxed();
+            ready_.push(table, at);
+            at = next;
+        }
+        return pop();
+    }
+
+    void push(std::uint32_t index) noexcept {
+        table[index].set(Standing::idle);
+        (fifo_ ? returned_ : ready_).push(table, index);
+    }
+
+    bool is_overdue(const Waiter& waiter, std::uint64_t now) const noexcept {
+        return fair_ || now > waiter.since + kPatience;
+    }
+
+    // An object or a place for `waiter`, unless somebody comes before it; otherwise `queued`.
+    Answer serve_self(Waiter& waiter, std::uint64_t now, std::uint32_t growing, std::uint32_t& index) noexcept {
+        const Waiter* const head = waiters_.first();
+        if (head != nullptr && head != &waiter && is_overdue(*head, now)) return Answer::queued;
+        index = pop_under_lock();
+        if (index != kNone) {
+            table[index].set(Standing::busy);
+            leave(waiter);
+            return Answer::found;
+        }
+        const std::uint32_t size = size_.load_relaxed();
+        if (size >= max_.load_relaxed() || growing_ >= growing) return Answer::queued;
+        size_.store_relaxed(size + 1);
+        ++growing_;
+        peak_.raise_relaxed(size + 1);
+        leave(waiter);
+        return Answer::room;
+    }
+
+    // Objects and places that a waiter could have.
+    std::uint32_t available() noexcept {
+        const std::uint32_t size = size_.load_relaxed(), most = max_.load_relaxed();
+        return idle() + (most > size ? most - size : 0);
+    }
+
+    bool reached(const Waiter& watcher) const noexcept {
+        if (watcher.goal == kUntilEmpty) return closed_ && size_.load_relaxed() == 0 && extra_ == 0;
+        return closed_ || table.known() >= watcher.goal;
+    }
+
+    // Out of its queue, if it is in one; its reference stays with it.
+    void leave(Waiter& waiter) noexcept {
+        if (waiter.state != Waiter::queued && waiter.state != Waiter::woken) return;
+        if (waiter.state == Waiter::woken) --woken_;
+        (waiter.goal == 0 ? waiters_ : watchers_).remove(waiter);
+        waiter.state = Waiter::off;
+        look_around();
+    }
+
+    // Out of its queue, with its reference.
+    Waiter* dismiss(Waiter& waiter, Waiter::State state) noexcept {
+        leave(waiter);
+        waiter.state = state;
+        waiter.kept = false;
+        return &waiter;
+    }
+
+    void make_surplus(std::uint32_t index) noexcept {
+        table[index].extra = true;
+        ++extra_;
+        size_.store_relaxed(size_.load_relaxed() - 1);
+        look_around();
+    }
+
+    // Whether the hot paths must look at more than the idle list.
+    void look_around() noexcept {
+        const bool much = waiters_.length() != 0 || watchers_.length() != 0 || closed_ || size_.load_relaxed() > max_.load_relaxed();
+        attention_.store_relaxed(much ? 1 : 0);
+    }
+
+    // Read on the hot paths.
+    Atomic<std::uint32_t> attention_;
+    Atomic<std::uint32_t> size_;         // places: objects, and those in the making or being closed
+    Atomic<std::uint32_t> peak_;         // most places without an idle object so far
+    Atomic<std::uint32_t> max_;
+    bool fair_ = false;
+    bool fifo_ = false;
+    // Words that threads fight over stand on lines of their own.
+    char apart_[kNoSharing];
+    FreeList ready_;
+    char apart_too_[kNoSharing];
+    FreeList returned_;                  // used by a pool that hands out the object idle longest
+    char apart_again_[kNoSharing];
+
+    // Under the lock.
+    Lock lock_;
+    WaiterQueue waiters_;
+    WaiterQueue watchers_;               // for something else than an object
+    std::uint32_t woken_ = 0;            // waiters that are on their way to ask
+    std::uint32_t growing_ = 0;          // places without an object in the table: in the making, or being closed
+    std::uint32_t extra_ = 0;            // places beyond the size
+    std::uint32_t most_waiting_ = 0;
+    std::uint64_t popped_aside_ = 0;     // pops from `ready_` that were no checkout
+    bool closed_ = false;
+    void (*keep_)(void*) = nullptr;
+};
+
+}  // namespace bufpool

@@ -1,0 +1,568 @@
+"""What happens to a pooled object on its way: made, checked, lent, reset, retired. Once, for threads and for tasks.
+
+Everything here is off the hot path: the compiled front calls it when an object must be made, waited for or looked at. A
+`Turn` owns what the client was given, so that an exception anywhere gives it back; the accounting is done before an
+exception passes on.
+"""
+
+from __future__ import annotations
+
+import random
+import reprlib
+import warnings
+import weakref
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+from bufpool import settings, tracing
+from bufpool.errors import (
+    ClosedError,
+    PoolExhaustedError,
+    PoolTimeoutError,
+    ReentrantError,
+    TooManyWaitersError,
+)
+from bufpool.forks import heed
+from bufpool.native._measures import Count, Times
+from bufpool.native._pool_core import (
+    CLOSED,
+    FULL,
+    MOST,
+    OBJECT,
+    QUEUED,
+    ROOM,
+    TOO_MANY,
+    UNTIL_EMPTY,
+    PoolCore,
+    Turn,
+)
+from bufpool.ports import Port, Threads, inside, run
+
+if TYPE_CHECKING:
+    import logging
+
+    from bufpool.pool_settings import PoolSettings
+
+__all__ = ["Lifecycle"]
+
+#: Why an object's life ended.
+REASONS = (
+    "broken",
+    "failed_reset",
+    "max_idle",
+    "max_lifetime",
+    "max_uses",
+    "drained",
+    "resized",
+    "overflow",
+    "discarded",
+    "closed",
+)
+
+JITTER = 0.1  # of a lifetime, so that objects made together do not end together
+BATCH = 32  # idle objects looked at in one go
+
+THREADS = Threads()
+
+
+class Lifecycle:
+    """The slow paths of one pool."""
+
+    def __init__(self, factory: Callable[[], Any], chosen: PoolSettings) -> None:
+        self.factory = factory
+        self.chosen = chosen
+        self.name = chosen.name
+        self.timeout = chosen.timeout
+        self.fair = chosen.fair
+        self.lifo = chosen.lifo
+        self.min_size = chosen.min_size
+        self.created = Times()
+        self.waits = Times()
+        self.held = Times()
+        self.ended = {reason: Count() for reason in REASONS}
+        self.timeouts, self.refused, self.failures = Count(), Count(), Count()
+        self.first_uses = Count()
+        self._drained = 0
+        # While the factory fails: what it raised last, when to try again, how long the next pause is.
+        self._failure: Exception | None = None
+        self._retry_at = 0.0
+        self._pause = 0.0
+        # The core has the only strong reference of the two, so that a pool goes as soon as it is dropped.
+        self._core: Callable[[], PoolCore | None] = lambda: None
+
+    def make_core(self) -> PoolCore:
+        """The state of this pool, made once."""
+        chosen = self.chosen
+        core = PoolCore(
+            self.name,
+            self,
+            most=chosen.max_size,
+            most_waiting=MOST if chosen.max_waiting is None else chosen.max_waiting,
+            fair=chosen.fair,
+            lifo=chosen.lifo,
+        )
+        core.treat(
+            debug=chosen.debug,
+            dated=bool(chosen.check_on) or chosen.max_idle is not None,
+            expires=chosen.max_lifetime is not None,
+            checked_out="checkout" in chosen.check_on,
+            check_after=int(1e9 * chosen.check_after),
+            treated_in=chosen.reset is not None or "return" in chosen.check_on,
+            most_uses=chosen.max_uses or 0,
+        )
+        self._core = weakref.ref(core)
+        heed(core)
+        return core
+
+    @property
+    def core(self) -> PoolCore:
+        """The state of the pool; whoever calls anything here holds it."""
+        core = self._core()
+        if core is None:
+            raise ReferenceError(f"pool {self.name!r} is gone")
+        return core
+
+    # --- what the compiled front calls in a thread ---
+
+    def lend_to_thread(self, turn: Turn) -> Any:
+        """An object for a lease."""
+        return run(self.check_out(turn, turn.timeout, THREADS, True))
+
+    def give_to_thread(self, turn: Turn) -> Any:
+        """An object that its client returns itself."""
+        return run(self.check_out(turn, turn.timeout, THREADS, False))
+
+    def try_in_thread(self, turn: Turn) -> Any:
+        """The same, or None."""
+        return run(self.try_out(turn, THREADS))
+
+    def return_in_thread(self, turn: Turn) -> None:
+        """The object in hand comes back."""
+        run(self.check_in(turn, THREADS))
+
+    def discard_in_thread(self, turn: Turn, reason: str) -> None:
+        """The object in hand is not used again."""
+        run(self.retire(turn, reason, THREADS))
+
+    # --- out ---
+
+    async def check_out(self, turn: Turn, timeout: Any, port: Port, lent: bool) -> Any:
+        """An object for the client of `turn`, which may have one in hand that must be looked at first."""
+        limit = self.timeout if timeout is ... else timeout
+        deadline = None if limit is None else monotonic() + limit
+        try:
+            if not (turn.in_hand and await self._is_sound(turn, port)):
+                await self._obtain(turn, limit, deadline, port)
+            return turn.hand_out(lent)
+        except BaseException:
+            await self._let_go(turn, port)
+            raise
+
+    async def try_out(self, turn: Turn, port: Port) -> Any:
+        """An object, or None if all are out."""
+        try:
+            return await self.check_out(turn, 0.0, port, False)
+        except (PoolTimeoutError, PoolExhaustedError) as refusal:
+            if refusal.__cause__ is not None:
+                raise
+            return None
+
+    async def _obtain(self, turn: Turn, limit: float | None, deadline: float | None, port: Port) -> None:
+        """Wait for a sound object, or make one."""
+        if inside(self):
+            raise ReentrantError(
+                f"pool {self.name!r}: a callback of the pool asked it for an object, and would wait for itself"
+            )
+        began: float | None = None
+        may_wait = limit != 0 and self.chosen.overflow == "wait"
+        if may_wait:
+            port.prepare(turn)
+        while True:
+            now = monotonic()
+            over = deadline is not None and now >= deadline
+            answer = turn.ask(may_wait and not over, self._growing(now))
+            if answer == QUEUED:
+                began = perf_counter() if began is None else began
+                await port.wait(turn, self._until(deadline, now))
+                continue
+            if began is not None and answer != FULL:
+                self.waits.add(perf_counter() - began)
+                began = None
+            if answer == OBJECT:
+                if await self._is_sound(turn, port):
+                    return
+            elif answer == ROOM or (answer == FULL and self.chosen.overflow == "create"):
+                if answer == FULL:
+                    turn.make_extra_place()
+                await self._make(turn, port)
+                self.first_uses.add()
+                return
+            else:
+                raise self._refusal(answer, limit, began)
+
+    def _refusal(self, answer: int, limit: float | None, began: float | None) -> Exception:
+        state = f"{self.core.in_use} of {self.core.most} objects in use, {self.core.waiting} waiting"
+        if answer == CLOSED:
+            return ClosedError(f"pool {self.name!r} is closed")
+        if answer == TOO_MANY:
+            self.refused.add()
+            return TooManyWaitersError(
+                f"pool {self.name!r}: max_waiting is {self.chosen.max_waiting}, and so many wait already; {state}"
+            )
+        if self.chosen.overflow == "fail" and self._failure is None:
+            self.refused.add()
+            return PoolExhaustedError(f"pool {self.name!r} is exhausted, and does not wait: {state}")
+        if began is not None:
+            self.waits.add(perf_counter() - began)
+        self.timeouts.add()
+        why = f"; the factory fails: {self._failure!r}" if self._failure else ""
+        refusal = PoolTimeoutError(f"pool {self.name!r}: no object within {limit:g} s: {state}{why}")
+        refusal.__cause__ = self._failure
+        return refusal
+
+    def _growing(self, now: float) -> int:
+        """Most objects that may be in the making: all, or while the factory fails one that tries it."""
+        if self._failure is None:
+            return MOST
+        return 1 if now >= self._retry_at else 0
+
+    def _until(self, deadline: float | None, now: float) -> float | None:
+        """When a waiter looks again by itself."""
+        if self._failure is None:
+            return deadline
+        retry = max(self._retry_at, now + self.chosen.backoff[0])
+        return retry if deadline is None else min(deadline, retry)
+
+    async def _make(self, turn: Turn, port: Port) -> None:
+        """Fill the turn's place."""
+        began = perf_counter()
+        drained = self._drained
+        try:
+            made = await port.call(self, self.factory, undo=self.chosen.close)
+            turn.install(made, self._lifetime(), drained)
+        except Exception as error:
+            self._failed(error)
+            raise
+        self.created.add(perf_counter() - began)
+        port.attend(self)
+        if self._failure is not None:
+            self._failure = None
+            self._pause = 0.0
+            self.core.wake()
+
+    def _lifetime(self) -> int:
+        """Of a new object, in nanoseconds; 0: no end."""
+        most = self.chosen.max_lifetime
+        return 0 if most is None else max(1, int(1e9 * most * (1 - JITTER * random.random())))
+
+    def _failed(self, error: Exception) -> None:
+        self.failures.add()
+        first, longest = self.chosen.backoff
+        self._pause = min(longest, 2 * self._pause) if self._pause else first
+        # Full jitter would let a client try at once: between half of it and all.
+        self._retry_at = monotonic() + self._pause * (1 - random.random() / 2)
+        self._failure = error
+
+    async def _is_sound(self, turn: Turn, port: Port) -> bool:
+        """Look at the object in hand before it goes out; if it is not sound, it is retired."""
+        drained, _, expired, _, check = turn.due(False)
+        if drained or expired:
+            await self.retire(turn, "drained" if drained else "max_lifetime", port)
+            return False
+        if check and not await self._passes(turn, port):
+            await self.retire(turn, "broken", port)
+            return False
+        return True
+
+    async def _passes(self, turn: Turn, port: Port) -> bool:
+        """Check the object in hand."""
+        check = self.chosen.check
+        assert check is not None
+        thing = turn.touch()
+        try:
+            verdict = await port.call(self, check, thing)
+            sound = verdict is None or bool(verdict)
+        except Exception:  # noqa: BLE001 - it is logged, and counted
+            _log().info("pool %r: a check failed", self.name, exc_info=True)
+            return False
+        if sound:
+            turn.untouch()
+        return sound
+
+    # --- in ---
+
+    async def check_in(self, turn: Turn, port: Port) -> None:
+        """Return the object in hand, which a client has used."""
+        try:
+            reason = self._end_of_life(turn) or await self._reset(turn, port) or turn.put()
+            if reason:
+                await self.retire(turn, reason, port)
+        except BaseException:
+            await self._let_go(turn, port)
+            raise
+
+    def _end_of_life(self, turn: Turn) -> str:
+        drained, used_up, expired, extra, _ = turn.due(True)
+        if self.core.closed:
+            return "closed"
+        if drained:
+            return "drained"
+        if extra:
+            return "overflow"
+        if used_up:
+            return "max_uses"
+        return "max_lifetime" if expired else ""
+
+    async def _reset(self, turn: Turn, port: Port) -> str:
+        """Make the object in hand ready for the next client; a word if that failed."""
+        if self.chosen.reset is not None:
+            thing = turn.touch()
+            try:
+                await port.call(self, self.chosen.reset, thing)
+            except Exception:  # noqa: BLE001 - it is logged, and counted
+                _log().warning("pool %r: reset failed, the object is closed", self.name, exc_info=True)
+                return "failed_reset"
+        if "return" in self.chosen.check_on and not await self._passes(turn, port):
+            return "broken"
+        turn.untouch()
+        return ""
+
+    # --- the end ---
+
+    async def retire(self, turn: Turn, reason: str, port: Port) -> None:
+        """Close the object in hand, and free its place."""
+        thing = turn.take_out()
+        self.ended[reason].add()
+        try:
+            if self.chosen.close is not None:
+                await port.call(self, self.chosen.close, thing)
+        except Exception:  # noqa: BLE001 - it is logged, and counted
+            _log().warning("pool %r: closing an object failed", self.name, exc_info=True)
+        finally:
+            turn.give_up()
+
+    async def _let_go(self, turn: Turn, port: Port) -> None:
+        """After an exception: an object in hand that a callback has had is of unknown state."""
+        if turn.in_hand and turn.touched:
+            await self.retire(turn, "broken", port)
+        turn.give_up()
+
+    def spoils(self, error: BaseException) -> bool:
+        """Whether an exception that leaves the block says that the object is not to be used again."""
+        return isinstance(error, self.chosen.discard_on)
+
+    async def discard(self, thing: Any, port: Port) -> None:
+        """A client says that its object is broken."""
+        turn = self.core.discarded(thing)
+        if turn is not None:
+            await self.retire(turn, "discarded", port)
+
+    # --- the whole pool ---
+
+    async def fill(self, wanted: int, port: Port) -> None:
+        """Make objects until so many exist, or are in the making elsewhere."""
+        while True:
+            turn = Turn(self.core)
+            if not turn.ask_place(min(wanted, self.core.most)):
+                turn.give_up()
+                return
+            try:
+                await self._make(turn, port)
+                await self.check_in_new(turn, port)
+            except BaseException:
+                await self._let_go(turn, port)
+                raise
+
+    async def check_in_new(self, turn: Turn, port: Port) -> None:
+        """The object in hand was just made, for nobody."""
+        if reason := turn.put():
+            await self.retire(turn, reason, port)
+
+    async def wait(self, ready: Any, timeout: Any, port: Port) -> None:
+        """Make objects until so many exist, and wait for those in the making elsewhere."""
+        core = self.core
+        wanted = self.min_size if ready is None else self.whole("ready", ready, 0, core.most)
+        await self.fill(wanted, port)
+        if wanted:
+            await self._watch(wanted, timeout, port, f"less than {wanted} objects exist")
+        if core.closed:
+            raise ClosedError(f"pool {self.name!r} is closed")
+
+    async def _watch(self, goal: int, timeout: Any, port: Port, otherwise: str) -> None:
+        limit = self.timeout if timeout is ... else self.seconds("timeout", timeout)
+        deadline = None if limit is None else monotonic() + limit
+        turn = Turn(self.core)
+        port.prepare(turn)
+        try:
+            while not turn.watch(goal):
+                if deadline is not None and monotonic() >= deadline:
+                    raise PoolTimeoutError(
+                        f"pool {self.name!r}: {otherwise} after {limit:g} s: {self.core.in_use} in use, "
+                        f"{self.core.idle} idle"
+                    )
+                await port.wait(turn, deadline)
+        finally:
+            turn.give_up()
+
+    async def resize(self, min_size: Any, max_size: Any, port: Port) -> None:
+        """Change the bounds: what is too much goes, oldest first, what is out when it comes back."""
+        core = self.core
+        most = core.most if max_size is None else self.whole("max_size", max_size, 1, MOST)
+        self.min_size = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
+        core.resize(most)
+        while (surplus := core.size - core.most) > 0:
+            turns = [Turn(core) for _ in range(min(surplus, BATCH))]
+            found = core.sift(turns, idle_before=core.now() + 1, most=len(turns))
+            for turn in turns[:found]:
+                if turn.shed():
+                    await self.retire(turn, "resized", port)
+                else:
+                    turn.put_back_unused()
+            if not found:
+                break
+
+    async def drain(self, port: Port) -> None:
+        """Close every object that exists now: idle ones now, others when they come back."""
+        self._drained += 1
+        self.core.drain()
+        await self._sift(port, "drained")
+
+    async def close(self, timeout: Any, port: Port) -> None:
+        """Hand out nothing more."""
+        limit = self.seconds("timeout", timeout)
+        core = self.core
+        core.close()
+        await self._sift(port, "closed", idle_before=core.now() + 1, most=MOST)
+        if limit != 0:
+            await self._watch(UNTIL_EMPTY, limit, port, "not all objects came back")
+
+    async def _sift(self, port: Port, reason: str, **which: int) -> int:
+        """Retire the idle objects that fall through."""
+        core = self.core
+        retired = 0
+        while True:
+            turns = [Turn(core) for _ in range(BATCH)]
+            found = core.sift(turns, **which)
+            for turn in turns[:found]:
+                drained, _, expired, _, _ = turn.due(False)
+                await self.retire(turn, "drained" if drained else "max_lifetime" if expired else reason, port)
+            retired += found
+            if found < BATCH:
+                return retired
+            if "most" in which:
+                which["most"] = max(0, which["most"] - found)
+
+    # --- upkeep ---
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between two rounds of upkeep; None if there is nothing to do."""
+        chosen = self.chosen
+        times = [chosen.max_idle, chosen.max_lifetime, chosen.leak_threshold]
+        if "idle" in chosen.check_on:
+            times.append(chosen.check_interval)
+        if self.min_size:
+            times.append(60.0)
+        known = [each for each in times if each is not None]
+        return max(0.02, min(60.0, min(known) / 2)) if known else None
+
+    async def upkeep(self, port: Port) -> None:
+        """One round: what is over goes, what is idle is checked, what is missing is made, what leaks is told."""
+        core, chosen = self.core, self.chosen
+        if core.closed:
+            return
+        now = core.now()
+        if chosen.max_idle is not None or chosen.max_lifetime is not None:
+            idle = 0 if chosen.max_idle is None else max(0, now - int(1e9 * chosen.max_idle))
+            await self._sift(port, "max_idle", idle_before=idle, most=max(0, core.size - self.min_size))
+        if "idle" in chosen.check_on:
+            await self._check_idle(port, max(0, now - int(1e9 * chosen.check_interval)))
+        if core.size < self.min_size and monotonic() >= self._retry_at:
+            await self.fill(self.min_size, port)
+        if chosen.leak_threshold is not None:
+            self._tell_leaks(chosen.leak_threshold)
+
+    def upkeep_in_thread(self) -> None:
+        """The same, for the housekeeper, who holds no pool."""
+        if (core := self._core()) is not None:
+            run(self.upkeep_quietly(THREADS))
+            del core
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to look after."""
+        core = self._core()
+        return core is None or core.closed
+
+    async def upkeep_quietly(self, port: Port) -> None:
+        """The same where nobody would see an error: it is logged."""
+        try:
+            await self.upkeep(port)
+        except Exception:  # noqa: BLE001 - it is logged, and counted
+            _log().warning("pool %r: upkeep failed", self.name, exc_info=True)
+
+    async def _check_idle(self, port: Port, checked_before: int) -> None:
+        core = self.core
+        while True:
+            turns = [Turn(core) for _ in range(BATCH)]
+            found = core.sift(turns, checked_before=checked_before)
+            for turn in turns[:found]:
+                try:
+                    if await self._passes(turn, port):
+                        turn.put_back_unused()
+                    else:
+                        await self.retire(turn, "broken", port)
+                except BaseException:
+                    await self._let_go(turn, port)
+                    raise
+            if found < BATCH:
+                return
+
+    def _tell_leaks(self, threshold: float) -> None:
+        while found := self.core.held(threshold, True):
+            for reading in found:
+                held = tracing.holder(reading)
+                where = (
+                    f"acquired at (innermost call last):\n{held.stack}"
+                    if held.stack
+                    else "where is not known: one checkout in 128 is sampled, all with debug=True"
+                )
+                warnings.warn(
+                    f"pool {self.name!r}: {self.show(held.object)} has been out for {held.seconds:.3g} s, taken by "
+                    f"thread {held.thread}{f', task {held.task}' if held.task else ''}; {where}",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
+
+    # --- small things ---
+
+    def trace(self) -> tracing.Trace:
+        """What is kept of a checkout that is sampled."""
+        return tracing.capture()
+
+    def untrace(self, trace: tracing.Trace | None) -> None:
+        """A sampled checkout is over."""
+        if trace is not None:
+            self.held.add(perf_counter() - trace.at)
+
+    def seconds(self, what: str, value: Any) -> float | None:
+        """A time that the user gave, checked."""
+        return settings.seconds(what, value, self.name)
+
+    def whole(self, what: str, value: Any, least: int, most: int) -> int:
+        """A number that the user gave, checked."""
+        return settings.count(what, value, self.name, least, most)
+
+    def show(self, thing: object) -> str:
+        """An object in a message: short, and whatever its own `repr` does."""
+        try:
+            return f"{reprlib.repr(thing)} at {id(thing):#x}"
+        except Exception:  # noqa: BLE001 - a user's object
+            return f"{type(thing).__name__} at {id(thing):#x}"
+
+
+def _log() -> logging.Logger:
+    import logging  # takes as long to import as a third of this package, and is rarely needed
+
+    return logging.getLogger("bufpool")

@@ -1,0 +1,76 @@
+# An object pool as Python's layers hold it, and one client's turn in it.
+from libc.stdint cimport uint32_t, uint64_t
+
+from bufpool.core.object_pool cimport ObjectNode, ObjectPool, Put, Standing, Waiter, Word
+
+cdef extern from "pythread.h":
+    ctypedef void* PyThread_type_lock
+
+cdef class PoolCore:
+    cdef ObjectPool* pool          # never null
+    cdef dict owned                # number of an object: the object
+    cdef list inherited            # what a fork's child must keep, and not use: objects of the parent
+    cdef uint32_t life             # changes in a fork's child
+    cdef uint32_t most_waiting
+    cdef bint fair
+    cdef bint lifo
+    cdef dict traces               # number of an object that is out: what is known of its checkout, if it was sampled
+    cdef readonly str name
+    cdef readonly object lifecycle # what happens to objects on their way: the slow paths, in Python
+    cdef bint debug                # every checkout is traced
+    cdef bint dated                # times of use are needed: objects age, or are checked
+    cdef bint expires              # lifetimes end
+    cdef bint checked_out          # checked on checkout, ...
+    cdef uint64_t check_after      # ... after so many ns idle
+    cdef bint treated_in           # reset or checked on return
+    cdef uint32_t most_uses        # 0: no bound
+    cdef uint32_t drained          # how often
+    cdef object __weakref__
+
+    cdef bint due_out(self, ObjectNode* node) noexcept
+    cdef bint due_in(self, ObjectNode* node) noexcept
+    cdef Put put(self, uint32_t index) noexcept
+    cdef object trace(self, uint32_t index)
+    cdef object untrace(self, uint32_t index)
+    cdef object rouse(self)
+    cdef int begin_life(self, uint32_t most) except -1
+    cdef uint32_t grab(self, object item, bint leased) except? 0xFFFFFFFF
+
+
+cdef enum Stage:
+    NEW        # has nothing; may be in the queue
+    PLACE      # has a place in the pool, for an object that is made or was taken out
+    HAND       # has an object in hand
+    LENT       # its object is with the client
+    ENDED
+
+
+cdef class Turn:
+    cdef readonly PoolCore core
+    cdef Waiter waiter
+    cdef Stage stage
+    cdef uint32_t index            # of the object, from HAND on
+    cdef uint64_t checkout         # the object's word, while it is lent
+    cdef uint32_t life             # of the pool, when the turn got what it has
+    cdef bint extra                # its place is one beyond the pool's size
+    cdef bint over                 # its client had an object and has it no more
+    cdef readonly bint touched     # a callback has had the object: nobody knows its state until that returns
+    cdef readonly object timeout   # seconds, None or ...
+    cdef bint queued               # it is in the queue, as far as its client knows
+    cdef public object waker       # wakes a task that waits, called by any thread; a thread has a lock
+    cdef PyThread_type_lock lock
+    cdef Word signalled            # the lock is open
+
+    cdef object begin(self, PoolCore core, object timeout)
+    cdef object lend(self, Standing standing)
+    cdef bint take_back(self) noexcept
+    cdef bint settle(self) except -1
+    cdef object seize(self, uint32_t index)
+    cdef object signal(self)
+    cdef object let_go(self)
+    cdef void leave_queue(self) noexcept
+    cdef bint outlived(self) noexcept
+    cdef int make_ready(self) except -1
+    cdef object out_of_pool(self)
+
+cdef object checked_timeout(object timeout, PoolCore core)

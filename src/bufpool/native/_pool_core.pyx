@@ -1,0 +1,657 @@
+"""L4: the state of an object pool behind its Python faces, and the *turn* of one client in it.
+
+A turn owns whatever the pool gave to its client: a place in the queue, a place for an object that is being made, an
+object. Wherever an exception comes from, a signal's or a cancellation's too, the turn goes, and what it owns goes back.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+cimport cython
+
+from bufpool.core.object_pool cimport (
+    Answer,
+    Held,
+    ObjectNode,
+    ObjectPool,
+    Put,
+    Sieve,
+    Standing,
+    Waiter,
+    kNone,
+    kOwned,
+    kUntilEmpty,
+)
+from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
+
+from bufpool.errors import DoubleReleaseError, FactoryError, ForeignReleaseError
+
+cdef extern from "Python.h":
+    void Py_IncRef(PyObject*) noexcept nogil
+
+cdef extern from "pythread.h":
+    ctypedef enum PyLockStatus:
+        PY_LOCK_FAILURE
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR
+    PyThread_type_lock PyThread_allocate_lock() nogil
+    void PyThread_free_lock(PyThread_type_lock) noexcept nogil
+    int PyThread_acquire_lock(PyThread_type_lock, int wait) noexcept nogil
+    PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) noexcept nogil
+    void PyThread_release_lock(PyThread_type_lock) noexcept nogil
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #define BUFPOOL_WITHOUT_GIL 1
+    #else
+    #define BUFPOOL_WITHOUT_GIL 0
+    #endif
+    """
+    const bint WITHOUT_GIL "BUFPOOL_WITHOUT_GIL"
+
+# What `Turn.ask` answers.
+OBJECT = <int>Answer.found
+ROOM = <int>Answer.room
+QUEUED = <int>Answer.queued
+FULL = <int>Answer.full
+TOO_MANY = <int>Answer.too_many
+CLOSED = <int>Answer.closed
+
+UNTIL_EMPTY = <object>kUntilEmpty
+MOST = (1 << 31) - 1               # objects, waiters
+FOREVER = (1 << 64) - 1            # ns on the coarse clock
+
+# One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
+cdef uint32_t SAMPLED_MASK = 127
+
+# How long a thread sleeps at most at a time. With the GIL: as long as it likes. Without: CPython may keep for this thread
+# objects whose last reference another one dropped, and a lease among them holds what is waited for.
+cdef long long SLICE_US = 50000 if WITHOUT_GIL else 1000000 * 3600
+
+
+cdef void keep(void* thing) noexcept nogil:
+    Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
+
+
+cdef object checked_timeout(object timeout, PoolCore core):
+    """Seconds as a float, None, or ``...`` for the pool's own. Raises for what is no time."""
+    if timeout is ... or timeout is None or (type(timeout) is float and timeout >= 0):
+        return timeout
+    return core.lifecycle.seconds("timeout", timeout)
+
+
+cdef class PoolCore:
+    """Who has which object, and who waits. Made by `bufpool.lifecycle.Lifecycle`."""
+
+    def __cinit__(self, str name not None, lifecycle, *, most, most_waiting, bint fair, bint lifo):
+        self.name = name
+        self.lifecycle = lifecycle
+        self.owned = {}
+        self.traces = {}
+        self.inherited = []
+        self.most_waiting = most_waiting
+        self.fair = fair
+        self.lifo = lifo
+        self.begin_life(most)
+
+    def __dealloc__(self):
+        if self.pool != NULL:
+            ObjectPool.destroy(self.pool)
+
+    cdef int begin_life(self, uint32_t most) except -1:
+        cdef ObjectPool* pool = ObjectPool.make()
+        if pool == NULL:
+            raise MemoryError()
+        pool.set_up(most, self.most_waiting, self.fair, not self.lifo, keep)
+        self.pool = pool
+        return 0
+
+    def treat(self, *, bint debug, bint dated, bint expires, bint checked_out, uint64_t check_after, bint treated_in,
+              uint32_t most_uses):
+        """Say what happens to objects on their way, so that the hot paths know when there is nothing to do."""
+        self.debug = debug
+        self.dated = dated
+        self.expires = expires
+        self.checked_out = checked_out
+        self.check_after = check_after
+        self.treated_in = treated_in
+        self.most_uses = most_uses
+
+    # --- the hot paths ---
+
+    cdef bint due_out(self, ObjectNode* node) noexcept:
+        """Whether an idle object must be looked at before it goes out."""
+        if not self.expires and not self.checked_out:
+            return False
+        cdef uint64_t now = coarse_ns()
+        return now >= node.expires or (self.checked_out and now >= node.checked + self.check_after)
+
+    cdef bint due_in(self, ObjectNode* node) noexcept:
+        """Whether an object that comes back must be looked at."""
+        return (
+            self.treated_in
+            or node.extra
+            or node.drained != self.drained
+            or (self.most_uses != 0 and node.uses.load_relaxed() >= self.most_uses)
+            or (self.expires and coarse_ns() >= node.expires)
+        )
+
+    cdef Put put(self, uint32_t index) noexcept:
+        cdef ObjectNode* node = &self.pool.table[index]
+        if self.dated:
+            node.checked = coarse_ns()
+            node.since.store_relaxed(node.checked)
+        return self.pool.put(index)
+
+    cdef uint32_t grab(self, object item, bint leased) except? 0xFFFFFFFF:
+        """Take an object back from the client who says that it has it; kNone if it belongs to a fork's parent.
+
+        `leased`: from its lease, too.
+        """
+        cdef uint32_t index = self.pool.find(<void*>item)
+        cdef uint64_t word
+        cdef Standing standing
+        if index == kNone:
+            if any([each is item for lot in self.inherited for each in lot.values()]):
+                return kNone
+            raise ForeignReleaseError(f"pool {self.name!r} has no such object: {self.lifecycle.show(item)}")
+        while True:
+            word = self.pool.table[index].word.load_acquire()
+            standing = ObjectNode.standing_of(word)
+            if standing == Standing.lent and not leased:
+                raise DoubleReleaseError(
+                    f"pool {self.name!r}: a lease has this object, and its end returns it: {self.lifecycle.show(item)}"
+                )
+            if standing != Standing.out and standing != Standing.lent:
+                raise DoubleReleaseError(
+                    f"pool {self.name!r} has this object back already: {self.lifecycle.show(item)}"
+                )
+            if self.pool.table[index].take_back(word):
+                return index
+
+    cdef object trace(self, uint32_t index):
+        self.traces[index] = self.lifecycle.trace()
+        self.pool.table[index].traced = True
+
+    cdef object untrace(self, uint32_t index):
+        self.pool.table[index].traced = False
+        self.lifecycle.untrace(self.traces.pop(index, None))
+
+    cdef object rouse(self):
+        """Wake everybody for whom there is something."""
+        cdef Waiter* waiter
+        cdef Turn turn
+        while self.pool.needs_attention():
+            waiter = self.pool.serve(precise_ns())
+            if waiter == NULL:
+                return None
+            turn = <Turn>waiter.owner
+            Py_DECREF(turn)                    # the queue's reference; `turn` has one of its own
+            turn.signal()
+
+    # --- for the lifecycle ---
+
+    def discarded(self, item):
+        """A turn with the object in hand that a client had, through a lease or not; None in a fork's child."""
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self, ...)
+        cdef uint32_t index = self.grab(item, True)
+        if index == kNone:
+            return None
+        turn.seize(index)
+        return turn
+
+    def wake(self):
+        """Wake everybody for whom there is something."""
+        self.rouse()
+
+    def close(self):
+        """Hand out nothing more, and tell all waiters."""
+        self.pool.close()
+        self.rouse()
+
+    def resize(self, uint32_t most):
+        """From now on, at most so many objects."""
+        self.pool.resize(most)
+        self.rouse()
+
+    def drain(self):
+        """Count one more draining: what was made before is not handed out any more."""
+        self.drained += 1
+
+    def now(self):
+        """Nanoseconds on the coarse clock by which objects age."""
+        return coarse_ns()
+
+    def sift(self, list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64_t checked_before=0):
+        """Take idle objects out for which it is time, one into each of `turns`; return how many.
+
+        Those whose lifetime is over and those made before a draining; of those idle since before `idle_before` the
+        oldest `most`; those not checked since `checked_before`.
+        """
+        cdef uint32_t room = <uint32_t>len(turns)
+        cdef Sieve sieve
+        cdef uint32_t* indices = <uint32_t*>malloc(room * sizeof(uint32_t))
+        if indices == NULL:
+            raise MemoryError()
+        sieve.now = coarse_ns()
+        sieve.idle_before = idle_before
+        sieve.most = most
+        sieve.checked_before = checked_before
+        sieve.drained = self.drained
+        cdef uint32_t found = self.pool.sift(sieve, indices, room)
+        cdef uint32_t i
+        for i in range(found):
+            (<Turn>turns[i]).seize(indices[i])
+        free(indices)
+        return found
+
+    def held(self, seconds=0.0, bint tell=False):
+        """Objects that have been out for so long: (number, object, seconds, thread, trace or None) of each.
+
+        With `tell` only those not told of yet, which then are.
+        """
+        cdef uint64_t now = coarse_ns(), least = <uint64_t>(1e9 * seconds)
+        cdef uint32_t room = 16, found = 0, i
+        cdef Held* out = NULL
+        while True:
+            free(out)
+            out = <Held*>malloc(room * sizeof(Held))
+            if out == NULL:
+                raise MemoryError()
+            found = self.pool.held(now - least if least < now else 0, tell, out, room)
+            if found <= room or tell:
+                break
+            # More than there was room for: drop those references, and ask again.
+            for i in range(room):
+                Py_DECREF(<object>out[i].address)
+            room = found + 16
+        cdef list result = []
+        try:
+            for i in range(min(found, room)):
+                result.append(
+                    (out[i].index, <object>out[i].address, (now - out[i].since) / 1e9 if out[i].since < now else 0.0,
+                     out[i].thread, self.traces.get(out[i].index))
+                )
+        finally:
+            for i in range(min(found, room)):
+                Py_DECREF(<object>out[i].address)
+            free(out)
+        return result
+
+    def after_fork_in_child(self):
+        """Begin anew: what exists is the parent's. It is kept, so that no destructor touches it, and not used.
+
+        The old state is left as it lies, and never freed: without the GIL another thread may have been half-way
+        through a change.
+        """
+        cdef bint closed = self.pool.closed() if not WITHOUT_GIL else False
+        self.inherited.append(self.owned)
+        self.begin_life(self.pool.max())
+        self.owned = {}
+        self.traces = {}
+        self.life += 1
+        if closed:
+            self.pool.close()
+
+    # --- readings ---
+
+    @property
+    def closed(self):
+        """Whether it hands out nothing more."""
+        return self.pool.closed()
+
+    @property
+    def size(self):
+        """Objects that count against the most that there may be, in the making too."""
+        return self.pool.size()
+
+    @property
+    def most(self):
+        """Objects that there may be."""
+        return self.pool.max()
+
+    @property
+    def idle(self):
+        """Objects ready to go out."""
+        return self.pool.idle()
+
+    @property
+    def in_use(self):
+        """Objects out, in the making, or in the pool's own hand, those beyond its size too."""
+        cdef uint32_t size = self.pool.size(), idle = self.pool.idle()
+        return (size - idle if size > idle else 0) + self.pool.extra()
+
+    @property
+    def peak(self):
+        """Most objects in use at once so far."""
+        return self.pool.peak()
+
+    @property
+    def waiting(self):
+        """Clients in the queue."""
+        return self.pool.waiting()
+
+    @property
+    def reused(self):
+        """Checkouts of an object that was there."""
+        return self.pool.reused()
+
+
+# no_gc_clear: a turn that goes in a cycle still gives back what it has.
+@cython.no_gc_clear
+cdef class Turn:
+    """What the pool gave to one client, until that is over."""
+
+    def __init__(self, PoolCore core not None, timeout=...):
+        self.begin(core, timeout)
+
+    cdef object begin(self, PoolCore core, object timeout):
+        self.core = core
+        self.timeout = timeout
+        self.index = kNone
+        self.waiter.owner = <void*>self
+
+    def __del__(self):
+        if self.stage == LENT:
+            self.dropped()
+        elif self.core is not None and (self.queued or self.stage == PLACE or self.stage == HAND):
+            self.let_go()
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    def dropped(self):
+        """The client dropped it without an end."""
+        if self.take_back():
+            self.let_go()
+
+    # --- asking ---
+
+    def ask(self, bint may_wait, uint32_t growing):
+        """Ask for an object, or for a place for one; return one of the answers above.
+
+        `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
+        """
+        cdef uint32_t index = kNone
+        self.life = self.core.life
+        if may_wait:
+            self.make_ready()
+        cdef Answer answer = self.core.pool.ask(self.waiter, precise_ns(), may_wait, growing, index)
+        if answer == Answer.found:
+            self.seize(index)
+        elif answer == Answer.room:
+            self.extra = False
+            self.stage = PLACE
+        self.queued = answer == Answer.queued
+        if not self.queued:
+            self.leave_queue()
+        self.core.rouse()
+        return <int>answer
+
+    def watch(self, uint32_t goal):
+        """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
+        self.life = self.core.life
+        self.make_ready()
+        self.queued = not self.core.pool.watch(self.waiter, goal)
+        if not self.queued:
+            self.leave_queue()
+        return not self.queued
+
+    cdef int make_ready(self) except -1:
+        """To be in the queue, which has a reference, and to be woken."""
+        if self.waker is None and self.lock == NULL:
+            self.lock = PyThread_allocate_lock()
+            if self.lock == NULL:
+                raise MemoryError()
+            PyThread_acquire_lock(self.lock, 1)
+        if not self.queued:
+            Py_INCREF(self)
+            self.waiter.kept = True
+        return 0
+
+    cdef bint outlived(self) noexcept:
+        """Whether what it has belongs to a fork's parent."""
+        return self.life != self.core.life
+
+    cdef void leave_queue(self) noexcept:
+        # Out of the queue for certain, so that nobody else changes it. Who woke it may have had the reference.
+        self.queued = False
+        if self.waiter.kept:
+            self.waiter.kept = False
+            Py_DECREF(self)
+
+    def block(self, seconds):
+        """Sleep until woken or until the time is over; None: for ever. For threads. A signal's exception passes."""
+        cdef uint64_t until = FOREVER if seconds is None else precise_ns() + <uint64_t>(1e9 * <double>seconds)
+        cdef uint64_t now
+        cdef uint32_t one = 1
+        cdef long long us
+        cdef PyLockStatus status
+        while True:
+            now = precise_ns()
+            us = SLICE_US
+            if until != FOREVER:
+                us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
+            with nogil:
+                status = PyThread_acquire_lock_timed(self.lock, us, 1)
+            if status == PyLockStatus.PY_LOCK_ACQUIRED:
+                self.signalled.cas_strong_acq_rel_acquire(one, 0)
+                return
+            PyErr_CheckSignals()
+            if WITHOUT_GIL:
+                breathe()
+            if until != FOREVER and precise_ns() >= until:
+                return
+
+    cdef object signal(self):
+        cdef uint32_t shut = 0
+        if self.waker is None:
+            if self.signalled.cas_strong_acq_rel_acquire(shut, 1):
+                PyThread_release_lock(self.lock)
+            return None
+        try:
+            self.waker()
+        except RuntimeError:
+            # Its loop is closed: nobody will come for what it was given.
+            self.let_go()
+        except BaseException:
+            # Perhaps it was woken, perhaps not: once more does no harm.
+            self.waker()
+            raise
+
+    # --- an object in hand ---
+
+    cdef object seize(self, uint32_t index):
+        self.life = self.core.life
+        self.index = index
+        self.touched = False
+        self.stage = HAND
+
+    cdef object lend(self, Standing standing):
+        """Hand the object in hand to the client."""
+        cdef ObjectNode* node = &self.core.pool.table[self.index]
+        cdef uint32_t uses = node.uses.load_relaxed() + 1
+        node.uses.store_relaxed(uses)
+        if self.core.debug or (uses & SAMPLED_MASK) == 1:
+            self.core.trace(self.index)
+        node.thread.store_relaxed(PyThread_get_thread_ident())
+        node.since.store_relaxed(coarse_ns())
+        node.told.store_relaxed(0)
+        cdef object item = <object>node.address
+        self.checkout = node.hand_out(standing)
+        self.stage = LENT if standing == Standing.lent else ENDED
+        return item
+
+    cdef bint take_back(self) noexcept:
+        """Take the object from the client; false if its checkout is over, by whatever way."""
+        if self.stage != LENT:
+            return False
+        self.over = True
+        if self.outlived() or not self.core.pool.table[self.index].take_back(self.checkout):
+            self.stage = ENDED
+            return False
+        self.touched = False
+        self.stage = HAND
+        return True
+
+    cdef bint settle(self) except -1:
+        """Return the object in hand; false if something must be done to it first."""
+        cdef PoolCore core = self.core
+        cdef ObjectNode* node = &core.pool.table[self.index]
+        cdef Put put
+        if node.traced:
+            core.untrace(self.index)
+        if core.due_in(node):
+            return False
+        put = core.put(self.index)
+        if put == Put.kept:
+            self.stage = ENDED
+        elif put == Put.serve:
+            self.stage = ENDED
+            core.rouse()
+        else:
+            return False
+        return True
+
+    cdef object out_of_pool(self):
+        """Take the object in hand out of the pool; its place stays with the turn."""
+        if self.core.pool.table[self.index].traced:
+            self.core.untrace(self.index)
+        self.extra = self.core.pool.take_out(self.index)
+        self.stage = PLACE
+        return self.core.owned.pop(self.index)
+
+    cdef object let_go(self):
+        """Give back whatever there is, without a callback; then it may ask again."""
+        cdef uint32_t index = kNone
+        cdef PoolCore core = self.core
+        cdef Put put
+        if self.outlived():
+            self.stage = NEW
+            return None
+        if self.queued:
+            if core.pool.withdraw(self.waiter, index):
+                self.seize(index)
+            self.leave_queue()
+        if self.stage == HAND and not self.touched and not core.treated_in:
+            if core.pool.table[self.index].traced:
+                core.untrace(self.index)
+            put = core.put(self.index)
+            if put == Put.kept or put == Put.serve:
+                self.stage = NEW
+        if self.stage == HAND:
+            self.out_of_pool()
+        if self.stage == PLACE:
+            core.pool.give_up_place(self.extra)
+        self.stage = NEW
+        core.rouse()
+
+    # --- for the lifecycle ---
+
+    @property
+    def in_hand(self):
+        """Whether there is an object in hand."""
+        return self.stage == HAND
+
+    def touch(self):
+        """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
+        self.touched = True
+        return <object>self.core.pool.table[self.index].address
+
+    def untouch(self):
+        """The callback came back, and the object is sound."""
+        self.touched = False
+
+    def due(self, bint coming_back):
+        """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
+        cdef ObjectNode* node = &self.core.pool.table[self.index]
+        cdef uint64_t now = coarse_ns()
+        return (
+            node.drained != self.core.drained,
+            self.core.most_uses != 0 and node.uses.load_relaxed() >= self.core.most_uses,
+            now >= node.expires,
+            node.extra and coming_back,
+            not coming_back and self.core.checked_out and now >= node.checked + self.core.check_after,
+        )
+
+    def make_extra_place(self):
+        """Get a place beyond the pool's size."""
+        self.core.pool.add_extra_place()
+        self.life = self.core.life
+        self.extra = True
+        self.stage = PLACE
+
+    def ask_place(self, uint32_t wanted):
+        """Get a place if the pool has less than so many; tell whether."""
+        if not self.core.pool.ask_place(wanted):
+            return False
+        self.life = self.core.life
+        self.extra = False
+        self.stage = PLACE
+        return True
+
+    def install(self, item, uint64_t lifetime, uint32_t drained):
+        """Put a new object into the turn's place, for a lifetime in nanoseconds; it is in hand then."""
+        cdef PoolCore core = self.core
+        if item is None:
+            raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
+        if self.outlived():
+            self.make_extra_place()            # the factory has forked, and this is the child
+        cdef uint32_t index = core.pool.install(<void*>item, self.extra)
+        if index == kOwned:
+            raise FactoryError(
+                f"pool {core.name!r}: the factory returned an object that the pool has already: "
+                f"{core.lifecycle.show(item)}"
+            )
+        if index == kNone:
+            raise MemoryError(f"pool {core.name!r}: no memory for another object")
+        cdef ObjectNode* node = &core.pool.table[index]
+        cdef uint64_t now = coarse_ns()
+        node.checked = now
+        node.since.store_relaxed(now)
+        node.expires = FOREVER if lifetime == 0 or lifetime > FOREVER - now else now + lifetime
+        node.drained = drained
+        self.seize(index)
+        core.owned[index] = item
+
+    def hand_out(self, bint lent):
+        """Give the object in hand to the client and return it."""
+        return self.lend(Standing.lent if lent else Standing.out)
+
+    def put(self):
+        """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""
+        cdef Put put = self.core.put(self.index)
+        if put == Put.surplus:
+            return "resized"
+        if put == Put.closed:
+            return "closed"
+        self.stage = ENDED
+        self.core.rouse()
+        return ""
+
+    def put_back_unused(self):
+        """Return the object in hand, which a check has found sound, to where it was among the idle ones."""
+        self.core.pool.table[self.index].checked = coarse_ns()
+        self.core.pool.put_back_unused(self.index)
+        self.stage = ENDED
+        self.core.rouse()
+
+    def shed(self):
+        """Whether the pool has too many objects and the one in hand is now beyond its size."""
+        return self.core.pool.shed(self.index)
+
+    def take_out(self):
+        """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
+        return self.out_of_pool()
+
+    def give_up(self):
+        """Give back whatever there is; then it may ask again."""
+        if self.stage != ENDED:
+            self.let_go()

@@ -1,0 +1,412 @@
+"""L4: ``with pool.lease() as x`` and ``async with pool.lease() as x``: the quick way to an object and back.
+
+While there is an idle object to which nothing is due, and nobody waits, a checkout is one compare-and-swap, and so is
+the return. Everything else is the lifecycle's, in Python.
+"""
+
+from libc.stdint cimport uint32_t
+from types import GenericAlias
+
+cimport cython
+
+from bufpool.core.object_pool cimport Standing, kNone
+from bufpool.native._pool_core cimport LENT, NEW, PoolCore, Turn, checked_timeout
+
+import warnings
+
+from bufpool.errors import ReleasedError
+
+cdef bint quick(Turn turn) except -1:
+    """Take an idle object in hand if nothing stands against it; false: ask the lifecycle."""
+    cdef PoolCore core = turn.core
+    cdef uint32_t index = core.pool.take()
+    if index == kNone:
+        return False
+    turn.seize(index)
+    return not core.due_out(&core.pool.table[index])
+
+
+cdef bint holds(Turn turn) noexcept:
+    if turn.stage != LENT or turn.outlived():
+        return False
+    return turn.core.pool.table[turn.index].word.load_acquire() == turn.checkout
+
+
+cdef object object_of(Turn turn):
+    if not holds(turn):
+        raise ReleasedError(f"{turn!r} has no object now")
+    return <object>turn.core.pool.table[turn.index].address
+
+
+cdef str describe(Turn turn, str kind):
+    if turn.core is None:
+        return f"<{kind} of no pool>"
+    if holds(turn):
+        return f"<{kind} of pool {turn.core.name!r}: {turn.core.lifecycle.show(object_of(turn))}>"
+    return f"<{kind} of pool {turn.core.name!r}: {'over' if turn.over or turn.stage == LENT else 'not entered'}>"
+
+
+cdef object check_new(Turn turn):
+    if turn.core is None:
+        raise ReleasedError("a lease is made by pool.lease()")
+    if turn.over or turn.stage != NEW or turn.queued:
+        raise ReleasedError(f"{turn!r}: a lease serves one 'with' block; call pool.lease() for each")
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class PoolLease(Turn):
+    """An object for the length of a ``with`` block; made by `Pool.lease`.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.Pool(dict)
+    >>> with pool.lease() as d:
+    ...     d["seen"] = True
+    >>> pool.idle
+    1
+    """
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("a PoolLease is made by Pool.lease()")
+
+    def __enter__(self):
+        check_new(self)
+        if quick(self):
+            return self.lend(Standing.lent)
+        return self.core.lifecycle.lend_to_thread(self)
+
+    def __exit__(self, kind, value, traceback, /):
+        if not self.take_back():
+            return False               # ended inside the block
+        if value is not None and self.core.lifecycle.spoils(value):
+            self.core.lifecycle.discard_in_thread(self, "discarded")
+        elif not self.settle():
+            self.core.lifecycle.return_in_thread(self)
+        return False
+
+    @property
+    def object(self):
+        """The object, while the lease has it."""
+        return object_of(self)
+
+    @property
+    def released(self):
+        """Whether the lease is over."""
+        return self.over or (self.stage == LENT and not holds(self))
+
+    def release(self):
+        """Return the object before the end of the block.
+
+        Raises
+        ------
+        ReleasedError
+            The lease has no object: it is over, or was not entered. A `ValueError`.
+        """
+        if not self.take_back():
+            raise ReleasedError(f"{self!r} has no object now")
+        if not self.settle():
+            self.core.lifecycle.return_in_thread(self)
+
+    def discard(self):
+        """Close the object, which is broken, instead of returning it. Errors as of `release`."""
+        if not self.take_back():
+            raise ReleasedError(f"{self!r} has no object now")
+        self.core.lifecycle.discard_in_thread(self, "discarded")
+
+    def dropped(self):
+        """Nobody can end it any more."""
+        cdef str what = describe(self, "lease")
+        if not self.take_back():
+            return
+        try:
+            if not self.settle():
+                self.core.lifecycle.return_in_thread(self)
+        finally:
+            warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
+
+    def __repr__(self):
+        return describe(self, "PoolLease")
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class AsyncPoolLease(Turn):
+    """An object for the length of an ``async with`` block; made by `AsyncPool.lease`."""
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError("an AsyncPoolLease is made by AsyncPool.lease()")
+
+    async def __aenter__(self):
+        check_new(self)
+        if quick(self):
+            return self.lend(Standing.lent)
+        return await self.core.lifecycle.check_out(self, self.timeout, self.port, True)
+
+    async def __aexit__(self, kind, value, traceback, /):
+        if not self.take_back():
+            return False
+        if value is not None and self.core.lifecycle.spoils(value):
+            await self.core.lifecycle.retire(self, "discarded", self.port)
+        elif not self.settle():
+            await self.core.lifecycle.check_in(self, self.port)
+        return False
+
+    @property
+    def object(self):
+        """The object, while the lease has it."""
+        return object_of(self)
+
+    @property
+    def released(self):
+        """Whether the lease is over."""
+        return self.over or (self.stage == LENT and not holds(self))
+
+    async def release(self):
+        """Return the object before the end of the block.
+
+        Raises
+        ------
+        ReleasedError
+            The lease has no object: it is over, or was not entered. A `ValueError`.
+        """
+        if not self.take_back():
+            raise ReleasedError(f"{self!r} has no object now")
+        if not self.settle():
+            await self.core.lifecycle.check_in(self, self.port)
+
+    async def discard(self):
+        """Close the object, which is broken, instead of returning it. Errors as of `release`."""
+        if not self.take_back():
+            raise ReleasedError(f"{self!r} has no object now")
+        await self.core.lifecycle.retire(self, "discarded", self.port)
+
+    def dropped(self):
+        """Nobody can end it any more."""
+        cdef str what = describe(self, "lease")
+        if not self.take_back():
+            return
+        try:
+            if not self.settle():
+                self.port.later(self)
+        finally:
+            warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
+
+    def __repr__(self):
+        return describe(self, "AsyncPoolLease")
+
+
+cdef class PoolFront:
+    """What pools for threads and pools for tasks have in common. Use `bufpool.Pool` or `bufpool.AsyncPool`."""
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def _attach(self, PoolCore core not None):
+        self._core = core
+
+    @property
+    def name(self):
+        """Shown in messages."""
+        return self._core.name
+
+    @property
+    def closed(self):
+        """Whether the pool hands out nothing more."""
+        return self._core.closed
+
+    @property
+    def size(self):
+        """Objects that count against `max_size`: idle, out, in the making, being closed."""
+        return self._core.size
+
+    @property
+    def idle(self):
+        """Objects ready to go out."""
+        return self._core.idle
+
+    @property
+    def in_use(self):
+        """Objects that are not idle; those beyond `max_size` too."""
+        return self._core.in_use
+
+    @property
+    def waiting(self):
+        """Clients that wait for an object."""
+        return self._core.waiting
+
+    @property
+    def min_size(self):
+        """Objects that are kept."""
+        return self._core.lifecycle.min_size
+
+    @property
+    def max_size(self):
+        """Objects that there may be."""
+        return self._core.most
+
+    @property
+    def timeout(self):
+        """Seconds to wait for an object; None: for ever."""
+        return self._core.lifecycle.timeout
+
+    @property
+    def fair(self):
+        """Whether it is strictly first come, first served."""
+        return self._core.lifecycle.fair
+
+    @property
+    def lifo(self):
+        """Whether the object used last goes out first."""
+        return self._core.lifecycle.lifo
+
+
+cdef class ThreadFront(PoolFront):
+    """A pool for threads."""
+
+    def lease(self, timeout=...):
+        """Return a context manager that gives an object for the length of a block.
+
+        Parameters
+        ----------
+        timeout : float or None, optional
+            Seconds to wait for an object; None: for ever; 0: not at all. Default: the pool's.
+
+        Raises
+        ------
+        PoolTimeoutError
+            On entry: none came free in that time. A `TimeoutError`.
+        TooManyWaitersError, PoolExhaustedError
+            On entry: `max_waiting` clients wait already; ``overflow="fail"``.
+        ClosedError
+            On entry: the pool is closed, now or while waiting.
+        SettingError
+            `timeout` is negative or NaN. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(bytearray, max_size=4)
+        >>> with pool.lease() as b:
+        ...     b += b"data"
+        """
+        cdef PoolLease lease = PoolLease.__new__(PoolLease)
+        lease.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        return lease
+
+    def acquire(self, timeout=...):
+        """Check an object out; give it back with `release`. Prefer `lease`, which cannot forget it.
+
+        Parameters and errors as of `lease`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> x = pool.acquire()
+        >>> pool.release(x)
+        """
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        if quick(turn):
+            return turn.lend(Standing.out)
+        return self._core.lifecycle.give_to_thread(turn)
+
+    def try_acquire(self):
+        """Check an object out if one is idle or there is room to make one; None otherwise. It never waits.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, max_size=1)
+        >>> x = pool.try_acquire()
+        >>> pool.try_acquire() is None
+        True
+        >>> pool.release(x)
+        """
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, 0.0)
+        if quick(turn):
+            return turn.lend(Standing.out)
+        return self._core.lifecycle.try_in_thread(turn)
+
+    def release(self, item, /):
+        """Return an object that `acquire` or `try_acquire` gave, from whatever thread.
+
+        Raises
+        ------
+        DoubleReleaseError
+            The pool has it back already, or a lease has it, whose end returns it. A `ValueError`.
+        ForeignReleaseError
+            It is no object of this pool, or none any more. A `ValueError`.
+        """
+        cdef uint32_t index = self._core.grab(item, False)
+        if index == kNone:
+            return                     # a fork's child: it belongs to the parent
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, ...)
+        turn.seize(index)
+        if not turn.settle():
+            self._core.lifecycle.return_in_thread(turn)
+
+
+cdef class TaskFront(PoolFront):
+    """A pool for tasks of asyncio."""
+
+    def _attach_port(self, port):
+        self._port = port
+
+    def lease(self, timeout=...):
+        """Return an asynchronous context manager that gives an object for the length of a block.
+
+        Parameters and errors as of `Pool.lease`.
+
+        Examples
+        --------
+        >>> import asyncio, bufpool
+        >>> async def main():
+        ...     async with bufpool.AsyncPool(bytearray) as pool:
+        ...         async with pool.lease() as b:
+        ...             b += b"data"
+        ...         return pool.idle
+        >>> asyncio.run(main())
+        1
+        """
+        cdef AsyncPoolLease lease = AsyncPoolLease.__new__(AsyncPoolLease)
+        lease.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        lease.port = self._port
+        return lease
+
+    async def acquire(self, timeout=...):
+        """Check an object out; give it back with `release`. Prefer `lease`, which cannot forget it.
+
+        Parameters and errors as of `Pool.lease`.
+        """
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        if quick(turn):
+            return turn.lend(Standing.out)
+        return await self._core.lifecycle.check_out(turn, turn.timeout, self._port, False)
+
+    async def try_acquire(self):
+        """Check an object out if one is idle or there is room to make one; None otherwise. It waits for nobody."""
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, 0.0)
+        if quick(turn):
+            return turn.lend(Standing.out)
+        return await self._core.lifecycle.try_out(turn, self._port)
+
+    async def release(self, item, /):
+        """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""
+        cdef uint32_t index = self._core.grab(item, False)
+        if index == kNone:
+            return
+        cdef Turn turn = Turn.__new__(Turn)
+        turn.begin(self._core, ...)
+        turn.seize(index)
+        if not turn.settle():
+            await self._core.lifecycle.check_in(turn, self._port)

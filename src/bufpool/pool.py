@@ -1,0 +1,225 @@
+"""L6: `Pool`, for objects that are costly to make: connections, sockets, workers, buffers. For threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from types import EllipsisType
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
+
+from bufpool.lifecycle import THREADS, Lifecycle
+from bufpool.native._pool_lease import ThreadFront
+from bufpool.pool_settings import checked
+from bufpool.ports import run
+from bufpool.readings import Readings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from bufpool.async_pool import AsyncPool
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+
+
+class Pool(ThreadFront[T], Readings[T]):
+    """Objects that are costly to make, kept ready for reuse: handed out, taken back, checked, replaced, bounded.
+
+    Safe to share between threads. No callback is called under a lock: a slow factory hinders nobody who can have an
+    object that is there.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes an object. What it raises goes to the client for whom it was called.
+    min_size, max_size : int, default 0 and 10
+        Objects that upkeep keeps, and most that there are.
+    timeout : float or None, default 30.0
+        Seconds that a client waits for an object; None: for ever; 0: not at all. The time that the factory itself
+        takes is the factory's to bound.
+    max_waiting : int, optional
+        Most clients that wait; more get `TooManyWaitersError` at once. Default: no bound.
+    overflow : {'wait', 'fail', 'create'}
+        With `max_size` objects out: wait; raise `PoolExhaustedError`; make an object that is closed when it comes back.
+    fair : bool, default False
+        Strictly first come, first served. Otherwise that holds for whoever has waited a millisecond, and before that a
+        running thread may be quicker than one that has to be woken, which costs much less.
+    lifo : bool, default True
+        The object used last goes out first, so that few are warm and the others can age. False: the one idle longest.
+    check : callable, optional
+        Called with an object: false, or an exception, says that it is broken; None and true, that it is sound. A broken
+        object is closed and another one taken or made.
+    check_on : {'checkout', 'return', 'idle'} or several of them, default 'checkout'
+        When.
+    check_after : float, default 0.0
+        Seconds since its last use from which an object is checked on checkout: most come back so soon that a check
+        costs more than it finds.
+    check_interval : float, default 30.0
+        Seconds from one check of an idle object to the next.
+    reset : callable, optional
+        Called with an object that comes back, to make it ready for the next client. If it raises, the object is closed.
+    close : callable, optional
+        Called with an object at the end of its life.
+    max_idle, max_lifetime : float, optional
+        Seconds unused after which an object is closed while there are more than `min_size`; seconds after which it is
+        replaced (up to a tenth less, so that objects made together do not end together).
+    max_uses : int, optional
+        Checkouts after which an object is replaced.
+    backoff : (float, float), default (0.05, 10.0)
+        Seconds for which the factory is left alone after a failure, the first time and at most; they double in between.
+    discard_on : exception type or tuple of them
+        If one of them leaves the block of a lease, the object is closed and not used again.
+    leak_threshold : float, optional
+        Seconds after which an object that is out is told of by a `ResourceWarning`, with the stack of its checkout if
+        that was sampled.
+    debug : bool, optional
+        Keep the stack of every checkout, not of one in 128. Default: as ``python -X dev``.
+    name : str, optional
+        Shown in messages. Default: ``objects-1``, ``objects-2``, ...
+
+    Raises
+    ------
+    SettingError
+        A setting out of its range. A `ValueError`.
+
+    Notes
+    -----
+    Errors of `check`, `reset` and `close` do not reach clients: they are logged (logger ``bufpool``) and counted in
+    `stats`. A `BaseException` such as `KeyboardInterrupt` passes on, after the accounting. In a fork's child the pool
+    is empty: connections of the parent are not used there. A pool that is dropped lets its objects go without `close`.
+
+    Examples
+    --------
+    >>> import bufpool, sqlite3
+    >>> pool = bufpool.Pool(lambda: sqlite3.connect(":memory:"), max_size=3, close=sqlite3.Connection.close)
+    >>> with pool, pool.lease() as connection:
+    ...     connection.execute("select 40 + 2").fetchone()
+    (42,)
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        factory: Callable[[], T],
+        *,
+        min_size: int = 0,
+        max_size: int = 10,
+        timeout: float | None = 30.0,
+        max_waiting: int | None = None,
+        overflow: Literal["wait", "fail", "create"] = "wait",
+        fair: bool = False,
+        lifo: bool = True,
+        check: Callable[[T], object] | None = None,
+        check_on: str | Collection[str] = "checkout",
+        check_after: float = 0.0,
+        check_interval: float = 30.0,
+        reset: Callable[[T], object] | None = None,
+        close: Callable[[T], object] | None = None,
+        max_idle: float | None = None,
+        max_lifetime: float | None = None,
+        max_uses: int | None = None,
+        backoff: tuple[float, float] = (0.05, 10.0),
+        discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        leak_threshold: float | None = None,
+        debug: bool | None = None,
+        name: str | None = None,
+    ) -> None:
+        chosen = {
+            key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
+        }
+        self._attach(Lifecycle(factory, checked(factory, chosen)).make_core())
+
+    def discard(self, item: T, /) -> None:
+        """Close an object that is out, because it is broken; another is made when it is needed.
+
+        In the block of a lease too, whose end then does nothing.
+
+        Raises
+        ------
+        DoubleReleaseError, ForeignReleaseError
+            As of `release`.
+        """
+        run(self._core.lifecycle.discard(item, THREADS))
+
+    def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
+        """Change the bounds. Idle objects beyond `max_size` are closed now, others when they come back.
+
+        Raises
+        ------
+        SettingError
+            `min_size` is above `max_size`, or one of them out of its range. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, max_size=2)
+        >>> pool.resize(max_size=5)
+        >>> pool.max_size
+        5
+        """
+        run(self._core.lifecycle.resize(min_size, max_size, THREADS))
+
+    def drain(self) -> None:
+        """Replace every object that exists now: idle ones are closed now, others when they come back."""
+        run(self._core.lifecycle.drain(THREADS))
+
+    def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
+        """Make objects until `ready` of them, or `min_size`, exist.
+
+        Raises
+        ------
+        PoolTimeoutError
+            Others that are being made for clients took longer than `timeout` seconds. A `TimeoutError`.
+        ClosedError
+            The pool is closed.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> pool.wait(2)
+        >>> pool.idle
+        2
+        """
+        run(self._core.lifecycle.wait(ready, timeout, THREADS))
+
+    def maintain(self) -> None:
+        """Do one round of upkeep now, which a thread of the package's otherwise does from time to time.
+
+        Objects whose time is over are closed, idle ones checked, missing ones made, leaks told of. What the factory
+        raises passes on.
+        """
+        run(self._core.lifecycle.upkeep(THREADS))
+
+    def close(self, timeout: float | None = 0.0) -> None:
+        """Hand out nothing more. Waiters get `ClosedError` at once; idle objects are closed, others when they return.
+
+        Raises
+        ------
+        PoolTimeoutError
+            Not all were back after `timeout` seconds; 0, the default, does not wait. The pool is closed all the same.
+        """
+        run(self._core.lifecycle.close(timeout, THREADS))
+
+    def as_async(self) -> AsyncPool[T]:
+        """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.
+
+        Callbacks block, so for tasks they run in the loop's executor.
+        """
+        from bufpool.async_pool import share
+
+        return share(self._core)
+
+    def __enter__(self) -> Self:
+        """Make `min_size` objects."""
+        self.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,129 @@
+"""The settings of an object pool, checked."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from bufpool import settings
+from bufpool.errors import SettingError
+from bufpool.native._pool_core import MOST
+
+__all__ = ["PoolSettings", "checked"]
+
+MOMENTS = ("checkout", "return", "idle")
+OVERFLOWS = ("wait", "fail", "create")
+
+_numbers = itertools.count(1)
+
+
+class PoolSettings(NamedTuple):
+    """As `bufpool.Pool` takes them: times in seconds, None for what has no bound."""
+
+    name: str
+    min_size: int
+    max_size: int
+    timeout: float | None
+    max_waiting: int | None
+    overflow: str
+    fair: bool
+    lifo: bool
+    check: Callable[[Any], Any] | None
+    check_on: frozenset[str]  # empty without a check
+    check_after: float
+    check_interval: float
+    reset: Callable[[Any], Any] | None
+    close: Callable[[Any], Any] | None
+    max_idle: float | None
+    max_lifetime: float | None
+    max_uses: int | None
+    backoff: tuple[float, float]
+    discard_on: tuple[type[BaseException], ...]
+    leak_threshold: float | None
+    debug: bool
+
+
+def checked(factory: Any, chosen: dict[str, Any]) -> PoolSettings:
+    """Raises `SettingError`, or `TypeError` for what is of another kind."""
+    name = chosen["name"]
+    if name is None:
+        name = f"objects-{next(_numbers)}"
+    elif not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    for what in ("factory", "check", "reset", "close"):
+        value = factory if what == "factory" else chosen[what]
+        if not callable(value) and (what == "factory" or value is not None):
+            raise TypeError(f"pool {name!r}: {what} must be callable, not {value!r}")
+
+    def seconds(what: str) -> float | None:
+        return settings.seconds(what, chosen[what], name)
+
+    def finite(what: str) -> float:
+        value = seconds(what)
+        if value is None:
+            raise SettingError(f"pool {name!r}: {what} must be a number of seconds, not {chosen[what]!r}")
+        return value
+
+    def whole(what: str, least: int) -> int | None:
+        value = chosen[what]
+        return None if value is None else settings.count(what, value, name, least, MOST)
+
+    max_size = settings.count("max_size", chosen["max_size"], name, 1, MOST)
+    debug = chosen["debug"]
+    return PoolSettings(
+        name=name,
+        min_size=settings.count("min_size", chosen["min_size"], name, 0, max_size),
+        max_size=max_size,
+        timeout=seconds("timeout"),
+        max_waiting=whole("max_waiting", 0),
+        overflow=settings.choice("overflow", chosen["overflow"], name, OVERFLOWS),
+        fair=settings.flag("fair", chosen["fair"], name),
+        lifo=settings.flag("lifo", chosen["lifo"], name),
+        check=chosen["check"],
+        check_on=_moments(chosen["check_on"], name) if chosen["check"] is not None else frozenset(),
+        check_after=finite("check_after"),
+        check_interval=finite("check_interval"),
+        reset=chosen["reset"],
+        close=chosen["close"],
+        max_idle=seconds("max_idle"),
+        max_lifetime=seconds("max_lifetime"),
+        max_uses=whole("max_uses", 1),
+        backoff=_backoff(chosen["backoff"], name),
+        discard_on=_exceptions(chosen["discard_on"], name),
+        leak_threshold=seconds("leak_threshold"),
+        debug=sys.flags.dev_mode if debug is None else settings.flag("debug", debug, name),
+    )
+
+
+def _moments(value: str | Collection[str], name: str) -> frozenset[str]:
+    words = (value,) if isinstance(value, str) else tuple(value)
+    for word in words:
+        settings.choice("check_on", word, name, MOMENTS)
+    if not words:
+        raise SettingError(f"pool {name!r}: check_on must name a moment when there is a check")
+    return frozenset(words)
+
+
+def _backoff(value: Any, name: str) -> tuple[float, float]:
+    try:
+        first, longest = value
+    except (TypeError, ValueError):
+        raise TypeError(f"pool {name!r}: backoff must be two numbers of seconds, not {value!r}") from None
+    pair = settings.seconds("backoff", first, name), settings.seconds("backoff", longest, name)
+    if pair[0] is None or pair[1] is None or not 0 < pair[0] <= pair[1]:
+        raise SettingError(
+            f"pool {name!r}: backoff must be (first, longest) with 0 < first <= longest, not {value!r}"
+        )
+    return pair[0], pair[1]
+
+
+def _exceptions(value: Any, name: str) -> tuple[type[BaseException], ...]:
+    kinds = value if isinstance(value, tuple) else (value,)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(
+                f"pool {name!r}: discard_on must be an exception type or a tuple of them, not {value!r}"
+            )
+    return kinds

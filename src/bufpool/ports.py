@@ -1,0 +1,278 @@
+"""How a pool calls its callbacks and waits: in threads, in tasks of asyncio, or in threads on behalf of tasks.
+
+The lifecycle of objects is written once, as coroutines. A thread runs such a coroutine in one go (`run`), because
+nothing that its port awaits ever suspends; a task awaits it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import ContextVar, copy_context
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from bufpool.errors import FactoryError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from bufpool.housekeeper import Kept
+    from bufpool.native._pool_core import Turn
+
+__all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
+
+R = TypeVar("R")
+
+#: Callbacks that this thread or task is in: whose, and who.
+_inside: ContextVar[tuple[tuple[int, object], ...]] = ContextVar("bufpool_inside", default=())
+
+
+class Port(Protocol):
+    """What the lifecycle of objects needs of the world that its clients live in."""
+
+    async def call(
+        self,
+        owner: object,
+        function: Callable[..., Any],
+        *args: object,
+        undo: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """What the callback returns; if nobody can have that any more, `undo` gets it."""
+
+    async def wait(self, turn: Turn, until: float | None) -> None:
+        """Sleep until the turn is woken, or until then on the monotonic clock."""
+
+    def prepare(self, turn: Turn) -> None:
+        """Before the turn asks for something that it may have to wait for."""
+
+    def attend(self, pool: Kept) -> None:
+        """See to it that the pool's upkeep is done from now on."""
+
+
+def asyncio_now() -> Any:
+    """The module, which takes as long to import as all of this package; with a task at hand it is there."""
+    import asyncio
+
+    return asyncio
+
+
+def here() -> object:
+    """The task that runs, or the thread."""
+    if "asyncio" in sys.modules:
+        with suppress(RuntimeError):  # no loop
+            if task := asyncio_now().current_task():
+                return task
+    return threading.get_ident()
+
+
+def inside(owner: object) -> bool:
+    """Whether this thread or task is in a callback of `owner`'s."""
+    callbacks = _inside.get()
+    return bool(callbacks) and (id(owner), here()) in callbacks
+
+
+def run(coroutine: Coroutine[Any, Any, R]) -> R:
+    """Run a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a pool for threads was made to await")
+
+
+def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    token = _inside.set((*_inside.get(), (id(owner), here())))
+    try:
+        return function(*args)
+    finally:
+        _inside.reset(token)
+
+
+class Threads:
+    """Callbacks run in the thread that needs them."""
+
+    async def call(
+        self,
+        owner: object,
+        function: Callable[..., Any],
+        *args: object,
+        undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
+    ) -> Any:
+        """Call it."""
+        result = _call(owner, function, args)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise FactoryError(
+                f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool"
+            )
+        return result
+
+    def prepare(self, turn: Turn) -> None:
+        """A turn has what a thread needs."""
+
+    def attend(self, pool: Kept) -> None:
+        """Leave it to the housekeeper."""
+        from bufpool.housekeeper import attend
+
+        attend(pool)
+
+    async def wait(self, turn: Turn, until: float | None) -> None:
+        """Block the thread."""
+        turn.block(None if until is None else max(0.0, until - monotonic()))
+
+
+class Tasks:
+    """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+
+    async def call(
+        self,
+        owner: object,
+        function: Callable[..., Any],
+        *args: object,
+        undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
+    ) -> Any:
+        """Call it, and await what it returns if that is awaitable."""
+        token = _inside.set((*_inside.get(), (id(owner), here())))
+        try:
+            result = function(*args)
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            _inside.reset(token)
+
+    def prepare(self, turn: Turn) -> None:
+        """Tell the turn how to wake this task."""
+        turn.waker = Waker()
+
+    async def wait(self, turn: Turn, until: float | None) -> None:
+        """Suspend the task."""
+        await turn.waker.wait(until)
+
+    def attend(self, pool: Kept) -> None:
+        """Leave it to a timer of the loop."""
+        loop = asyncio_now().get_running_loop()
+        if self._loop is not loop:
+            # The first loop, or another one: timers of a loop that is over never come.
+            self._loop = loop
+            self._upkeep_later(weakref.ref(pool))
+
+    def _upkeep_later(self, known: weakref.ref[Kept]) -> None:
+        pool = known()
+        if (
+            pool is not None
+            and not pool.over
+            and self._loop is not None
+            and (period := pool.period) is not None
+        ):
+            self._loop.call_later(period, self._upkeep_now, known)
+
+    def _upkeep_now(self, known: weakref.ref[Kept]) -> None:
+        pool = known()
+        if pool is not None and self._loop is asyncio_now().get_running_loop():
+            self._start(pool.upkeep_quietly(self)).add_done_callback(lambda _: self._upkeep_later(known))
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        # The loop itself holds its tasks weakly.
+        task: asyncio.Task[Any] = asyncio_now().get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def later(self, turn: Turn) -> None:
+        """Return the object in hand of a turn whose client is gone; without a loop it goes without ceremony."""
+
+        def start() -> None:
+            self._start(turn.core.lifecycle.check_in(turn, self))
+
+        try:
+            asyncio_now().get_running_loop()
+        except RuntimeError:
+            try:
+                if self._loop is None:
+                    raise
+                self._loop.call_soon_threadsafe(start)
+            except RuntimeError:
+                turn.give_up()
+        else:
+            start()
+
+
+class TasksInThreads(Tasks):
+    """Tasks that share the objects of a pool for threads: callbacks block, so they run in the loop's executor.
+
+    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and then goes.
+    """
+
+    async def call(
+        self,
+        owner: object,
+        function: Callable[..., Any],
+        *args: object,
+        undo: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Call it in a thread."""
+        import asyncio
+
+        work = _in_thread(owner, function, args)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await _finish(work)
+            if undo is not None and not work.cancelled() and work.exception() is None:
+                await _finish(_in_thread(owner, undo, (work.result(),)))
+            raise
+
+
+def _in_thread(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> asyncio.Future[Any]:
+    loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
+    return loop.run_in_executor(None, copy_context().run, _call, owner, function, args)
+
+
+async def _finish(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of `work`, however often the task is cancelled: the caller passes the cancellation on."""
+    import asyncio
+
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+
+
+class Waker:
+    """Wakes one task, from any thread; before the task waits, too."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
+        self._thread = threading.get_ident()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+
+    def __call__(self) -> None:
+        if threading.get_ident() == self._thread and not self._loop.is_closed():
+            self._set()
+        else:
+            self._loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, until: float | None) -> None:
+        """Suspend the task until it is woken, or until then on the monotonic clock."""
+        timer = None
+        if until is not None:
+            timer = self._loop.call_later(max(0.0, until - monotonic()), self._set)
+        try:
+            await self._future
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._future = self._loop.create_future()

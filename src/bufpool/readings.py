@@ -1,0 +1,63 @@
+"""What an object pool tells of itself: figures, advice, who has what."""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeVar
+
+from bufpool import tracing
+from bufpool.advice import Advice, ObjectStats, advise, read
+from bufpool.native._pool_lease import PoolFront
+from bufpool.tracing import Holder
+
+__all__ = ["Readings"]
+
+T = TypeVar("T")
+
+
+class Readings(PoolFront[T]):
+    """What pools of objects for threads and for tasks tell of themselves."""
+
+    __slots__ = ()
+
+    def stats(self) -> ObjectStats:
+        """Return a snapshot of all counts and times. It stops nobody."""
+        return read(self._core.lifecycle)
+
+    def advice(self) -> Advice:
+        """Say whether the pool pays, and whether its size is right, with the figures that this rests on.
+
+        Examples
+        --------
+        >>> import bufpool, time
+        >>> pool = bufpool.Pool(lambda: time.sleep(0.001) or object(), max_size=1)
+        >>> for _ in range(200):
+        ...     with pool.lease():
+        ...         pass
+        >>> pool.advice().pays
+        True
+        """
+        return advise(self.stats(), self.max_size)
+
+    def leases(self) -> tuple[Holder[T], ...]:
+        """Who has an object now, since when, and, where the checkout was sampled, from where.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, debug=True)
+        >>> with pool.lease() as x:
+        ...     [each.thread for each in pool.leases()]
+        ['MainThread']
+        """
+        return tuple([tracing.holder(each) for each in self._core.held()])
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.closed else ""
+        waiting = f", {self.waiting} waiting" if self.waiting else ""
+        return (
+            f"<{type(self).__name__} {self.name!r}: {self.in_use} of {self.max_size} objects in use, "
+            f"{self.idle} idle{waiting}{closed}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle or copy pool {self.name!r}: its objects are this process's")

@@ -1,0 +1,90 @@
+"""Who has an object, since when, from where: what is kept of the checkouts that are sampled."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from time import perf_counter
+from types import CodeType, FrameType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+__all__ = ["Holder", "Trace"]
+
+T = TypeVar("T")
+
+DEPTH = 16  # frames kept
+_OURS = __name__.rpartition(".")[0] + "."
+
+
+class Trace(NamedTuple):
+    """One checkout, as cheaply as it can be kept: no frame, and so nobody's variables."""
+
+    at: float
+    task: str | None
+    calls: tuple[tuple[CodeType, int], ...]
+
+    @property
+    def stack(self) -> str:
+        """As in a traceback, the innermost call last."""
+        lines = []
+        for code, line in reversed(self.calls):
+            lines.append(f'  File "{code.co_filename}", line {line}, in {code.co_name}\n')
+        return "".join(lines)
+
+
+class Holder(NamedTuple, Generic[T]):
+    """An object that is out, from `Pool.leases`.
+
+    Attributes
+    ----------
+    object : object
+        The object.
+    seconds : float
+        Since its checkout, to within some milliseconds.
+    thread : str
+        The thread that took it: its name, or its number if it is not alive any more.
+    task : str or None
+        The task that took it, if the checkout was sampled.
+    stack : str or None
+        The calls that led to the checkout, the innermost last, if it was sampled.
+    """
+
+    object: T
+    seconds: float
+    thread: str
+    task: str | None
+    stack: str | None
+
+
+def capture() -> Trace:
+    """Who is checking an object out."""
+    calls: list[tuple[CodeType, int]] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and len(calls) < DEPTH:
+        if not frame.f_globals.get("__name__", "").startswith(_OURS):
+            calls.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    return Trace(perf_counter(), _task(), tuple(calls))
+
+
+def holder(reading: tuple[int, Any, float, int, Trace | None]) -> Holder[Any]:
+    """One of `PoolCore.held`, in words."""
+    _, thing, seconds, ident, trace = reading
+    names = {each.ident: each.name for each in threading.enumerate()}
+    return Holder(
+        object=thing,
+        seconds=seconds,
+        thread=names.get(ident, str(ident)),
+        task=trace.task if trace else None,
+        stack=trace.stack if trace else None,
+    )
+
+
+def _task() -> str | None:
+    if (asyncio := sys.modules.get("asyncio")) is None:
+        return None
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return None
+    return task.get_name() if task else None
