@@ -1,4 +1,4 @@
-"""L4: counts and times that any thread may add to, without a lock: a finaliser may come in the middle of an addition."""
+"""L4: counts and times that any thread may add to, without a lock: a finaliser may come in between."""
 
 from libc.math cimport NAN
 from libc.stdint cimport uint32_t, uint64_t

@@ -9,7 +9,8 @@ from types import GenericAlias
 
 cimport cython
 
-from bufpool.core.object_pool cimport Standing, kNone
+from bufpool.core.object_pool cimport Answer, Standing, kNone
+from bufpool.native._arena cimport precise_ns
 from bufpool.native._pool_core cimport LENT, NEW, PoolCore, Turn, checked_timeout
 
 import warnings
@@ -21,7 +22,11 @@ cdef bint quick(Turn turn) except -1:
     cdef PoolCore core = turn.core
     cdef uint32_t index = core.pool.take()
     if index == kNone:
-        return False
+        # Somebody waits, or there is nothing. A running client may still be quicker than one that is being woken.
+        if not core.pool.needs_attention():
+            return False
+        if core.pool.ask(turn.waiter, precise_ns(), False, 0, index) != Answer.found:
+            return False
     turn.seize(index)
     return not core.due_out(&core.pool.table[index])
 
