@@ -26,6 +26,14 @@ def test_free_list_ladder(way: str, rounds: int) -> None:
     assert climbed("freelist_ladder", way, rounds) == Found(f"{5 * rounds:,} operations")
 
 
+@pytest.mark.parametrize(
+    ("way", "rounds"), [("plain", 300_000), ("thread", 60_000), ("address", 90_000), ("yields", 6_000)]
+)
+def test_object_pool_ladder(way: str, rounds: int) -> None:
+    """FAULTS 1, 2, 60, 62, 63, 64, 65, 75: the table, the rules of waiting, the sieve, then many threads."""
+    assert climbed("object_pool_ladder", way, rounds) == Found(f"{8 * rounds:,} operations")
+
+
 @pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
 @pytest.mark.parametrize(
     ("way", "rounds"), [("plain", 48_000), ("thread", 12_000), ("address", 24_000), ("yields", 12_000)]

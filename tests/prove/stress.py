@@ -1,5 +1,5 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
-arena rule by rule; threads, pools, regions and forks that come and go.
+arena rule by rule; threads, pools, regions and forks that come and go; the state of an object pool, and who waits.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.
@@ -36,6 +36,11 @@ ROUNDS = {
     ("freelist_ladder", "thread"): 600_000,
     ("freelist_ladder", "thread, yields"): 200_000,
     ("freelist_ladder", "address"): 1_000_000,
+    ("object_pool_ladder", "plain"): 1_000_000,
+    ("object_pool_ladder", "yields"): 40_000,
+    ("object_pool_ladder", "thread"): 300_000,
+    ("object_pool_ladder", "thread, yields"): 6_000,
+    ("object_pool_ladder", "address"): 400_000,
     ("arena_ladder", "plain"): 400_000,
     ("arena_ladder", "yields"): 100_000,
     ("arena_ladder", "thread"): 60_000,
@@ -54,7 +59,7 @@ ROUNDS = {
 
 def climb(name: str, way: str, rounds: int, more: Sequence[str] = ()) -> Found:
     """Compile a program, with more flags, and run it. Raises `NoSanitizerError`."""
-    whole = name.startswith("arena")  # the free list is a header alone
+    whole = name.startswith("arena")  # the others are headers alone
     sources = sorted(SOURCES.glob("*.cpp")) if whole else []
     headers = SOURCES if whole else HEADERS
     with tempfile.TemporaryDirectory() as folder:

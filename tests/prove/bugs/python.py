@@ -5,6 +5,7 @@ from __future__ import annotations
 from prove.bug import Bug, Suite
 
 POOL = "buffer_pool.py"
+SETTINGS = "settings.py"
 STATS = "stats.py"
 DECORATE = "decorate.py"
 THREADS = "cli/run/threads.py"
@@ -12,28 +13,28 @@ THREADS = "cli/run/threads.py"
 PYTHON = (
     Bug(
         "NaN is a number of seconds",
-        POOL,
+        SETTINGS,
         "    if not number >= 0:\n",
         "    if number < 0:\n",
         Suite("test_bad_input.py::test_setting_out_of_range"),
     ),
     Bug(
         "True is a number of bytes",
-        POOL,
+        SETTINGS,
         "isinstance(value, bool) or not 0 <= number < 1 << 63",
         "not 0 <= number < 1 << 63",
         Suite("test_bad_input.py::test_setting_out_of_range"),
     ),
     Bug(
         "a word is a flag",
-        POOL,
+        SETTINGS,
         "        if value in (True, False):\n            return bool(value)",
         "        return bool(value)",
         Suite("test_mistakes.py -k a_flag"),
     ),
     Bug(
         "a long wait overflows the clock",
-        POOL,
+        SETTINGS,
         "return None if number > LONGEST_WAIT else number",
         "return number",
         Suite("test_bad_input.py::test_long_and_short_times"),
