@@ -24,12 +24,12 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (3.5, ("errors.*", "_version.*")),
     (4, ("native/*",)),
     (5, ("stats.*", "decorate.*", "settings.*")),
-    # The generic pool's own: from what its callbacks run in to what it says of itself.
-    (5.1, ("ports.*", "tracing.*", "forks.*", "housekeeper.*", "pool_settings.*")),
-    (5.2, ("lifecycle.*",)),
-    (5.3, ("advice.*",)),
-    (5.4, ("readings.*",)),
-    (6, ("buffer_pool.*", "pool.*", "async_pool.*")),
+    # The pool of objects, from what its callbacks run in to what it says of itself.
+    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "housekeeper", "settings"))),
+    (5.2, ("objects/lifecycle.*",)),
+    (5.3, ("objects/advice.*",)),
+    (5.4, ("objects/readings.*",)),
+    (6, ("buffer_pool.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
     (6.5, ("__init__.*",)),
     (7, ("cli/*", "__main__.*")),
 )

@@ -26,6 +26,7 @@ import pytest
 
 import bufpool
 import bufpool.native
+import bufpool.objects
 
 ROOT = Path(__file__).resolve().parents[1]
 in_checkout = pytest.mark.skipif(
@@ -136,9 +137,11 @@ def test_named_attributes_exist(page: str) -> None:
             f"{page}: bufpool.{name}"
         )
     for name in re.findall(r"(?<![-\w])pool\.([a-z]\w+)", text):
-        assert hasattr(bufpool.BufferPool, name), f"{page}: pool.{name}"
+        assert any(hasattr(kind, name) for kind in (bufpool.BufferPool, bufpool.Pool)), f"{page}: pool.{name}"
     for name in re.findall(r"\bstats\(\)\.(\w+)", text):
-        assert hasattr(bufpool.PoolStats, name), f"{page}: stats().{name}"
+        assert any(hasattr(kind, name) for kind in (bufpool.PoolStats, bufpool.ObjectStats)), (
+            f"{page}: stats().{name}"
+        )
 
 
 @in_checkout
@@ -148,7 +151,7 @@ def test_architecture_names_every_source_file() -> None:
     suffixes = (".py", ".pyx", ".pxd", ".hpp", ".cpp")
     files = {
         path.name
-        for folder in (package, package / "core", package / "native")
+        for folder in (package, package / "core", package / "native", package / "objects")
         for path in folder.iterdir()
         if path.suffix in suffixes and not (path.suffix == ".cpp" and path.with_suffix(".pyx").exists())
     }
@@ -174,8 +177,8 @@ def test_the_readme_claims_no_figure_by_heart() -> None:
 def modules() -> Iterator[ModuleType]:
     """The package's own modules and the compiled ones; the command line has tests of its own."""
     yield bufpool
-    for package, prefix in ((bufpool, "bufpool."), (bufpool.native, "bufpool.native.")):
-        for module in pkgutil.iter_modules(package.__path__, prefix):
+    for package in (bufpool, bufpool.native, bufpool.objects):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if not module.ispkg and not module.name.endswith(".__main__"):
                 yield importlib.import_module(module.name)
 
@@ -232,6 +235,21 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+PUBLIC = (
+    bufpool.BufferPool,
+    bufpool.Buffer,
+    bufpool.Lease,
+    bufpool.Scratch,
+    bufpool.PoolStats,
+    bufpool.Pool,
+    bufpool.AsyncPool,
+    bufpool.PoolLease,
+    bufpool.AsyncPoolLease,
+    bufpool.ObjectStats,
+    bufpool.Advice,
+    bufpool.Holder,
+)
+
 # Read-only fields of compiled classes, for which there is no place to write a docstring.
 PLAIN_ATTRIBUTES = {f"{owner}.pool" for owner in ("Lease", "Scratch")} | {
     "Buffer.nbytes",
@@ -242,7 +260,7 @@ PLAIN_ATTRIBUTES = {f"{owner}.pool" for owner in ("Lease", "Scratch")} | {
 
 def test_everything_public_has_a_docstring() -> None:
     things = {name: getattr(bufpool, name) for name in bufpool.__all__ if not name.startswith("_")}
-    for owner in (bufpool.BufferPool, bufpool.Buffer, bufpool.Lease, bufpool.Scratch, bufpool.PoolStats):
+    for owner in PUBLIC:
         for name, member in inspect.getmembers(owner):
             if not name.startswith("_") and not inspect.ismemberdescriptor(member):
                 things[f"{owner.__name__}.{name}"] = member
@@ -252,7 +270,7 @@ def test_everything_public_has_a_docstring() -> None:
 def test_every_public_method_tells_its_signature() -> None:
     """What help(), editors and `inspect` show of compiled methods too."""
     untold = []
-    for owner in (bufpool.BufferPool, bufpool.Buffer, bufpool.Lease, bufpool.Scratch, bufpool.PoolStats):
+    for owner in PUBLIC:
         for name, member in inspect.getmembers(owner, inspect.isroutine):
             if name.startswith("_"):
                 continue

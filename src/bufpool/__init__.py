@@ -8,8 +8,6 @@
 """
 
 from bufpool._version import __version__
-from bufpool.advice import Advice, ObjectStats
-from bufpool.async_pool import AsyncPool
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
@@ -37,9 +35,11 @@ from bufpool.native._buffer import Buffer
 from bufpool.native._lease import Lease
 from bufpool.native._pool_lease import AsyncPoolLease, PoolLease
 from bufpool.native._scratch import Scratch
-from bufpool.pool import Pool
+from bufpool.objects.advice import Advice, ObjectStats
+from bufpool.objects.async_pool import AsyncPool
+from bufpool.objects.pool import Pool
+from bufpool.objects.tracing import Holder
 from bufpool.stats import ClassStats, PoolStats
-from bufpool.tracing import Holder
 
 __all__ = [
     "Advice",

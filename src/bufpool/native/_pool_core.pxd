@@ -1,10 +1,20 @@
-# An object pool as Python's layers hold it, and one client's turn in it.
+# An object pool as Python's layers hold it, and what it gave to one client.
 from libc.stdint cimport uint32_t, uint64_t
 
 from bufpool.core.object_pool cimport ObjectNode, ObjectPool, Put, Standing, Waiter, Word
 
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #define BUFPOOL_WITHOUT_GIL 1
+    #else
+    #define BUFPOOL_WITHOUT_GIL 0
+    #endif
+    """
+    const bint WITHOUT_GIL "BUFPOOL_WITHOUT_GIL"
 
 cdef class PoolCore:
     cdef ObjectPool* pool          # never null
@@ -16,7 +26,7 @@ cdef class PoolCore:
     cdef bint lifo
     cdef dict traces               # number of an object that is out: what is known of its checkout, if it was sampled
     cdef readonly str name
-    cdef readonly object lifecycle # what happens to objects on their way: the slow paths, in Python
+    cdef readonly object lifecycle  # what happens to objects on their way: the slow paths, in Python
     cdef bint debug                # every checkout is traced
     cdef bint dated                # times of use are needed: objects age, or are checked
     cdef bint expires              # lifetimes end
@@ -45,8 +55,8 @@ cdef enum Stage:
     ENDED
 
 
-cdef class Turn:
-    cdef readonly PoolCore core
+cdef class Claim:
+    cdef PoolCore core
     cdef Waiter waiter
     cdef Stage stage
     cdef uint32_t index            # of the object, from HAND on
@@ -54,10 +64,10 @@ cdef class Turn:
     cdef uint32_t life             # of the pool, when the turn got what it has
     cdef bint extra                # its place is one beyond the pool's size
     cdef bint over                 # its client had an object and has it no more
-    cdef readonly bint touched     # a callback has had the object: nobody knows its state until that returns
-    cdef readonly object timeout   # seconds, None or ...
+    cdef bint touched              # a callback has had the object: nobody knows its state until that returns
+    cdef object timeout            # seconds, None or ...
     cdef bint queued               # it is in the queue, as far as its client knows
-    cdef public object waker       # wakes a task that waits, called by any thread; a thread has a lock
+    cdef object waker              # wakes a task that waits, called by any thread; a thread has a lock
     cdef PyThread_type_lock lock
     cdef Word signalled            # the lock is open
 
@@ -68,9 +78,11 @@ cdef class Turn:
     cdef object seize(self, uint32_t index)
     cdef object signal(self)
     cdef object let_go(self)
+    cdef object dropped(self)
     cdef void leave_queue(self) noexcept
     cdef bint outlived(self) noexcept
     cdef int make_ready(self) except -1
     cdef object out_of_pool(self)
+
 
 cdef object checked_timeout(object timeout, PoolCore core)

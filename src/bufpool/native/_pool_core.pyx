@@ -1,10 +1,10 @@
-"""L4: the state of an object pool behind its Python faces, and the *turn* of one client in it.
+"""L4: the state of an object pool behind its Python faces, and the *claim* of one client on it.
 
-A turn owns whatever the pool gave to its client: a place in the queue, a place for an object that is being made, an
-object. Wherever an exception comes from, a signal's or a cancellation's too, the turn goes, and what it owns goes back.
+A claim owns whatever the pool gave to its client: a place in the queue, a place for an object that is being made, an
+object. Wherever an exception comes from, a signal's or a cancellation's too, the claim goes, and what it owns goes
+back.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -13,66 +13,24 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.core.object_pool cimport (
-    Answer,
-    Held,
-    ObjectNode,
-    ObjectPool,
-    Put,
-    Sieve,
-    Standing,
-    Waiter,
-    kNone,
-    kOwned,
-    kUntilEmpty,
-)
-from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
+from bufpool.core.object_pool cimport Held, ObjectNode, ObjectPool, Put, Standing, Waiter, kNone
+from bufpool.native._arena cimport coarse_ns, precise_ns
 
-from bufpool.errors import DoubleReleaseError, FactoryError, ForeignReleaseError
+from bufpool.errors import DoubleReleaseError, ForeignReleaseError
 
 cdef extern from "Python.h":
     void Py_IncRef(PyObject*) noexcept nogil
 
 cdef extern from "pythread.h":
-    ctypedef enum PyLockStatus:
-        PY_LOCK_FAILURE
-        PY_LOCK_ACQUIRED
-        PY_LOCK_INTR
     PyThread_type_lock PyThread_allocate_lock() nogil
     void PyThread_free_lock(PyThread_type_lock) noexcept nogil
     int PyThread_acquire_lock(PyThread_type_lock, int wait) noexcept nogil
-    PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) noexcept nogil
     void PyThread_release_lock(PyThread_type_lock) noexcept nogil
 
-cdef extern from *:
-    """
-    #if defined(Py_GIL_DISABLED)
-    #define BUFPOOL_WITHOUT_GIL 1
-    #else
-    #define BUFPOOL_WITHOUT_GIL 0
-    #endif
-    """
-    const bint WITHOUT_GIL "BUFPOOL_WITHOUT_GIL"
-
-# What `Turn.ask` answers.
-OBJECT = <int>Answer.found
-ROOM = <int>Answer.room
-QUEUED = <int>Answer.queued
-FULL = <int>Answer.full
-TOO_MANY = <int>Answer.too_many
-CLOSED = <int>Answer.closed
-
-UNTIL_EMPTY = <object>kUntilEmpty
 MOST = (1 << 31) - 1               # objects, waiters
-FOREVER = (1 << 64) - 1            # ns on the coarse clock
 
 # One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
 cdef uint32_t SAMPLED_MASK = 127
-
-# How long a thread sleeps at most at a time. With the GIL: as long as it likes. Without: CPython may keep for this thread
-# objects whose last reference another one dropped, and a lease among them holds what is waited for.
-cdef long long SLICE_US = 50000 if WITHOUT_GIL else 1000000 * 3600
-
 
 cdef void keep(void* thing) noexcept nogil:
     Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
@@ -86,7 +44,7 @@ cdef object checked_timeout(object timeout, PoolCore core):
 
 
 cdef class PoolCore:
-    """Who has which object, and who waits. Made by `bufpool.lifecycle.Lifecycle`."""
+    """Who has which object, and who waits. Made by `bufpool.objects.lifecycle.Lifecycle`."""
 
     def __cinit__(self, str name not None, lifecycle, *, most, most_waiting, bint fair, bint lifo):
         self.name = name
@@ -185,26 +143,16 @@ cdef class PoolCore:
     cdef object rouse(self):
         """Wake everybody for whom there is something."""
         cdef Waiter* waiter
-        cdef Turn turn
+        cdef Claim claim
         while self.pool.needs_attention():
             waiter = self.pool.serve(precise_ns())
             if waiter == NULL:
                 return None
-            turn = <Turn>waiter.owner
-            Py_DECREF(turn)                    # the queue's reference; `turn` has one of its own
-            turn.signal()
+            claim = <Claim>waiter.owner
+            Py_DECREF(claim)                   # the queue's reference; `claim` has one of its own
+            claim.signal()
 
     # --- for the lifecycle ---
-
-    def discarded(self, item):
-        """A turn with the object in hand that a client had, through a lease or not; None in a fork's child."""
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self, ...)
-        cdef uint32_t index = self.grab(item, True)
-        if index == kNone:
-            return None
-        turn.seize(index)
-        return turn
 
     def wake(self):
         """Wake everybody for whom there is something."""
@@ -227,29 +175,6 @@ cdef class PoolCore:
     def now(self):
         """Nanoseconds on the coarse clock by which objects age."""
         return coarse_ns()
-
-    def sift(self, list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64_t checked_before=0):
-        """Take idle objects out for which it is time, one into each of `turns`; return how many.
-
-        Those whose lifetime is over and those made before a draining; of those idle since before `idle_before` the
-        oldest `most`; those not checked since `checked_before`.
-        """
-        cdef uint32_t room = <uint32_t>len(turns)
-        cdef Sieve sieve
-        cdef uint32_t* indices = <uint32_t*>malloc(room * sizeof(uint32_t))
-        if indices == NULL:
-            raise MemoryError()
-        sieve.now = coarse_ns()
-        sieve.idle_before = idle_before
-        sieve.most = most
-        sieve.checked_before = checked_before
-        sieve.drained = self.drained
-        cdef uint32_t found = self.pool.sift(sieve, indices, room)
-        cdef uint32_t i
-        for i in range(found):
-            (<Turn>turns[i]).seize(indices[i])
-        free(indices)
-        return found
 
     def held(self, seconds=0.0, bint tell=False):
         """Objects that have been out for so long: (number, object, seconds, thread, trace or None) of each.
@@ -343,13 +268,10 @@ cdef class PoolCore:
         return self.pool.reused()
 
 
-# no_gc_clear: a turn that goes in a cycle still gives back what it has.
+# no_gc_clear: a claim that goes in a cycle still gives back what it has.
 @cython.no_gc_clear
-cdef class Turn:
-    """What the pool gave to one client, until that is over."""
-
-    def __init__(self, PoolCore core not None, timeout=...):
-        self.begin(core, timeout)
+cdef class Claim:
+    """What the pool gave to one client, until that is over. A lease is one."""
 
     cdef object begin(self, PoolCore core, object timeout):
         self.core = core
@@ -367,42 +289,10 @@ cdef class Turn:
         if self.lock != NULL:
             PyThread_free_lock(self.lock)
 
-    def dropped(self):
+    cdef object dropped(self):
         """The client dropped it without an end."""
         if self.take_back():
             self.let_go()
-
-    # --- asking ---
-
-    def ask(self, bint may_wait, uint32_t growing):
-        """Ask for an object, or for a place for one; return one of the answers above.
-
-        `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
-        """
-        cdef uint32_t index = kNone
-        self.life = self.core.life
-        if may_wait:
-            self.make_ready()
-        cdef Answer answer = self.core.pool.ask(self.waiter, precise_ns(), may_wait, growing, index)
-        if answer == Answer.found:
-            self.seize(index)
-        elif answer == Answer.room:
-            self.extra = False
-            self.stage = PLACE
-        self.queued = answer == Answer.queued
-        if not self.queued:
-            self.leave_queue()
-        self.core.rouse()
-        return <int>answer
-
-    def watch(self, uint32_t goal):
-        """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
-        self.life = self.core.life
-        self.make_ready()
-        self.queued = not self.core.pool.watch(self.waiter, goal)
-        if not self.queued:
-            self.leave_queue()
-        return not self.queued
 
     cdef int make_ready(self) except -1:
         """To be in the queue, which has a reference, and to be woken."""
@@ -427,29 +317,6 @@ cdef class Turn:
             self.waiter.kept = False
             Py_DECREF(self)
 
-    def block(self, seconds):
-        """Sleep until woken or until the time is over; None: for ever. For threads. A signal's exception passes."""
-        cdef uint64_t until = FOREVER if seconds is None else precise_ns() + <uint64_t>(1e9 * <double>seconds)
-        cdef uint64_t now
-        cdef uint32_t one = 1
-        cdef long long us
-        cdef PyLockStatus status
-        while True:
-            now = precise_ns()
-            us = SLICE_US
-            if until != FOREVER:
-                us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
-            with nogil:
-                status = PyThread_acquire_lock_timed(self.lock, us, 1)
-            if status == PyLockStatus.PY_LOCK_ACQUIRED:
-                self.signalled.cas_strong_acq_rel_acquire(one, 0)
-                return
-            PyErr_CheckSignals()
-            if WITHOUT_GIL:
-                breathe()
-            if until != FOREVER and precise_ns() >= until:
-                return
-
     cdef object signal(self):
         cdef uint32_t shut = 0
         if self.waker is None:
@@ -465,8 +332,6 @@ cdef class Turn:
             # Perhaps it was woken, perhaps not: once more does no harm.
             self.waker()
             raise
-
-    # --- an object in hand ---
 
     cdef object seize(self, uint32_t index):
         self.life = self.core.life
@@ -552,106 +417,3 @@ cdef class Turn:
             core.pool.give_up_place(self.extra)
         self.stage = NEW
         core.rouse()
-
-    # --- for the lifecycle ---
-
-    @property
-    def in_hand(self):
-        """Whether there is an object in hand."""
-        return self.stage == HAND
-
-    def touch(self):
-        """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
-        self.touched = True
-        return <object>self.core.pool.table[self.index].address
-
-    def untouch(self):
-        """The callback came back, and the object is sound."""
-        self.touched = False
-
-    def due(self, bint coming_back):
-        """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
-        cdef ObjectNode* node = &self.core.pool.table[self.index]
-        cdef uint64_t now = coarse_ns()
-        return (
-            node.drained != self.core.drained,
-            self.core.most_uses != 0 and node.uses.load_relaxed() >= self.core.most_uses,
-            now >= node.expires,
-            node.extra and coming_back,
-            not coming_back and self.core.checked_out and now >= node.checked + self.core.check_after,
-        )
-
-    def make_extra_place(self):
-        """Get a place beyond the pool's size."""
-        self.core.pool.add_extra_place()
-        self.life = self.core.life
-        self.extra = True
-        self.stage = PLACE
-
-    def ask_place(self, uint32_t wanted):
-        """Get a place if the pool has less than so many; tell whether."""
-        if not self.core.pool.ask_place(wanted):
-            return False
-        self.life = self.core.life
-        self.extra = False
-        self.stage = PLACE
-        return True
-
-    def install(self, item, uint64_t lifetime, uint32_t drained):
-        """Put a new object into the turn's place, for a lifetime in nanoseconds; it is in hand then."""
-        cdef PoolCore core = self.core
-        if item is None:
-            raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
-        if self.outlived():
-            self.make_extra_place()            # the factory has forked, and this is the child
-        cdef uint32_t index = core.pool.install(<void*>item, self.extra)
-        if index == kOwned:
-            raise FactoryError(
-                f"pool {core.name!r}: the factory returned an object that the pool has already: "
-                f"{core.lifecycle.show(item)}"
-            )
-        if index == kNone:
-            raise MemoryError(f"pool {core.name!r}: no memory for another object")
-        cdef ObjectNode* node = &core.pool.table[index]
-        cdef uint64_t now = coarse_ns()
-        node.checked = now
-        node.since.store_relaxed(now)
-        node.expires = FOREVER if lifetime == 0 or lifetime > FOREVER - now else now + lifetime
-        node.drained = drained
-        self.seize(index)
-        core.owned[index] = item
-
-    def hand_out(self, bint lent):
-        """Give the object in hand to the client and return it."""
-        return self.lend(Standing.lent if lent else Standing.out)
-
-    def put(self):
-        """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""
-        cdef Put put = self.core.put(self.index)
-        if put == Put.surplus:
-            return "resized"
-        if put == Put.closed:
-            return "closed"
-        self.stage = ENDED
-        self.core.rouse()
-        return ""
-
-    def put_back_unused(self):
-        """Return the object in hand, which a check has found sound, to where it was among the idle ones."""
-        self.core.pool.table[self.index].checked = coarse_ns()
-        self.core.pool.put_back_unused(self.index)
-        self.stage = ENDED
-        self.core.rouse()
-
-    def shed(self):
-        """Whether the pool has too many objects and the one in hand is now beyond its size."""
-        return self.core.pool.shed(self.index)
-
-    def take_out(self):
-        """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
-        return self.out_of_pool()
-
-    def give_up(self):
-        """Give back whatever there is; then it may ask again."""
-        if self.stage != ENDED:
-            self.let_go()

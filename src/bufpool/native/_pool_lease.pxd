@@ -1,5 +1,5 @@
 # The faces of an object pool: for threads and for tasks.
-from bufpool.native._pool_core cimport PoolCore, Turn
+from bufpool.native._pool_core cimport Claim, PoolCore
 
 cdef class PoolFront:
     cdef readonly PoolCore _core
@@ -11,8 +11,8 @@ cdef class ThreadFront(PoolFront):
 cdef class TaskFront(PoolFront):
     cdef readonly object _port     # how callbacks are called and tasks wait
 
-cdef class PoolLease(Turn):
+cdef class PoolLease(Claim):
     pass
 
-cdef class AsyncPoolLease(Turn):
+cdef class AsyncPoolLease(Claim):
     cdef object port

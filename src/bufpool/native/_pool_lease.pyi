@@ -3,12 +3,12 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 
 from typing_extensions import disjoint_base
 
-from bufpool.native._pool_core import PoolCore, Turn
+from bufpool.native._pool_core import Claim, PoolCore
 
 _T = TypeVar("_T")
 
 @final
-class PoolLease(Turn, Generic[_T]):
+class PoolLease(Claim, Generic[_T]):
     def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
     def __enter__(self) -> _T: ...
     def __exit__(
@@ -26,7 +26,7 @@ class PoolLease(Turn, Generic[_T]):
     def discard(self) -> None: ...
 
 @final
-class AsyncPoolLease(Turn, Generic[_T]):
+class AsyncPoolLease(Claim, Generic[_T]):
     def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
     async def __aenter__(self) -> _T: ...
     async def __aexit__(

@@ -11,56 +11,57 @@ cimport cython
 
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
-from bufpool.native._pool_core cimport LENT, NEW, PoolCore, Turn, checked_timeout
+from bufpool.native._pool_core cimport LENT, NEW, Claim, PoolCore, checked_timeout
+from bufpool.native._pool_turn cimport turn_of
 
 import warnings
 
 from bufpool.errors import ReleasedError
 
-cdef bint quick(Turn turn) except -1:
+cdef bint quick(Claim claim) except -1:
     """Take an idle object in hand if nothing stands against it; false: ask the lifecycle."""
-    cdef PoolCore core = turn.core
+    cdef PoolCore core = claim.core
     cdef uint32_t index = core.pool.take()
     if index == kNone:
         # Somebody waits, or there is nothing. A running client may still be quicker than one that is being woken.
         if not core.pool.needs_attention():
             return False
-        if core.pool.ask(turn.waiter, precise_ns(), False, 0, index) != Answer.found:
+        if core.pool.ask(claim.waiter, precise_ns(), False, 0, index) != Answer.found:
             return False
-    turn.seize(index)
+    claim.seize(index)
     return not core.due_out(&core.pool.table[index])
 
 
-cdef bint holds(Turn turn) noexcept:
-    if turn.stage != LENT or turn.outlived():
+cdef bint holds(Claim claim) noexcept:
+    if claim.stage != LENT or claim.outlived():
         return False
-    return turn.core.pool.table[turn.index].word.load_acquire() == turn.checkout
+    return claim.core.pool.table[claim.index].word.load_acquire() == claim.checkout
 
 
-cdef object object_of(Turn turn):
-    if not holds(turn):
-        raise ReleasedError(f"{turn!r} has no object now")
-    return <object>turn.core.pool.table[turn.index].address
+cdef object object_of(Claim claim):
+    if not holds(claim):
+        raise ReleasedError(f"{claim!r} has no object now")
+    return <object>claim.core.pool.table[claim.index].address
 
 
-cdef str describe(Turn turn, str kind):
-    if turn.core is None:
+cdef str describe(Claim claim, str kind):
+    if claim.core is None:
         return f"<{kind} of no pool>"
-    if holds(turn):
-        return f"<{kind} of pool {turn.core.name!r}: {turn.core.lifecycle.show(object_of(turn))}>"
-    return f"<{kind} of pool {turn.core.name!r}: {'over' if turn.over or turn.stage == LENT else 'not entered'}>"
+    if holds(claim):
+        return f"<{kind} of pool {claim.core.name!r}: {claim.core.lifecycle.show(object_of(claim))}>"
+    return f"<{kind} of pool {claim.core.name!r}: {'over' if claim.over or claim.stage == LENT else 'not entered'}>"
 
 
-cdef object check_new(Turn turn):
-    if turn.core is None:
+cdef object check_new(Claim claim):
+    if claim.core is None:
         raise ReleasedError("a lease is made by pool.lease()")
-    if turn.over or turn.stage != NEW or turn.queued:
-        raise ReleasedError(f"{turn!r}: a lease serves one 'with' block; call pool.lease() for each")
+    if claim.over or claim.stage != NEW or claim.queued:
+        raise ReleasedError(f"{claim!r}: a lease serves one 'with' block; call pool.lease() for each")
 
 
 @cython.final
 @cython.no_gc_clear
-cdef class PoolLease(Turn):
+cdef class PoolLease(Claim):
     """An object for the length of a ``with`` block; made by `Pool.lease`.
 
     Examples
@@ -82,15 +83,15 @@ cdef class PoolLease(Turn):
         check_new(self)
         if quick(self):
             return self.lend(Standing.lent)
-        return self.core.lifecycle.lend_to_thread(self)
+        return self.core.lifecycle.lend_to_thread(turn_of(self))
 
     def __exit__(self, kind, value, traceback, /):
         if not self.take_back():
             return False               # ended inside the block
         if value is not None and self.core.lifecycle.spoils(value):
-            self.core.lifecycle.discard_in_thread(self, "discarded")
+            self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
         elif not self.settle():
-            self.core.lifecycle.return_in_thread(self)
+            self.core.lifecycle.return_in_thread(turn_of(self))
         return False
 
     @property
@@ -114,22 +115,22 @@ cdef class PoolLease(Turn):
         if not self.take_back():
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
-            self.core.lifecycle.return_in_thread(self)
+            self.core.lifecycle.return_in_thread(turn_of(self))
 
     def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
             raise ReleasedError(f"{self!r} has no object now")
-        self.core.lifecycle.discard_in_thread(self, "discarded")
+        self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
 
-    def dropped(self):
-        """Nobody can end it any more."""
+    cdef object dropped(self):
+        # Nobody can end it any more.
         cdef str what = describe(self, "lease")
         if not self.take_back():
-            return
+            return None
         try:
             if not self.settle():
-                self.core.lifecycle.return_in_thread(self)
+                self.core.lifecycle.return_in_thread(turn_of(self))
         finally:
             warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
 
@@ -139,7 +140,7 @@ cdef class PoolLease(Turn):
 
 @cython.final
 @cython.no_gc_clear
-cdef class AsyncPoolLease(Turn):
+cdef class AsyncPoolLease(Claim):
     """An object for the length of an ``async with`` block; made by `AsyncPool.lease`."""
 
     __class_getitem__ = classmethod(GenericAlias)
@@ -151,15 +152,15 @@ cdef class AsyncPoolLease(Turn):
         check_new(self)
         if quick(self):
             return self.lend(Standing.lent)
-        return await self.core.lifecycle.check_out(self, self.timeout, self.port, True)
+        return await self.core.lifecycle.check_out(turn_of(self), self.port, True)
 
     async def __aexit__(self, kind, value, traceback, /):
         if not self.take_back():
             return False
         if value is not None and self.core.lifecycle.spoils(value):
-            await self.core.lifecycle.retire(self, "discarded", self.port)
+            await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
         elif not self.settle():
-            await self.core.lifecycle.check_in(self, self.port)
+            await self.core.lifecycle.check_in(turn_of(self), self.port)
         return False
 
     @property
@@ -183,22 +184,22 @@ cdef class AsyncPoolLease(Turn):
         if not self.take_back():
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
-            await self.core.lifecycle.check_in(self, self.port)
+            await self.core.lifecycle.check_in(turn_of(self), self.port)
 
     async def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
             raise ReleasedError(f"{self!r} has no object now")
-        await self.core.lifecycle.retire(self, "discarded", self.port)
+        await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
 
-    def dropped(self):
-        """Nobody can end it any more."""
+    cdef object dropped(self):
+        # Nobody can end it any more.
         cdef str what = describe(self, "lease")
         if not self.take_back():
-            return
+            return None
         try:
             if not self.settle():
-                self.port.later(self)
+                self.port.later(turn_of(self))
         finally:
             warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
 
@@ -315,11 +316,11 @@ cdef class ThreadFront(PoolFront):
         >>> x = pool.acquire()
         >>> pool.release(x)
         """
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(turn):
-            return turn.lend(Standing.out)
-        return self._core.lifecycle.give_to_thread(turn)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        if quick(claim):
+            return claim.lend(Standing.out)
+        return self._core.lifecycle.give_to_thread(turn_of(claim))
 
     def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It never waits.
@@ -333,11 +334,11 @@ cdef class ThreadFront(PoolFront):
         True
         >>> pool.release(x)
         """
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, 0.0)
-        if quick(turn):
-            return turn.lend(Standing.out)
-        return self._core.lifecycle.try_in_thread(turn)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, 0.0)
+        if quick(claim):
+            return claim.lend(Standing.out)
+        return self._core.lifecycle.try_in_thread(turn_of(claim))
 
     def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave, from whatever thread.
@@ -352,11 +353,11 @@ cdef class ThreadFront(PoolFront):
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return                     # a fork's child: it belongs to the parent
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, ...)
-        turn.seize(index)
-        if not turn.settle():
-            self._core.lifecycle.return_in_thread(turn)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
+        claim.seize(index)
+        if not claim.settle():
+            self._core.lifecycle.return_in_thread(turn_of(claim))
 
 
 cdef class TaskFront(PoolFront):
@@ -391,27 +392,27 @@ cdef class TaskFront(PoolFront):
 
         Parameters and errors as of `Pool.lease`.
         """
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(turn):
-            return turn.lend(Standing.out)
-        return await self._core.lifecycle.check_out(turn, turn.timeout, self._port, False)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        if quick(claim):
+            return claim.lend(Standing.out)
+        return await self._core.lifecycle.check_out(turn_of(claim), self._port, False)
 
     async def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It waits for nobody."""
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, 0.0)
-        if quick(turn):
-            return turn.lend(Standing.out)
-        return await self._core.lifecycle.try_out(turn, self._port)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, 0.0)
+        if quick(claim):
+            return claim.lend(Standing.out)
+        return await self._core.lifecycle.try_out(turn_of(claim), self._port)
 
     async def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return
-        cdef Turn turn = Turn.__new__(Turn)
-        turn.begin(self._core, ...)
-        turn.seize(index)
-        if not turn.settle():
-            await self._core.lifecycle.check_in(turn, self._port)
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
+        claim.seize(index)
+        if not claim.settle():
+            await self._core.lifecycle.check_in(turn_of(claim), self._port)

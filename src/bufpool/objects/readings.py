@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
-from bufpool import tracing
-from bufpool.advice import Advice, ObjectStats, advise, read
 from bufpool.native._pool_lease import PoolFront
-from bufpool.tracing import Holder
+from bufpool.objects import tracing
+from bufpool.objects.advice import Advice, ObjectStats, advise, read
+from bufpool.objects.tracing import Holder
 
 __all__ = ["Readings"]
 

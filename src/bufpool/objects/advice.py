@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from bufpool.lifecycle import Lifecycle
+    from bufpool.objects.lifecycle import Lifecycle
 
 __all__ = ["Advice", "ObjectStats", "advise", "read"]
 

@@ -21,8 +21,8 @@ from bufpool.errors import FactoryError
 if TYPE_CHECKING:
     import asyncio
 
-    from bufpool.housekeeper import Kept
-    from bufpool.native._pool_core import Turn
+    from bufpool.native._pool_turn import Turn
+    from bufpool.objects.housekeeper import Kept
 
 __all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
 
@@ -51,7 +51,7 @@ class Port(Protocol):
         """Before the turn asks for something that it may have to wait for."""
 
     def attend(self, pool: Kept) -> None:
-        """See to it that the pool's upkeep is done from now on."""
+        """See to it that the pool's upkeep is done from now on; or, if it is over, no more."""
 
 
 def asyncio_now() -> Any:
@@ -119,7 +119,7 @@ class Threads:
 
     def attend(self, pool: Kept) -> None:
         """Leave it to the housekeeper."""
-        from bufpool.housekeeper import attend
+        from bufpool.objects.housekeeper import attend
 
         attend(pool)
 
@@ -161,7 +161,7 @@ class Tasks:
     def attend(self, pool: Kept) -> None:
         """Leave it to a timer of the loop."""
         loop = asyncio_now().get_running_loop()
-        if self._loop is not loop:
+        if self._loop is not loop and not pool.over:
             # The first loop, or another one: timers of a loop that is over never come.
             self._loop = loop
             self._upkeep_later(weakref.ref(pool))

@@ -41,18 +41,25 @@ class Housekeeper:
         self._thread: threading.Thread | None = None
 
     def attend(self, pool: Kept) -> None:
-        """Look after this pool from now on."""
-        period = pool.period
+        """Look after this pool from now on, until it is over or gone."""
+        period = None if pool.over else pool.period
+        known = weakref.ref(pool, self._forget)
         if period is None:
+            self._forget(known)
             return
         with self._condition:
-            known = weakref.ref(pool)
             if known not in self._due:
                 self._due[known] = monotonic() + period
                 self._condition.notify()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="bufpool-housekeeper", daemon=True)
                 self._thread.start()
+
+    def _forget(self, known: weakref.ref[Kept]) -> None:
+        # Also when a pool is collected, wherever that happens: the lock is reentrant, and never held for long.
+        with self._condition:
+            if self._due.pop(known, None) is not None:
+                self._condition.notify()
 
     def _run(self) -> None:
         while (due := self._next()) is not None:
@@ -63,12 +70,9 @@ class Housekeeper:
         with self._condition:
             while self._due:
                 pool, when = min(list(self._due.items()), key=lambda item: item[1])
-                if pool() is None:
-                    del self._due[pool]
-                elif (rest := when - monotonic()) <= 0:
+                if (rest := when - monotonic()) <= 0:
                     return pool
-                else:
-                    self._condition.wait(rest)
+                self._condition.wait(rest)
             self._thread = None
             return None
 
@@ -76,11 +80,11 @@ class Housekeeper:
         pool = known()
         if pool is not None:
             pool.upkeep_in_thread()
-        period = pool.period if pool is not None and not pool.over else None
+        period = None if pool is None or pool.over else pool.period
         with self._condition:
             if period is None:
                 self._due.pop(known, None)
-            else:
+            elif known in self._due:
                 self._due[known] = monotonic() + period
 
 
@@ -88,7 +92,7 @@ _one = Housekeeper()
 
 
 def attend(pool: Kept) -> None:
-    """Look after this pool from now on."""
+    """Look after this pool from now on; or, if it is over, no more."""
     _one.attend(pool)
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from bufpool.lifecycle import THREADS, Lifecycle
 from bufpool.native._pool_lease import ThreadFront
-from bufpool.pool_settings import checked
-from bufpool.ports import run
-from bufpool.readings import Readings
+from bufpool.objects.lifecycle import THREADS, Lifecycle
+from bufpool.objects.ports import run
+from bufpool.objects.readings import Readings
+from bufpool.objects.settings import checked
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from bufpool.async_pool import AsyncPool
+    from bufpool.objects.async_pool import AsyncPool
 
 __all__ = ["Pool"]
 
@@ -207,7 +207,7 @@ class Pool(ThreadFront[T], Readings[T]):
 
         Callbacks block, so for tasks they run in the loop's executor.
         """
-        from bufpool.async_pool import share
+        from bufpool.objects.async_pool import share
 
         return share(self._core)
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from bufpool.lifecycle import Lifecycle
 from bufpool.native._pool_lease import TaskFront
-from bufpool.pool_settings import checked
-from bufpool.ports import Tasks, TasksInThreads
-from bufpool.readings import Readings
+from bufpool.objects.lifecycle import Lifecycle
+from bufpool.objects.ports import Tasks, TasksInThreads
+from bufpool.objects.readings import Readings
+from bufpool.objects.settings import checked
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bufpool import settings, tracing
+from bufpool import settings
 from bufpool.errors import (
     ClosedError,
     PoolExhaustedError,
@@ -23,26 +23,28 @@ from bufpool.errors import (
     ReentrantError,
     TooManyWaitersError,
 )
-from bufpool.forks import heed
 from bufpool.native._measures import Count, Times
-from bufpool.native._pool_core import (
+from bufpool.native._pool_core import MOST, PoolCore
+from bufpool.native._pool_turn import (
     CLOSED,
     FULL,
-    MOST,
     OBJECT,
     QUEUED,
     ROOM,
     TOO_MANY,
     UNTIL_EMPTY,
-    PoolCore,
     Turn,
+    discarded,
+    sift,
 )
-from bufpool.ports import Port, Threads, inside, run
+from bufpool.objects import tracing
+from bufpool.objects.forks import heed
+from bufpool.objects.ports import Port, Threads, inside, run
 
 if TYPE_CHECKING:
     import logging
 
-    from bufpool.pool_settings import PoolSettings
+    from bufpool.objects.settings import PoolSettings
 
 __all__ = ["Lifecycle"]
 
@@ -127,11 +129,11 @@ class Lifecycle:
 
     def lend_to_thread(self, turn: Turn) -> Any:
         """An object for a lease."""
-        return run(self.check_out(turn, turn.timeout, THREADS, True))
+        return run(self.check_out(turn, THREADS, True))
 
     def give_to_thread(self, turn: Turn) -> Any:
         """An object that its client returns itself."""
-        return run(self.check_out(turn, turn.timeout, THREADS, False))
+        return run(self.check_out(turn, THREADS, False))
 
     def try_in_thread(self, turn: Turn) -> Any:
         """The same, or None."""
@@ -147,9 +149,9 @@ class Lifecycle:
 
     # --- out ---
 
-    async def check_out(self, turn: Turn, timeout: Any, port: Port, lent: bool) -> Any:
+    async def check_out(self, turn: Turn, port: Port, lent: bool) -> Any:
         """An object for the client of `turn`, which may have one in hand that must be looked at first."""
-        limit = self.timeout if timeout is ... else timeout
+        limit = self.timeout if turn.timeout is ... else turn.timeout
         deadline = None if limit is None else monotonic() + limit
         try:
             if not (turn.in_hand and await self._is_sound(turn, port)):
@@ -162,7 +164,7 @@ class Lifecycle:
     async def try_out(self, turn: Turn, port: Port) -> Any:
         """An object, or None if all are out."""
         try:
-            return await self.check_out(turn, 0.0, port, False)
+            return await self.check_out(turn, port, False)
         except (PoolTimeoutError, PoolExhaustedError) as refusal:
             if refusal.__cause__ is not None:
                 raise
@@ -354,7 +356,7 @@ class Lifecycle:
 
     async def discard(self, thing: Any, port: Port) -> None:
         """A client says that its object is broken."""
-        turn = self.core.discarded(thing)
+        turn = discarded(self.core, thing)
         if turn is not None:
             await self.retire(turn, "discarded", port)
 
@@ -413,7 +415,7 @@ class Lifecycle:
         core.resize(most)
         while (surplus := core.size - core.most) > 0:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
-            found = core.sift(turns, idle_before=core.now() + 1, most=len(turns))
+            found = sift(turns, idle_before=core.now() + 1, most=len(turns))
             for turn in turns[:found]:
                 if turn.shed():
                     await self.retire(turn, "resized", port)
@@ -433,6 +435,7 @@ class Lifecycle:
         limit = self.seconds("timeout", timeout)
         core = self.core
         core.close()
+        port.attend(self)
         await self._sift(port, "closed", idle_before=core.now() + 1, most=MOST)
         if limit != 0:
             await self._watch(UNTIL_EMPTY, limit, port, "not all objects came back")
@@ -443,7 +446,7 @@ class Lifecycle:
         retired = 0
         while True:
             turns = [Turn(core) for _ in range(BATCH)]
-            found = core.sift(turns, **which)
+            found = sift(turns, **which)
             for turn in turns[:found]:
                 drained, _, expired, _, _ = turn.due(False)
                 await self.retire(turn, "drained" if drained else "max_lifetime" if expired else reason, port)
@@ -506,7 +509,7 @@ class Lifecycle:
         core = self.core
         while True:
             turns = [Turn(core) for _ in range(BATCH)]
-            found = core.sift(turns, checked_before=checked_before)
+            found = sift(turns, checked_before=checked_before)
             for turn in turns[:found]:
                 try:
                     if await self._passes(turn, port):

@@ -1,0 +1,7 @@
+# A claim as the lifecycle of objects sees it.
+from bufpool.native._pool_core cimport Claim
+
+cdef class Turn:
+    cdef Claim claim
+
+cdef Turn turn_of(Claim claim)

@@ -1,0 +1,264 @@
+"""L4: a claim as the lifecycle of objects sees it: asking and waiting, and what is done to an object in hand."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+cimport cython
+
+from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, Standing, kNone, kOwned, kUntilEmpty
+from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
+from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Claim, PoolCore
+
+from bufpool.errors import FactoryError
+
+cdef extern from "pythread.h":
+    ctypedef enum PyLockStatus:
+        PY_LOCK_FAILURE
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR
+    PyLockStatus PyThread_acquire_lock_timed(void* lock, long long microseconds, int intr_flag) noexcept nogil
+
+# What `Turn.ask` answers.
+OBJECT = <int>Answer.found
+ROOM = <int>Answer.room
+QUEUED = <int>Answer.queued
+FULL = <int>Answer.full
+TOO_MANY = <int>Answer.too_many
+CLOSED = <int>Answer.closed
+
+UNTIL_EMPTY = <object>kUntilEmpty
+FOREVER = (1 << 64) - 1            # ns on the coarse clock
+
+# How long a thread sleeps at most at a time. With the GIL: as long as it likes. Without: CPython may keep for this
+# thread objects whose last reference another one dropped, and a lease among them holds what is waited for.
+cdef long long SLICE_US = 50000 if WITHOUT_GIL else 1000000 * 3600
+
+
+@cython.final
+cdef class Turn:
+    """A claim as the lifecycle of objects sees it."""
+
+    def __init__(self, PoolCore core not None):
+        self.claim = Claim.__new__(Claim)
+        self.claim.begin(core, ...)
+
+    def ask(self, bint may_wait, uint32_t growing):
+        """Ask for an object, or for a place for one; return one of the answers above.
+
+        `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
+        """
+        cdef uint32_t index = kNone
+        self.claim.life = self.claim.core.life
+        if may_wait:
+            self.claim.make_ready()
+        cdef Answer answer = self.claim.core.pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
+        if answer == Answer.found:
+            self.claim.seize(index)
+        elif answer == Answer.room:
+            self.claim.extra = False
+            self.claim.stage = PLACE
+        self.claim.queued = answer == Answer.queued
+        if not self.claim.queued:
+            self.claim.leave_queue()
+        self.claim.core.rouse()
+        return <int>answer
+
+    def watch(self, uint32_t goal):
+        """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
+        self.claim.life = self.claim.core.life
+        self.claim.make_ready()
+        self.claim.queued = not self.claim.core.pool.watch(self.claim.waiter, goal)
+        if not self.claim.queued:
+            self.claim.leave_queue()
+        return not self.claim.queued
+
+    def block(self, seconds):
+        """Sleep until woken or until the time is over; None: for ever. For threads. A signal's exception passes."""
+        cdef uint64_t until = FOREVER if seconds is None else precise_ns() + <uint64_t>(1e9 * <double>seconds)
+        cdef uint64_t now
+        cdef uint32_t one = 1
+        cdef long long us
+        cdef PyLockStatus status
+        while True:
+            now = precise_ns()
+            us = SLICE_US
+            if until != FOREVER:
+                us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
+            with nogil:
+                status = PyThread_acquire_lock_timed(self.claim.lock, us, 1)
+            if status == PyLockStatus.PY_LOCK_ACQUIRED:
+                self.claim.signalled.cas_strong_acq_rel_acquire(one, 0)
+                return
+            PyErr_CheckSignals()
+            if WITHOUT_GIL:
+                breathe()
+            if until != FOREVER and precise_ns() >= until:
+                return
+
+    @property
+    def in_hand(self):
+        """Whether there is an object in hand."""
+        return self.claim.stage == HAND
+
+    def touch(self):
+        """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
+        self.claim.touched = True
+        return <object>self.claim.core.pool.table[self.claim.index].address
+
+    def untouch(self):
+        """The callback came back, and the object is sound."""
+        self.claim.touched = False
+
+    def due(self, bint coming_back):
+        """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
+        cdef ObjectNode* node = &self.claim.core.pool.table[self.claim.index]
+        cdef uint64_t now = coarse_ns()
+        return (
+            node.drained != self.claim.core.drained,
+            self.claim.core.most_uses != 0 and node.uses.load_relaxed() >= self.claim.core.most_uses,
+            now >= node.expires,
+            node.extra and coming_back,
+            not coming_back and self.claim.core.checked_out and now >= node.checked + self.claim.core.check_after,
+        )
+
+    def make_extra_place(self):
+        """Get a place beyond the pool's size."""
+        self.claim.core.pool.add_extra_place()
+        self.claim.life = self.claim.core.life
+        self.claim.extra = True
+        self.claim.stage = PLACE
+
+    def ask_place(self, uint32_t wanted):
+        """Get a place if the pool has less than so many; tell whether."""
+        if not self.claim.core.pool.ask_place(wanted):
+            return False
+        self.claim.life = self.claim.core.life
+        self.claim.extra = False
+        self.claim.stage = PLACE
+        return True
+
+    def install(self, item, uint64_t lifetime, uint32_t drained):
+        """Put a new object into the turn's place, for a lifetime in nanoseconds; it is in hand then."""
+        cdef PoolCore core = self.claim.core
+        if item is None:
+            raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
+        if self.claim.outlived():
+            self.make_extra_place()            # the factory has forked, and this is the child
+        cdef uint32_t index = core.pool.install(<void*>item, self.claim.extra)
+        if index == kOwned:
+            raise FactoryError(
+                f"pool {core.name!r}: the factory returned an object that the pool has already: "
+                f"{core.lifecycle.show(item)}"
+            )
+        if index == kNone:
+            raise MemoryError(f"pool {core.name!r}: no memory for another object")
+        cdef ObjectNode* node = &core.pool.table[index]
+        cdef uint64_t now = coarse_ns()
+        node.checked = now
+        node.since.store_relaxed(now)
+        node.expires = FOREVER if lifetime == 0 or lifetime > FOREVER - now else now + lifetime
+        node.drained = drained
+        self.claim.seize(index)
+        core.owned[index] = item
+
+    def hand_out(self, bint lent):
+        """Give the object in hand to the client and return it."""
+        return self.claim.lend(Standing.lent if lent else Standing.out)
+
+    def put(self):
+        """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""
+        cdef Put put = self.claim.core.put(self.claim.index)
+        if put == Put.surplus:
+            return "resized"
+        if put == Put.closed:
+            return "closed"
+        self.claim.stage = ENDED
+        self.claim.core.rouse()
+        return ""
+
+    def put_back_unused(self):
+        """Return the object in hand, which a check has found sound, to where it was among the idle ones."""
+        self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
+        self.claim.core.pool.put_back_unused(self.claim.index)
+        self.claim.stage = ENDED
+        self.claim.core.rouse()
+
+    def shed(self):
+        """Whether the pool has too many objects and the one in hand is now beyond its size."""
+        return self.claim.core.pool.shed(self.claim.index)
+
+    def take_out(self):
+        """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
+        return self.claim.out_of_pool()
+
+    def give_up(self):
+        """Give back whatever there is; then it may ask again."""
+        if self.claim.stage != ENDED:
+            self.claim.let_go()
+
+    @property
+    def core(self):
+        """The pool's state."""
+        return self.claim.core
+
+    @property
+    def timeout(self):
+        """Seconds that its client waits, None for ever, ``...`` as the pool says."""
+        return self.claim.timeout
+
+    @property
+    def touched(self):
+        """Whether a callback has had the object in hand, and has not come back."""
+        return self.claim.touched
+
+    @property
+    def waker(self):
+        """What wakes the task that waits; any thread may call it. A thread has a lock instead."""
+        return self.claim.waker
+
+    @waker.setter
+    def waker(self, waker):
+        self.claim.waker = waker
+
+
+cdef Turn turn_of(Claim claim):
+    cdef Turn turn = Turn.__new__(Turn)
+    turn.claim = claim
+    return turn
+
+
+def discarded(PoolCore core not None, item):
+    """A turn with the object in hand that a client had, through a lease or not; None in a fork's child."""
+    cdef uint32_t index = core.grab(item, True)
+    if index == kNone:
+        return None
+    cdef Turn turn = Turn(core)
+    turn.claim.seize(index)
+    turn.claim.touched = True
+    return turn
+
+
+def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64_t checked_before=0):
+    """Take idle objects out for which it is time, one into each of `turns`, new ones of one pool; return how many.
+
+    Those whose lifetime is over and those made before a draining; of those idle since before `idle_before` the oldest
+    `most`; those not checked since `checked_before`.
+    """
+    cdef uint32_t room = <uint32_t>len(turns)
+    cdef PoolCore core = (<Turn>turns[0]).claim.core
+    cdef uint32_t* indices = <uint32_t*>malloc(room * sizeof(uint32_t))
+    if indices == NULL:
+        raise MemoryError()
+    cdef Sieve sieve
+    sieve.now = coarse_ns()
+    sieve.idle_before = idle_before
+    sieve.most = most
+    sieve.checked_before = checked_before
+    sieve.drained = core.drained
+    cdef uint32_t found = core.pool.sift(sieve, indices, room)
+    cdef uint32_t i
+    for i in range(found):
+        (<Turn>turns[i]).claim.seize(indices[i])
+    free(indices)
+    return found
