@@ -360,8 +360,7 @@ cdef class Claim:
             return False
         self.over = True
         if self.outlived() or not self.core.pool.table[self.index].take_back(self.checkout):
-            self.stage = ENDED
-            return False
+            return False                       # nothing is written: another thread may have it in hand by this lease
         self.touched = False
         self.stage = HAND
         return True

@@ -39,7 +39,7 @@ from bufpool.native._pool_turn import (
 )
 from bufpool.objects import tracing
 from bufpool.objects.forks import heed
-from bufpool.objects.ports import Port, Threads, inside, run
+from bufpool.objects.ports import THREADS, Port, inside, run
 
 if TYPE_CHECKING:
     import logging
@@ -64,9 +64,7 @@ REASONS = (
 
 JITTER = 0.1  # of a lifetime, so that objects made together do not end together
 BATCH = 32  # idle objects looked at in one go
-
-THREADS = Threads()
-
+RETRY = 0.1  # seconds
 
 class Lifecycle:
     """The slow paths of one pool."""
@@ -198,6 +196,9 @@ class Lifecycle:
                 if answer == FULL:
                     turn.make_extra_place()
                 await self._make(turn, port)
+                if self.core.closed:
+                    await self.retire(turn, "closed", port)
+                    raise self._refusal(CLOSED, limit, None)
                 self.first_uses.add()
                 return
             else:
@@ -212,14 +213,16 @@ class Lifecycle:
             return TooManyWaitersError(
                 f"pool {self.name!r}: max_waiting is {self.chosen.max_waiting}, and so many wait already; {state}"
             )
-        if self.chosen.overflow == "fail" and self._failure is None:
+        why = f"; the factory fails: {self.show(self._failure)}" if self._failure else ""
+        refusal: Exception
+        if self.chosen.overflow == "fail":
             self.refused.add()
-            return PoolExhaustedError(f"pool {self.name!r} is exhausted, and does not wait: {state}")
-        if began is not None:
-            self.waits.add(perf_counter() - began)
-        self.timeouts.add()
-        why = f"; the factory fails: {self._failure!r}" if self._failure else ""
-        refusal = PoolTimeoutError(f"pool {self.name!r}: no object within {limit:g} s: {state}{why}")
+            refusal = PoolExhaustedError(f"pool {self.name!r} is exhausted, and does not wait: {state}{why}")
+        else:
+            if began is not None:
+                self.waits.add(perf_counter() - began)
+            self.timeouts.add()
+            refusal = PoolTimeoutError(f"pool {self.name!r}: no object within {limit:g} s: {state}{why}")
         refusal.__cause__ = self._failure
         return refusal
 
@@ -385,25 +388,32 @@ class Lifecycle:
         """Make objects until so many exist, and wait for those in the making elsewhere."""
         core = self.core
         wanted = self.min_size if ready is None else self.whole("ready", ready, 0, core.most)
-        await self.fill(wanted, port)
         if wanted:
             await self._watch(wanted, timeout, port, f"less than {wanted} objects exist")
         if core.closed:
             raise ClosedError(f"pool {self.name!r} is closed")
 
     async def _watch(self, goal: int, timeout: Any, port: Port, otherwise: str) -> None:
+        """Wait until so many objects exist, and make them; or until nothing is left of a closed pool."""
         limit = self.timeout if timeout is ... else self.seconds("timeout", timeout)
         deadline = None if limit is None else monotonic() + limit
         turn = Turn(self.core)
         port.prepare(turn)
         try:
-            while not turn.watch(goal):
-                if deadline is not None and monotonic() >= deadline:
+            while True:
+                if goal != UNTIL_EMPTY:
+                    await self.fill(goal, port)
+                if turn.watch(goal):
+                    return
+                now = monotonic()
+                if deadline is not None and now >= deadline:
                     raise PoolTimeoutError(
                         f"pool {self.name!r}: {otherwise} after {limit:g} s: {self.core.in_use} in use, "
                         f"{self.core.idle} idle"
                     )
-                await port.wait(turn, deadline)
+                # Others may fail to make the objects that we wait for: then it is our turn.
+                again = deadline if goal == UNTIL_EMPTY else now + RETRY
+                await port.wait(turn, again if deadline is None or again is None else min(again, deadline))
         finally:
             turn.give_up()
 

@@ -7,8 +7,8 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from bufpool.native._pool_lease import ThreadFront
-from bufpool.objects.lifecycle import THREADS, Lifecycle
-from bufpool.objects.ports import run
+from bufpool.objects.lifecycle import Lifecycle
+from bufpool.objects.ports import THREADS, run
 from bufpool.objects.readings import Readings
 from bufpool.objects.settings import checked
 

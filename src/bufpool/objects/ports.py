@@ -87,12 +87,24 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("a pool for threads was made to await")
 
 
+class _within:  # noqa: N801 - a block of code
+    """A callback of `owner`'s."""
+
+    def __init__(self, owner: object) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None:
+        self._token = _inside.set((*_inside.get(), (id(self._owner), here())))
+
+    def __exit__(self, *_: object) -> None:
+        # A coroutine that is collected ends in whatever context that happens.
+        with suppress(ValueError):
+            _inside.reset(self._token)
+
+
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    token = _inside.set((*_inside.get(), (id(owner), here())))
-    try:
+    with _within(owner):
         return function(*args)
-    finally:
-        _inside.reset(token)
 
 
 class Threads:
@@ -128,6 +140,9 @@ class Threads:
         turn.block(None if until is None else max(0.0, until - monotonic()))
 
 
+THREADS = Threads()
+
+
 class Tasks:
     """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
 
@@ -143,12 +158,9 @@ class Tasks:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        token = _inside.set((*_inside.get(), (id(owner), here())))
-        try:
+        with _within(owner):
             result = function(*args)
             return await result if inspect.isawaitable(result) else result
-        finally:
-            _inside.reset(token)
 
     def prepare(self, turn: Turn) -> None:
         """Tell the turn how to wake this task."""
@@ -212,6 +224,10 @@ class TasksInThreads(Tasks):
 
     A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and then goes.
     """
+
+    def attend(self, pool: Kept) -> None:
+        """Leave it to the housekeeper, who looks after the pool for threads."""
+        THREADS.attend(pool)
 
     async def call(
         self,
