@@ -55,6 +55,14 @@ cdef enum Stage:
     ENDED
 
 
+# What a thread sleeps on: a lock that is open once it was rung.
+cdef class Bell:
+    cdef PyThread_type_lock lock
+    cdef Word rung
+
+    cdef void ring(self) noexcept
+
+
 cdef class Claim:
     cdef PoolCore core
     cdef Waiter waiter
@@ -67,9 +75,8 @@ cdef class Claim:
     cdef bint touched              # a callback has had the object: nobody knows its state until that returns
     cdef object timeout            # seconds, None or ...
     cdef bint queued               # it is in the queue, as far as its client knows
-    cdef object waker              # wakes a task that waits, called by any thread; a thread has a lock
-    cdef PyThread_type_lock lock
-    cdef Word signalled            # the lock is open
+    cdef object waker              # wakes a task that waits, called by any thread
+    cdef Bell bell                 # of a thread that waits
 
     cdef object begin(self, PoolCore core, object timeout)
     cdef object lend(self, Standing standing)

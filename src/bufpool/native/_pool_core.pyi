@@ -1,4 +1,4 @@
-from typing import Any, Final, Self
+from typing import Any, Final, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -49,6 +49,9 @@ class PoolCore:
     def waiting(self) -> int: ...
     @property
     def reused(self) -> int: ...
+
+@final
+class Bell: ...
 
 @disjoint_base
 class Claim: ...

@@ -268,7 +268,29 @@ cdef class PoolCore:
         return self.pool.reused()
 
 
-# no_gc_clear: a claim that goes in a cycle still gives back what it has.
+@cython.final
+cdef class Bell:
+    """What a thread sleeps on."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+        PyThread_acquire_lock(self.lock, 1)
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef void ring(self) noexcept:
+        cdef uint32_t silent = 0
+        # Once: a semaphore under the lock would count.
+        if self.rung.cas_strong_acq_rel_acquire(silent, 1):
+            PyThread_release_lock(self.lock)
+
+
+# freelist: a lease is made and dropped in every loop. no_gc_clear: a claim that goes in a cycle still gives back what it has.
+@cython.freelist(16)
 @cython.no_gc_clear
 cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""
@@ -285,10 +307,6 @@ cdef class Claim:
         elif self.core is not None and (self.queued or self.stage == PLACE or self.stage == HAND):
             self.let_go()
 
-    def __dealloc__(self):
-        if self.lock != NULL:
-            PyThread_free_lock(self.lock)
-
     cdef object dropped(self):
         """The client dropped it without an end."""
         if self.take_back():
@@ -296,11 +314,8 @@ cdef class Claim:
 
     cdef int make_ready(self) except -1:
         """To be in the queue, which has a reference, and to be woken."""
-        if self.waker is None and self.lock == NULL:
-            self.lock = PyThread_allocate_lock()
-            if self.lock == NULL:
-                raise MemoryError()
-            PyThread_acquire_lock(self.lock, 1)
+        if self.waker is None and self.bell is None:
+            self.bell = Bell()
         if not self.queued:
             Py_INCREF(self)
             self.waiter.kept = True
@@ -318,10 +333,8 @@ cdef class Claim:
             Py_DECREF(self)
 
     cdef object signal(self):
-        cdef uint32_t shut = 0
         if self.waker is None:
-            if self.signalled.cas_strong_acq_rel_acquire(shut, 1):
-                PyThread_release_lock(self.lock)
+            self.bell.ring()
             return None
         try:
             self.waker()

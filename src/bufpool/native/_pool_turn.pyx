@@ -8,7 +8,7 @@ cimport cython
 
 from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, Standing, kNone, kOwned, kUntilEmpty
 from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
-from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Claim, PoolCore
+from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore
 
 from bufpool.errors import FactoryError
 
@@ -80,15 +80,16 @@ cdef class Turn:
         cdef uint32_t one = 1
         cdef long long us
         cdef PyLockStatus status
+        cdef Bell bell = self.claim.bell
         while True:
             now = precise_ns()
             us = SLICE_US
             if until != FOREVER:
                 us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
             with nogil:
-                status = PyThread_acquire_lock_timed(self.claim.lock, us, 1)
+                status = PyThread_acquire_lock_timed(bell.lock, us, 1)
             if status == PyLockStatus.PY_LOCK_ACQUIRED:
-                self.claim.signalled.cas_strong_acq_rel_acquire(one, 0)
+                bell.rung.cas_strong_acq_rel_acquire(one, 0)
                 return
             PyErr_CheckSignals()
             if WITHOUT_GIL:
