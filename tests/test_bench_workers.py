@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bufpool.cli.bench import allocators as allocators_module
-from bufpool.cli.bench import parts, real_code, threads, timing, workloads
+from bufpool.cli.bench import real_code, threads, timing, workloads
 from bufpool.cli.bench.allocators import ALLOCATORS, environment, locate, missing
 from bufpool.cli.bench.checks import Check, Result, cost, speed
 from bufpool.cli.bench.parts import Race
@@ -27,7 +27,9 @@ def silent(_words: str) -> None:
 
 
 def test_a_peer_that_is_missing_is_reported_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(parts, "missing", lambda name: "" if name == "default" else f"no {name} here")
+    monkeypatch.setattr(
+        allocators_module, "missing", lambda name: "" if name == "default" else f"no {name} here"
+    )
     monkeypatch.setattr(timing, "race", lambda crew, *_: {entrant.name: [1.0] for entrant in crew})
     crew = (Entrant("pool", "empty", "pool", KIB), Entrant("jemalloc", "empty", "plain", KIB, "jemalloc"))
     part = Race("1 KiB", KIB, (crew,), (Check("1 KiB", "pool", "jemalloc", cost(1.05)),))
