@@ -1,7 +1,8 @@
 """``python -m bufpool bench``: every claim of speed and memory, measured on the user's machine beside its bound.
 
 `rows` holds the claims, `workloads` what is timed, `timing` how, `worker` the processes it happens in, `allocators`
-the rivals under NumPy, `probes` the figures that are no races, and `report` the table.
+the rivals under NumPy, `probes` the figures that are no races, and `report` the table. The pool of objects has files of
+its own: `object_rows` the claims, `objects`, `contention`, `held` and `waiters` what is measured, `peers` the rivals.
 """
 
 from __future__ import annotations
