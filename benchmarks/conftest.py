@@ -12,7 +12,6 @@ from functools import cache
 import pytest
 from replay import Clock
 
-from bufpool.cli.bench.allocators import missing
 from bufpool.cli.bench.parts import Crew
 from bufpool.cli.bench.timing import QUICK, Entrant, Plan, Samples, race
 
@@ -34,7 +33,7 @@ def samples_of(plan: Plan) -> Callable[[Crew], Samples]:
 
     @cache
     def run(crew: Crew) -> Samples:
-        return race([entrant for entrant in crew if not missing(entrant.allocator)], plan)
+        return race([entrant for entrant in crew if not entrant.lacks()], plan)
 
     return run
 
@@ -48,8 +47,8 @@ def contend(
     def report(crew: Crew, entrant: Entrant, clock: Clock) -> None:
         if not plan.includes(entrant.size):
             pytest.skip("above 16 MiB")
-        if missing(entrant.allocator):
-            pytest.skip(missing(entrant.allocator))
+        if entrant.lacks():
+            pytest.skip(entrant.lacks())
         samples = samples_of(crew)[entrant.name]
         benchmark.extra_info.update(workload=entrant.workload, contender=entrant.name, bytes=entrant.size)
         benchmark.pedantic(clock.replay(samples), rounds=len(samples), iterations=1)

@@ -1,7 +1,8 @@
 """``python -m bufpool bench``: every claim of speed and memory, measured on the user's machine beside its bound.
 
 `rows` holds the claims, `workloads` what is timed, `timing` how, `worker` the processes it happens in, `allocators`
-the rivals under NumPy, `probes` the figures that are no races, and `report` the table.
+the rivals under NumPy, `probes` the figures that are no races, and `report` the table. The pool of objects has files of
+its own: `object_rows` the claims, `objects`, `contention`, `held` and `waiters` what is measured, `peers` the rivals.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the bench."""
     parser.description = (
         "Measure every claim of speed and memory on this machine and print it beside its bound. "
-        "Takes about nine minutes and up to 8 GiB of memory; with --quick, about a minute and 1 GiB."
+        "Takes about eleven minutes and up to 8 GiB of memory; with --quick, about two minutes and 1 GiB."
     )
     parser.add_argument("--quick", action="store_true", help="few rounds, nothing above 16 MiB")
     parser.add_argument("--row", action="append", metavar="ID", help="only this row; may be given again")

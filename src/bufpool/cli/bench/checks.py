@@ -15,25 +15,33 @@ class Bound:
 
     Parameters
     ----------
-    kind : {"cost", "speed", "value"}
+    kind : {"cost", "speed", "value", "floor"}
         ``cost``: our time over theirs, at most `limit`.  ``speed``: their time over ours, at least `limit`.
-        ``value``: a figure of our own in `unit`, at most `limit`.
+        ``value``: a figure of our own in `unit`, at most `limit`.  ``floor``: one of at least `limit`.
     limit : float or None
         None: the figure is published without a claim about it.
     unit : str
         ``"x"`` for the two ratios.
+    of : str
+        The unit of what a ratio is of.
     """
 
-    kind: Literal["cost", "speed", "value"]
+    kind: Literal["cost", "speed", "value", "floor"]
     limit: float | None
     unit: str = "x"
+    of: str = "s"
 
     def holds(self, figure: float) -> bool | None:
         """Whether `figure`, as printed, keeps the bound; None where there is none."""
         if self.limit is None:
             return None
         shown = round(figure, DECIMALS)
-        return shown >= self.limit if self.kind == "speed" else shown <= self.limit
+        return shown >= self.limit if self.kind in ("speed", "floor") else shown <= self.limit
+
+    @property
+    def own(self) -> bool:
+        """Whether it limits a figure of our own, in a unit, and no ratio of two times."""
+        return self.kind in ("value", "floor")
 
     def ratio(self, ours: float, theirs: float) -> float:
         """The figure that this bound limits, from two times."""
@@ -42,14 +50,14 @@ class Bound:
     def __str__(self) -> str:
         if self.limit is None:
             return f"{self.kind}, no claim"
-        if self.kind == "value":
-            return f"<= {self.limit:g} {self.unit}"
+        if self.own:
+            return f"{'>=' if self.kind == 'floor' else '<='} {self.limit:g} {self.unit}"
         return f"{'speed >=' if self.kind == 'speed' else 'cost <='} {self.limit:.2f}x"
 
 
-def cost(limit: float) -> Bound:
-    """Ours takes at most `limit` times their time."""
-    return Bound("cost", limit)
+def cost(limit: float, of: str = "s") -> Bound:
+    """Ours takes at most `limit` times their time, or what else `of` is the unit of."""
+    return Bound("cost", limit, of=of)
 
 
 def speed(limit: float) -> Bound:
@@ -60,6 +68,16 @@ def speed(limit: float) -> Bound:
 def at_most(limit: float, unit: str) -> Bound:
     """Our figure is at most `limit`, compared with nobody."""
     return Bound("value", limit, unit)
+
+
+def at_least(limit: float, unit: str) -> Bound:
+    """Our figure is at least `limit`, compared with nobody."""
+    return Bound("floor", limit, unit)
+
+
+def told(unit: str) -> Bound:
+    """Our figure in `unit`, published without a claim about it."""
+    return Bound("value", None, unit)
 
 
 #: Published beside the claims, so that a reader sees where a pool gives little.

@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from statistics import geometric_mean
 
 from bufpool.cli.bench import timing
-from bufpool.cli.bench.allocators import missing
 from bufpool.cli.bench.checks import Check, Result
 from bufpool.cli.bench.timing import Entrant, Plan
 
@@ -67,16 +66,14 @@ class Race:
             return [Result(check, note=note) for check in self.checks]
         results = {}
         for crew in self.crews:
-            present = [entrant for entrant in crew if not missing(entrant.allocator)]
-            named = {entrant.name for entrant in crew}
-            checks = [check for check in self.checks if check.theirs in named and check not in results]
-            samples = timing.race(present, plan, say)
+            lacks = {entrant.name: entrant.lacks() for entrant in crew}
+            checks = [check for check in self.checks if check.theirs in lacks and check not in results]
+            samples = timing.race([entrant for entrant in crew if not lacks[entrant.name]], plan, say)
             for check in checks:
                 if check.theirs in samples:
                     results[check] = timing.compare(check, samples[check.ours], samples[check.theirs])
                 else:
-                    allocator = next(entrant.allocator for entrant in crew if entrant.name == check.theirs)
-                    results[check] = Result(check, note=missing(allocator))
+                    results[check] = Result(check, note=lacks[check.theirs])
         return [results[check] for check in self.checks]
 
 

@@ -25,14 +25,14 @@ def burst(total: int, block: int, max_retained: int) -> dict[str, int | None]:
     platform does not tell, would otherwise count what others left behind.
     """
     pool = bufpool.BufferPool(max_retained=max_retained, name="bench burst")
-    before = _resident()
+    before = resident()
     arrays = [pool.empty(block, np.uint8) for _ in range(total // block)]
     for array in arrays:
         array[::4096] = 1
-    peak = _resident()
+    peak = resident()
     arrays.clear()
     del array
-    after = _resident()
+    after = resident()
     known = before is not None and peak is not None and after is not None
     return {
         "reserved": pool.stats().reserved_bytes,
@@ -41,7 +41,7 @@ def burst(total: int, block: int, max_retained: int) -> dict[str, int | None]:
     }
 
 
-def _resident() -> int | None:
+def resident() -> int | None:
     """Bytes of this process that are in memory now; None where there is no /proc."""
     statm = Path("/proc/self/statm")
     if not statm.exists():

@@ -17,7 +17,7 @@ from bufpool.cli.bench.checks import DECIMALS, Result
 from bufpool.cli.bench.parts import Row
 from bufpool.cli.bench.timing import Plan
 
-_WIDTHS = (22, 10, 15, 10, 12, 18, 16, 5)
+_WIDTHS = (22, 10, 19, 10, 12, 18, 16, 5)
 LEGEND = """\
 ours, theirs: medians over the rounds. figure: the median of the rounds' ratios, each of two samples taken side by side
 (not the ratio of the two columns: whole rounds may be slow); spread: the extremes. cost is ours/theirs, less is better;
@@ -105,10 +105,10 @@ def cells(result: Result) -> tuple[str, ...]:
     check = result.check
     if result.figure is None:
         return (check.label, "-", check.theirs, "-", "-", "-", str(check.bound), result.note or "-")
-    unit = check.bound.unit if check.bound.kind == "value" else ""
-    ratio = f"{result.figure:.{DECIMALS}f}{f' {unit}' if unit else 'x'}"
+    bound = check.bound
+    ratio = f"{result.figure:.{DECIMALS}f}{f' {bound.unit}' if bound.own else 'x'}"
     spread = "-" if result.low is None or result.high is None else f"{result.low:.3g} .. {result.high:.3g}"
-    ours, theirs = (_quantity(value, unit) for value in (result.ours, result.theirs))
+    ours, theirs = (_quantity(value, bound.unit if bound.own else bound.of) for value in (result.ours, result.theirs))
     return (check.label, ours, check.theirs, theirs, ratio, spread, str(check.bound), _verdict(result.holds))
 
 
@@ -120,7 +120,7 @@ def _quantity(value: float | None, unit: str) -> str:
     """A time with the prefix that suits it, or a figure in its own unit."""
     if value is None:
         return "-"
-    if unit:
+    if unit != "s":
         return f"{value:.4g} {unit}"
     for factor, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if value >= factor:

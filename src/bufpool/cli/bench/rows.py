@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bufpool.cli.bench import probes, real_code, threads
+from bufpool.cli.bench import object_rows, probes, real_code, threads
 from bufpool.cli.bench.allocators import ALLOCATORS, DEFAULT
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_most, cost, speed
 from bufpool.cli.bench.parts import Crew, Figures, Race, Row, crews
@@ -279,4 +279,5 @@ ROWS = (
             0, _measure_import, Check("fresh process", "import bufpool", "import numpy", at_most(15.0, "ms"))
         ),
     ),
+    *object_rows.ROWS,
 )

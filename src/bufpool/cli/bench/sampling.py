@@ -5,8 +5,9 @@ A *sample* is a function that runs its workload n times and returns the seconds 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from itertools import repeat
+from textwrap import indent
 from time import perf_counter
 from typing import Any
 
@@ -19,17 +20,27 @@ def loop(statement: str, **names: Any) -> Sample:
     The loop is generated, as ``timeit`` does it: contenders of one workload share it, so that its overhead is the
     same for all, and none is subtracted.
     """
+    return _generate("def", statement, names)  # type: ignore[no-any-return]
+
+
+def async_loop(statement: str, run: Callable[[Coroutine[Any, Any, float]], float], **names: Any) -> Sample:
+    """`loop` for a statement that awaits; `run` runs a coroutine to its end, outside of what is timed."""
+    sample = _generate("async def", statement, names)
+    return lambda n: run(sample(n))
+
+
+def _generate(keyword: str, statement: str, names: Mapping[str, Any]) -> Any:
     arguments = "".join(f", {name}={name}" for name in names)
     source = (
-        f"def sample(_n{arguments}):\n"
+        f"{keyword} sample(_n{arguments}):\n"
         f"    _start = _clock()\n"
         f"    for _i in _repeat(None, _n):\n"
-        f"        {statement}\n"
+        f"{indent(statement, ' ' * 8)}\n"
         f"    return _clock() - _start\n"
     )
     scope: dict[str, Any] = {**names, "_clock": perf_counter, "_repeat": repeat}
     exec(compile(source, f"<bench: {statement}>", "exec"), scope)  # noqa: S102 - a loop around a call would time the call
-    return scope["sample"]  # type: ignore[no-any-return]
+    return scope["sample"]
 
 
 def calibrate(sample: Sample, seconds: float) -> int:

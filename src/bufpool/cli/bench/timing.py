@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
+from bufpool.cli.bench import allocators, peers
 from bufpool.cli.bench.checks import Bound, Check, Result
 from bufpool.cli.bench.worker import Worker, WorkerError
 
@@ -76,6 +77,11 @@ class Entrant:
     size: int
     allocator: str = "default"
     seat: str = ""
+    peer: str = ""  #: the package that it is, if it is one of `peers.PEERS`
+
+    def lacks(self) -> str:
+        """Why it cannot run here, with what to do about it; empty if it can."""
+        return allocators.missing(self.allocator) or (peers.missing(self.peer) if self.peer else "")
 
 
 Samples = dict[str, list[float]]

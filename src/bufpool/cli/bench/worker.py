@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from bufpool.cli.bench.allocators import ALLOCATORS, environment
+from bufpool.cli.bench.objects import PROBES as OBJECT_PROBES
 from bufpool.cli.bench.probes import PROBES
 from bufpool.cli.bench.sampling import Sample, calibrate, least
 from bufpool.cli.bench.workloads import WORKLOADS
@@ -147,7 +148,7 @@ class _Desk:
             gc.enable()
 
     def probe(self, name: str, **arguments: Any) -> Any:
-        return PROBES[name](**arguments)
+        return (PROBES | OBJECT_PROBES)[name](**arguments)
 
 
 def serve() -> None:

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench import real_code, threads
+from bufpool.cli.bench import objects, real_code, threads
 from bufpool.cli.bench.sampling import Sample, loop
 
 PAGE = 4096
@@ -186,4 +186,5 @@ WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     **{name: _piece(name) for name in real_code.PIECES},
     **{f"same thread x {count}": partial(threads.same, count=count) for count in threads.COUNTS},
     **{f"ring x {count}": partial(threads.handoff, count=count) for count in threads.COUNTS},
+    **objects.WORKLOADS,
 }
