@@ -105,6 +105,22 @@ def test_what_a_recipe_sets_can_be_set_otherwise(database: Path) -> None:
     assert closed == [connection]
 
 
+def test_tasks_and_threads_share_connections(database: Path) -> None:
+    async def insert(i: int) -> None:
+        async with pool.as_async().lease() as connection:
+            await asyncio.to_thread(connection.execute, "INSERT INTO event VALUES (?)", (str(i),))
+            await asyncio.to_thread(connection.commit)
+
+    async def follow() -> None:
+        await asyncio.gather(*map(insert, range(10)))
+
+    with dbapi.sqlite(database, max_size=2) as pool:
+        asyncio.run(follow())
+        with pool.lease() as connection:
+            assert connection.execute("SELECT count(*) FROM event").fetchone() == (10,)
+        assert pool.stats().created <= 2
+
+
 def test_a_query_that_fails_shows_a_broken_connection(database: Path) -> None:
     with dbapi.sqlite(database, test="SELECT 1 FROM no_such_table") as pool:
         for _ in range(2):
