@@ -26,7 +26,7 @@ class BufpoolPool(pool.Pool):
         Makes a connection; `create_engine` gives it.
     pool_size : int
         Most connections at a time. There is no `max_overflow`: where `QueuePool` has 5 of the one and 10 of the other,
-        15 here allow as many, and those that are not needed are closed after the pool's `max_idle`.
+        15 here allow as many; a `max_idle` in `pool_settings` closes those that are not needed for so long.
     timeout : float
         Seconds to wait for one (``pool_timeout=`` of `create_engine`), then `sqlalchemy.exc.TimeoutError`.
     use_lifo : bool
@@ -62,7 +62,7 @@ class BufpoolPool(pool.Pool):
                 "max_size": pool_size,
                 "timeout": timeout,
                 "lifo": use_lifo,
-                "name": self.logging_name if kw.get("logging_name") else None,
+                "name": self._orig_logging_name,
                 "close": methodcaller("close"),
                 **(pool_settings or {}),
             },
