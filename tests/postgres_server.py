@@ -38,10 +38,7 @@ class Server(NamedTuple):
 def serve() -> Iterator[Server]:
     """A fresh server, or a skip that says what is missing."""
     psycopg = psycopg_or_skip()
-    programs = [shutil.which(name) for name in ("initdb", "postgres")]
-    if None in programs or os.name != "posix":
-        pytest.skip("no PostgreSQL server here: initdb and postgres are not on the PATH")
-    initdb, postgres = map(str, programs)
+    initdb, postgres = _program("initdb"), _program("postgres")
     owner = _owner()
     # pytest's folders are closed to other users, and too deep for the name of a socket.
     folder = Path(tempfile.mkdtemp(prefix="bufpool-"))
@@ -76,6 +73,15 @@ def serve() -> Iterator[Server]:
 def psycopg_or_skip() -> Any:
     # Its pure form raises an ImportError of its own where the system has no libpq.
     return pytest.importorskip("psycopg", exc_type=ImportError)
+
+
+def _program(name: str) -> str:
+    # Debian and its kin keep those of the server off the PATH.
+    places = [*os.get_exec_path(), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None or os.name != "posix":
+        pytest.skip(f"no PostgreSQL server here: there is no {name}")
+    return found
 
 
 def _owner() -> dict[str, Any]:
