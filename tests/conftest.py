@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conserving import all_back
+from postgres_server import Server, serve
 
 import bufpool
 
@@ -26,3 +27,10 @@ def pool() -> Iterator[bufpool.BufferPool]:
     pool = bufpool.BufferPool(name="tested")
     yield pool
     assert all_back(pool)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One server for all tests that ask for it."""
+    with serve() as server:
+        yield server

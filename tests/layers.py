@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (5.4, ("objects/readings.*",)),
     (6, ("buffer_pool.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
     (6.5, ("__init__.*",)),
-    (7, ("cli/*", "__main__.*")),
+    (7, ("cli/*", "__main__.*", "resources/*")),
 )
 STANDS_ALONE = ("errors.py", "_version.py")
 

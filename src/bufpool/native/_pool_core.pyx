@@ -289,7 +289,8 @@ cdef class Bell:
             PyThread_release_lock(self.lock)
 
 
-# freelist: a lease is made and dropped in every loop. no_gc_clear: a claim that goes in a cycle still gives back what it has.
+# freelist: a lease is made and dropped in every loop. no_gc_clear: a claim that goes in a cycle still gives back what
+# it has.
 @cython.freelist(16)
 @cython.no_gc_clear
 cdef class Claim:

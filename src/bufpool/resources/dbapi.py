@@ -1,0 +1,158 @@
+"""Database connections, of any driver that follows PEP 249: a round trip as check, a rollback as reset."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from functools import partial
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from bufpool import AsyncPool, Pool
+
+if TYPE_CHECKING:
+    import os
+    import sqlite3
+
+__all__ = ["AsyncConnection", "Connection", "async_connections", "connections", "sqlite"]
+
+
+class Connection(Protocol):
+    """What a pool needs of a connection."""
+
+    def cursor(self) -> Any:
+        """Something with `execute`, `fetchall` and `close`."""
+
+    def rollback(self) -> Any:
+        """End the transaction, if there is one."""
+
+    def close(self) -> Any:
+        """End the connection."""
+
+
+class AsyncConnection(Protocol):
+    """What a pool needs of an asynchronous connection; those of psycopg and aiosqlite have it."""
+
+    async def execute(self, query: Any, /) -> Any:
+        """Give a cursor that can be closed."""
+
+    async def rollback(self) -> Any:
+        """End the transaction, if there is one."""
+
+    async def close(self) -> Any:
+        """End the connection."""
+
+
+C = TypeVar("C", bound=Connection)
+A = TypeVar("A", bound=AsyncConnection)
+
+
+def connections(connect: Callable[[], C], *, test: str = "SELECT 1", **settings: Any) -> Pool[C]:
+    """Pool of database connections for threads.
+
+    A connection is tried with a query when it is taken, and replaced if the query fails. What is not committed when it
+    comes back is rolled back; a connection on which that fails is replaced too.
+
+    Parameters
+    ----------
+    connect
+        Makes a connection that any thread may use, one at a time.
+    test
+        The query: a cheap one that this database knows.
+    **settings
+        Any setting of `bufpool.Pool`, instead of those above too: ``check_after=5`` spares the query for a connection
+        that was in use within the last five seconds.
+
+    Notes
+    -----
+    Commit what shall stay. Beware of what ``with connection:`` means to a driver: SQLite's commits at its end, while
+    psycopg's closes the connection (use ``with connection.transaction():``).
+
+    A rollback does not undo what belongs to the session: settings, temporary tables, locks held by it. Give a `reset`
+    of your own that does, if your clients leave such things behind.
+
+    Examples
+    --------
+    >>> import sqlite3
+    >>> from bufpool.resources import dbapi
+    >>> def connect():
+    ...     return sqlite3.connect(":memory:", check_same_thread=False)
+    >>> with dbapi.connections(connect, max_size=3) as pool, pool.lease() as connection:
+    ...     connection.execute("SELECT 1 + 1").fetchone()
+    (2,)
+    """
+
+    def check(connection: C) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(test)
+            cursor.fetchall()
+        # With many drivers the query has begun a transaction.
+        connection.rollback()
+
+    own: dict[str, Any] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
+    return Pool(connect, **own | settings)
+
+
+def sqlite(
+    database: str | os.PathLike[str], *, options: Mapping[str, Any] | None = None, **settings: Any
+) -> Pool[sqlite3.Connection]:
+    """Pool of connections to one SQLite database.
+
+    Parameters
+    ----------
+    database
+        The file. Each connection to ``":memory:"`` would have a database of its own.
+    options
+        What `sqlite3.connect` takes besides: ``{"timeout": 20}`` waits so long for another writer.
+    **settings
+        As for `connections`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from bufpool.resources import dbapi
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with dbapi.sqlite(pathlib.Path(folder.name, "app.db")) as pool:
+    ...     with pool.lease() as connection, connection:    # the second one commits
+    ...         _ = connection.execute("CREATE TABLE event (what TEXT)")
+    ...         _ = connection.execute("INSERT INTO event VALUES ('kept')")
+    ...     with pool.lease() as connection:                # nobody commits: rolled back
+    ...         _ = connection.execute("INSERT INTO event VALUES ('lost')")
+    ...     with pool.lease() as connection:
+    ...         connection.execute("SELECT what FROM event").fetchall()
+    [('kept',)]
+    >>> folder.cleanup()
+    """
+    import sqlite3
+
+    # A connection belongs to one thread at a time, but not always to the thread that made it.
+    connect = partial(sqlite3.connect, database, **{**(options or {}), "check_same_thread": False})
+    return connections(connect, **settings)
+
+
+def async_connections(
+    connect: Callable[[], Awaitable[A]], *, test: str = "SELECT 1", **settings: Any
+) -> AsyncPool[A]:
+    """Pool of database connections for tasks.
+
+    Parameters
+    ----------
+    connect
+        A function whose result is awaited: ``functools.partial(psycopg.AsyncConnection.connect, "dbname=app")``.
+    test, **settings
+        As for `connections`.
+    """
+
+    async def check(connection: A) -> None:
+        cursor = await connection.execute(test)
+        await cursor.close()
+        await connection.rollback()
+
+    async def reset(connection: A) -> None:
+        await connection.rollback()
+
+    async def close(connection: A) -> None:
+        await connection.close()
+
+    own: dict[str, Any] = {"check": check, "reset": reset, "close": close}
+    return AsyncPool(connect, **own | settings)

@@ -1,0 +1,142 @@
+"""Connected sockets: one whose peer has gone, or has said what nobody asked for, is not handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from operator import methodcaller
+from ssl import SSLWantReadError
+from typing import Any, TypeAlias
+
+from bufpool import AsyncPool, Pool
+
+__all__ = ["Stream", "connections", "is_quiet", "is_quiet_stream", "streams"]
+
+Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def connections(
+    address: tuple[str, int] | Callable[[], socket.socket], *, wait: float | None = 10.0, **settings: Any
+) -> Pool[socket.socket]:
+    """Pool of connected sockets for threads.
+
+    A socket must come back between two messages: everything sent was answered, every answer was read. One that left its
+    block by an exception is closed, because nobody knows where in a message it stands.
+
+    Parameters
+    ----------
+    address
+        Host and port for TCP; or a function that gives a connected socket: a local one, one with TLS.
+    wait
+        Seconds that connecting, and each operation on the socket, may take; ``None`` for ever. A borrower's own
+        `settimeout` holds until the socket comes back.
+    **settings
+        Any setting of `bufpool.Pool`, instead of those above too.
+
+    Examples
+    --------
+    >>> import socket
+    >>> from bufpool.resources import sockets
+    >>> server = socket.create_server(("127.0.0.1", 0))
+    >>> with sockets.connections(server.getsockname(), max_size=4) as pool:
+    ...     with pool.lease() as connection:
+    ...         peer, _ = server.accept()
+    ...         peer.sendall(b"hello")
+    ...         connection.recv(5)
+    b'hello'
+    >>> peer.close(); server.close()
+    """
+    connect = address if callable(address) else partial(socket.create_connection, address)
+
+    def start() -> socket.socket:
+        connection = connect()
+        connection.settimeout(wait)
+        return connection
+
+    def reset(connection: socket.socket) -> None:
+        connection.settimeout(wait)
+
+    own: dict[str, Any] = {
+        "check": is_quiet,
+        "reset": reset,
+        "close": methodcaller("close"),
+        "discard_on": BaseException,
+    }
+    return Pool(start, **own | settings)
+
+
+def is_quiet(connection: socket.socket) -> bool:
+    """Say whether an idle connection can be used: its peer has neither hung up nor sent anything.
+
+    The look does not wait. A peer that vanished without a word, its machine switched off say, is not noticed.
+    """
+    wait = connection.gettimeout()
+    connection.setblocking(False)
+    try:
+        # Not a mere peek: TLS has none, and what comes here makes the connection useless.
+        connection.recv(1)
+    except (BlockingIOError, SSLWantReadError):
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.settimeout(wait)
+    # No byte is the end of the stream; a byte is the answer to a question of somebody before.
+    return False
+
+
+def streams(address: tuple[str, int] | Callable[[], Awaitable[Stream]], **settings: Any) -> AsyncPool[Stream]:
+    r"""Pool of asyncio's streams, pairs of a reader and a writer, under the same rules as `connections`.
+
+    Parameters
+    ----------
+    address
+        Host and port for TCP; or a function whose result is awaited: ``functools.partial(asyncio.open_connection, …)``.
+    **settings
+        Any setting of `bufpool.AsyncPool`.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from bufpool.resources import sockets
+    >>> async def echo(reader, writer):
+    ...     while line := await reader.readline():
+    ...         writer.write(line)
+    ...     writer.close()
+    >>> async def main():
+    ...     server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    ...     async with server, sockets.streams(server.sockets[0].getsockname()) as pool:
+    ...         async with pool.lease() as (reader, writer):
+    ...             writer.write(b"hello\n")
+    ...             return await reader.readline()
+    >>> asyncio.run(main())
+    b'hello\n'
+    """
+    connect = address if callable(address) else partial(asyncio.open_connection, *address)
+    own: dict[str, Any] = {"check": is_quiet_stream, "close": _close_stream, "discard_on": BaseException}
+    return AsyncPool(connect, **own | settings)
+
+
+async def is_quiet_stream(stream: Stream) -> bool:
+    """Say whether an idle stream can be used, as `is_quiet` does for a socket."""
+    reader, _ = stream
+    # The loop reads in the background: a round to look at the sockets, and one to take what is there.
+    for _ in range(2):
+        await asyncio.sleep(0)
+    read = reader.read(1)
+    try:
+        read.send(None)
+    except StopIteration:  # an end or a byte was there already
+        return False
+    read.close()
+    return True
+
+
+async def _close_stream(stream: Stream) -> None:
+    _, writer = stream
+    writer.close()
+    with suppress(OSError):  # closing a connection that the peer has cut
+        await writer.wait_closed()

@@ -1,0 +1,103 @@
+"""SQLAlchemy on a `bufpool.Pool`: ``create_engine(url, poolclass=BufpoolPool)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import methodcaller
+from typing import Any
+
+from sqlalchemy import exc, pool
+
+from bufpool import Pool, PoolTimeoutError
+
+__all__ = ["BufpoolPool"]
+
+
+class BufpoolPool(pool.Pool):
+    """What `create_engine` takes as its `poolclass`: SQLAlchemy tends the connections, `bufpool.Pool` lends them.
+
+    Checks (``pool_pre_ping``), replacement of old or broken connections (``pool_recycle``), the rollback on return and
+    all events are SQLAlchemy's, unchanged. Who waits, for how long and in which order is the pool's affair; it is at
+    hand, for its `stats` and `resize`, as ``engine.pool.connections``.
+
+    Parameters
+    ----------
+    creator
+        Makes a connection; `create_engine` gives it.
+    pool_size : int
+        Most connections at a time. There is no `max_overflow`: where `QueuePool` has 5 of the one and 10 of the other,
+        15 here allow as many; a `max_idle` in `pool_settings` closes those that are not needed for so long.
+    timeout : float
+        Seconds to wait for one (``pool_timeout=`` of `create_engine`), then `sqlalchemy.exc.TimeoutError`.
+    use_lifo : bool
+        Whether the connection used last goes first (``pool_use_lifo=``).
+    pool_settings : mapping
+        Other settings of `bufpool.Pool`: ``{"fair": True, "max_idle": 300}``. ``{"overflow": "create"}`` is what
+        SQLAlchemy calls ``max_overflow=-1``: at `pool_size` further ones are made, and closed when they come back.
+    **kw
+        As for `sqlalchemy.pool.Pool`.
+    """
+
+    _is_asyncio = False  # waiting blocks the thread: not for create_async_engine
+
+    def __init__(
+        self,
+        creator: Any,
+        pool_size: int = 10,
+        timeout: float = 30.0,
+        use_lifo: bool = True,
+        pool_settings: Mapping[str, Any] | None = None,
+        **kw: Any,
+    ) -> None:
+        super().__init__(creator, **kw)
+        self._own: dict[str, Any] = {
+            "pool_size": pool_size,
+            "timeout": timeout,
+            "use_lifo": use_lifo,
+            "pool_settings": pool_settings,
+        }
+        self.connections: Pool[pool.ConnectionPoolEntry] = Pool(
+            self._create_connection,
+            **{
+                "max_size": pool_size,
+                "timeout": timeout,
+                "lifo": use_lifo,
+                "name": self._orig_logging_name,
+                "close": methodcaller("close"),
+                **(pool_settings or {}),
+            },
+        )
+
+    def _do_get(self) -> pool.ConnectionPoolEntry:
+        try:
+            return self.connections.acquire()
+        except PoolTimeoutError as error:
+            raise exc.TimeoutError(str(error)) from error
+
+    def _do_return_conn(self, record: pool.ConnectionPoolEntry) -> None:
+        self.connections.release(record)
+
+    def dispose(self) -> None:
+        """Close what is idle now, and the rest when it comes back."""
+        self.connections.drain()
+
+    def recreate(self) -> BufpoolPool:
+        """Give an empty pool with the same settings, as SQLAlchemy asks for it after `dispose`."""
+        return type(self)(
+            self._creator,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            reset_on_return=self._reset_on_return,
+            pre_ping=self._pre_ping,
+            dialect=self._dialect,
+            _dispatch=self.dispatch,
+            **self._own,
+        )
+
+    def status(self) -> str:
+        """Say in a line how many connections there are, and what they do."""
+        seen = self.connections.stats()
+        return (
+            f"{seen.size} of {self.connections.max_size} connections: {seen.idle} idle, {seen.in_use} in use"
+        )

@@ -1,0 +1,101 @@
+"""Workers that keep what was expensive to prepare: processes and threads, each an executor of one.
+
+An executor with many workers spreads jobs over them, and nobody knows which one does what. Here a borrower has one
+worker for itself, with all its state, for as long as it needs it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from operator import methodcaller
+from typing import Any, TypeVar
+
+from bufpool import Pool
+
+__all__ = ["processes", "threads"]
+
+E = TypeVar("E", bound=Executor)
+
+
+def processes(
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+    *,
+    context: str = "spawn",
+    **settings: Any,
+) -> Pool[ProcessPoolExecutor]:
+    """Pool of worker processes, each a `ProcessPoolExecutor` of one.
+
+    A worker that died is noticed when it is next taken, and replaced. Its borrower, if there was one, gets
+    `BrokenProcessPool` from the job's future. A job that a borrower did not wait for is finished before the worker is
+    handed on, or closed.
+
+    Parameters
+    ----------
+    initializer, initargs
+        Called once in each new process: loads the model, opens the file, and leaves it in a global variable. If it
+        raises, so does the request that needed the worker.
+    context
+        How `multiprocessing` starts a process. ``"fork"`` is quick, and unsafe once the program has threads.
+    **settings
+        Any setting of `bufpool.Pool`.
+
+    Examples
+    --------
+    >>> import math
+    >>> from bufpool.resources import workers
+    >>> with workers.processes(max_size=2) as pool, pool.lease() as worker:
+    ...     worker.submit(math.factorial, 5).result()
+    120
+    """
+    return _warm(
+        lambda: ProcessPoolExecutor(1, multiprocessing.get_context(context), initializer, initargs), settings
+    )
+
+
+def threads(
+    initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = (), **settings: Any
+) -> Pool[ThreadPoolExecutor]:
+    """Pool of worker threads, each a `ThreadPoolExecutor` of one, for what must stay in the thread that made it.
+
+    Parameters
+    ----------
+    initializer, initargs
+        Called once in each new thread; `threading.local` is a place for what it makes.
+    **settings
+        Any setting of `bufpool.Pool`.
+
+    Examples
+    --------
+    >>> import threading
+    >>> from bufpool.resources import workers
+    >>> own = threading.local()
+    >>> def prepare(word):
+    ...     own.word = word
+    >>> with workers.threads(prepare, ("ready",)) as pool, pool.lease() as worker:
+    ...     worker.submit(lambda: own.word).result()
+    'ready'
+    """
+    return _warm(lambda: ThreadPoolExecutor(1, "pooled", initializer, initargs), settings)
+
+
+def _warm(make: Callable[[], E], settings: Mapping[str, Any]) -> Pool[E]:
+    def start() -> E:
+        executor = make()
+        try:
+            # Executors start their workers with the first job.
+            _answer(executor)
+        except BaseException:
+            executor.shutdown()
+            raise
+        return executor
+
+    return Pool(start, **{"check": _answer, "close": methodcaller("shutdown"), **settings})
+
+
+def _answer(executor: Executor) -> None:
+    """Return when the worker has done all that it was given; raise if it is dead."""
+    executor.submit(os.getpid).result()
