@@ -1,4 +1,5 @@
-"""The extension under CPython and a sanitizer: threads at random (``at_random.py``), and the suite's own tests.
+"""The extension under CPython and a sanitizer: threads at random (``at_random.py``), threads and tasks on pools of
+objects (``objects_at_random.py``), and the suite's own tests.
 
 The compiled modules are built once more: with AddressSanitizer and UndefinedBehaviorSanitizer, and with
 ThreadSanitizer. A violation is each error of memory or of undefined behaviour, and each leak or race with a frame of
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from prove.proof import Found, Proof
 from prove.sanitized import FREE_THREADED, INSTRUMENTED, Build, Ran, lacks
 
 AT_RANDOM = TESTS / "prove" / "at_random.py"
+OBJECTS_AT_RANDOM = TESTS / "prove" / "objects_at_random.py"
 YIELDS = "BUFPOOL_INJECT_YIELDS"
 
 NAMES = {"address": "AddressSanitizer and UndefinedBehaviorSanitizer", "thread": "ThreadSanitizer"}
@@ -120,9 +122,14 @@ def at_random(build: Build, seconds: float) -> Ran:
     return Ran(build, AT_RANDOM, "--seconds", seconds, *own_order, seconds=20 * seconds + 200)
 
 
-def stressed(build: Build, seconds: float) -> Found:
+def objects_at_random(build: Build, seconds: float) -> Ran:
+    """The same with pools of objects, which CPython's own locks have their part in."""
+    return Ran(build, OBJECTS_AT_RANDOM, "--seconds", seconds, seconds=20 * seconds + 200)
+
+
+def stressed(build: Build, seconds: float, program: Callable[[Build, float], Ran] = at_random) -> Found:
     """How many operations there were, none of them reported."""
-    ran = at_random(built(build), seconds)
+    ran = program(built(build), seconds)
     well = re.compile(rf"^bufpool from {re.escape(str(build.home))}/.*\n(\d+) operations in .*\n\Z")
     done = well.search(ran.output)
     size = f"{int(done[1]):,} operations" if done else "stopped at the first"
@@ -173,6 +180,14 @@ def proofs(full: bool) -> Iterator[Proof]:
                 missing_hook = missing or ("" if hook else "atomics.hpp knows no injected yields")
                 with_yields = Build(scratch, sanitizer, [YIELDS])
                 yield Proof(f"{name}, yields injected", partial(stressed, with_yields, seconds), missing_hook)
+        for sanitizer, build in builds.items():
+            if sanitizer == "address" or INSTRUMENTED or not FREE_THREADED:
+                sees = f", {SEES}" if sanitizer == "thread" else ""
+                yield Proof(
+                    f"extension: pools of objects at random, {NAMES[sanitizer]}{sees}",
+                    partial(stressed, build, seconds, objects_at_random),
+                    lacks(sanitizer),
+                )
         yield Proof(
             f"extension: the suite's tests, {NAMES['address']}",
             partial(tested, builds["address"], FULL_SUITE if full else SUITE),
