@@ -289,9 +289,8 @@ cdef class Bell:
             PyThread_release_lock(self.lock)
 
 
-# freelist: a lease is made and dropped in every loop. no_gc_clear: a claim that goes in a cycle still gives back what
-# it has.
-@cython.freelist(16)
+# no_gc_clear: a claim that goes in a cycle still gives back what it has. No freelist: memory that is used again keeps the
+# mark of a finaliser that has run, and CPython does not call it a second time.
 @cython.no_gc_clear
 cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""
