@@ -12,7 +12,7 @@ cimport cython
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
 from bufpool.native._pool_core cimport LENT, NEW, Claim, PoolCore, checked_timeout
-from bufpool.native._pool_turn cimport turn_of
+from bufpool.native._pool_turn cimport moved, turn_of
 
 import warnings
 
@@ -199,7 +199,7 @@ cdef class AsyncPoolLease(Claim):
             return None
         try:
             if not self.settle():
-                self.port.later(turn_of(self))
+                self.port.later(moved(self))
         finally:
             warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
 

@@ -228,6 +228,14 @@ cdef class Turn:
         self.claim.waker = waker
 
 
+cdef Turn moved(Claim claim):
+    """A turn of its own with the object in hand: a claim's finaliser is called once, and does not see to its end again."""
+    cdef Turn turn = Turn(claim.core)
+    turn.claim.seize(claim.index, True)
+    claim.stage = ENDED
+    return turn
+
+
 cdef Turn turn_of(Claim claim):
     cdef Turn turn = Turn.__new__(Turn)
     turn.claim = claim
