@@ -72,7 +72,7 @@ cdef class Claim:
     cdef uint32_t life             # of the pool, when the turn got what it has
     cdef bint extra                # its place is one beyond the pool's size
     cdef bint over                 # its client had an object and has it no more
-    cdef bint touched              # a callback has had the object: nobody knows its state until that returns
+    cdef bint touched              # a client, or a callback that did not return, had it: not fit for the next client
     cdef object timeout            # seconds, None or ...
     cdef bint queued               # it is in the queue, as far as its client knows
     cdef object waker              # wakes a task that waits, called by any thread
@@ -82,9 +82,11 @@ cdef class Claim:
     cdef object lend(self, Standing standing)
     cdef bint take_back(self) noexcept
     cdef bint settle(self) except -1
-    cdef object seize(self, uint32_t index)
+    cdef object seize(self, uint32_t index, bint used)
     cdef object signal(self)
+    cdef bint withdraw(self) except -1
     cdef object let_go(self)
+    cdef object drop_all(self)
     cdef object dropped(self)
     cdef void leave_queue(self) noexcept
     cdef bint outlived(self) noexcept

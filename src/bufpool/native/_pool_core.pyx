@@ -84,6 +84,8 @@ cdef class PoolCore:
 
     cdef bint due_out(self, ObjectNode* node) noexcept:
         """Whether an idle object must be looked at before it goes out."""
+        if node.drained != self.drained:
+            return True                        # a draining that was interrupted did not come as far as this one
         if not self.expires and not self.checked_out:
             return False
         cdef uint64_t now = coarse_ns()
@@ -289,7 +291,8 @@ cdef class Bell:
             PyThread_release_lock(self.lock)
 
 
-# no_gc_clear: a claim that goes in a cycle still gives back what it has.
+# no_gc_clear: a claim that goes in a cycle still gives back what it has. No freelist: memory that is used again keeps the
+# mark of a finaliser that has run, and CPython does not call it a second time.
 @cython.no_gc_clear
 cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""
@@ -338,17 +341,17 @@ cdef class Claim:
         try:
             self.waker()
         except RuntimeError:
-            # Its loop is closed: nobody will come for what it was given.
-            self.let_go()
+            # Its loop is closed: nobody will come for what it was given. Who called goes on to the next one.
+            self.drop_all()
         except BaseException:
             # Perhaps it was woken, perhaps not: once more does no harm.
             self.waker()
             raise
 
-    cdef object seize(self, uint32_t index):
+    cdef object seize(self, uint32_t index, bint used):
         self.life = self.core.life
         self.index = index
-        self.touched = False
+        self.touched = used and self.core.treated_in
         self.stage = HAND
 
     cdef object lend(self, Standing standing):
@@ -373,7 +376,7 @@ cdef class Claim:
         self.over = True
         if self.outlived() or not self.core.pool.table[self.index].take_back(self.checkout):
             return False                       # nothing is written: another thread may have it in hand by this lease
-        self.touched = False
+        self.touched = self.core.treated_in
         self.stage = HAND
         return True
 
@@ -404,19 +407,31 @@ cdef class Claim:
         self.stage = PLACE
         return self.core.owned.pop(self.index)
 
+    cdef bint withdraw(self) except -1:
+        """Leave the queue; what it was given there is in hand then. Whether there is an object in hand."""
+        cdef uint32_t index = kNone
+        if self.outlived():
+            return False
+        if self.queued:
+            if self.core.pool.withdraw(self.waiter, index):
+                self.seize(index, False)
+            self.leave_queue()
+        return self.stage == HAND
+
     cdef object let_go(self):
         """Give back whatever there is, without a callback; then it may ask again."""
-        cdef uint32_t index = kNone
+        self.drop_all()
+        self.core.rouse()
+
+    cdef object drop_all(self):
+        """The same, while the caller is rousing already: a thousand in turn would be as many calls deep."""
         cdef PoolCore core = self.core
         cdef Put put
         if self.outlived():
             self.stage = NEW
             return None
-        if self.queued:
-            if core.pool.withdraw(self.waiter, index):
-                self.seize(index)
-            self.leave_queue()
-        if self.stage == HAND and not self.touched and not core.treated_in:
+        self.withdraw()
+        if self.stage == HAND and not self.touched:
             if core.pool.table[self.index].traced:
                 core.untrace(self.index)
             put = core.put(self.index)
@@ -427,4 +442,3 @@ cdef class Claim:
         if self.stage == PLACE:
             core.pool.give_up_place(self.extra)
         self.stage = NEW
-        core.rouse()

@@ -12,7 +12,7 @@ cimport cython
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
 from bufpool.native._pool_core cimport LENT, NEW, Claim, PoolCore, checked_timeout
-from bufpool.native._pool_turn cimport turn_of
+from bufpool.native._pool_turn cimport moved, turn_of
 
 import warnings
 
@@ -28,7 +28,7 @@ cdef bint quick(Claim claim) except -1:
             return False
         if core.pool.ask(claim.waiter, precise_ns(), False, 0, index) != Answer.found:
             return False
-    claim.seize(index)
+    claim.seize(index, False)
     return not core.due_out(&core.pool.table[index])
 
 
@@ -199,7 +199,7 @@ cdef class AsyncPoolLease(Claim):
             return None
         try:
             if not self.settle():
-                self.port.later(turn_of(self))
+                self.port.later(moved(self))
         finally:
             warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
 
@@ -355,7 +355,7 @@ cdef class ThreadFront(PoolFront):
             return                     # a fork's child: it belongs to the parent
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, ...)
-        claim.seize(index)
+        claim.seize(index, True)
         if not claim.settle():
             self._core.lifecycle.return_in_thread(turn_of(claim))
 
@@ -413,6 +413,6 @@ cdef class TaskFront(PoolFront):
             return
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, ...)
-        claim.seize(index)
+        claim.seize(index, True)
         if not claim.settle():
             await self._core.lifecycle.check_in(turn_of(claim), self._port)

@@ -5,3 +5,4 @@ cdef class Turn:
     cdef Claim claim
 
 cdef Turn turn_of(Claim claim)
+cdef Turn moved(Claim claim)

@@ -54,7 +54,7 @@ cdef class Turn:
             self.claim.make_ready()
         cdef Answer answer = self.claim.core.pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
         if answer == Answer.found:
-            self.claim.seize(index)
+            self.claim.seize(index, False)
         elif answer == Answer.room:
             self.claim.extra = False
             self.claim.stage = PLACE
@@ -101,6 +101,10 @@ cdef class Turn:
     def in_hand(self):
         """Whether there is an object in hand."""
         return self.claim.stage == HAND
+
+    def withdraw(self):
+        """Leave the queue; what it was given there is in hand then. Whether there is an object in hand."""
+        return self.claim.withdraw()
 
     def touch(self):
         """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
@@ -160,7 +164,7 @@ cdef class Turn:
         node.since.store_relaxed(now)
         node.expires = FOREVER if lifetime == 0 or lifetime > FOREVER - now else now + lifetime
         node.drained = drained
-        self.claim.seize(index)
+        self.claim.seize(index, False)
         core.owned[index] = item
 
     def hand_out(self, bint lent):
@@ -178,9 +182,10 @@ cdef class Turn:
         self.claim.core.rouse()
         return ""
 
-    def put_back_unused(self):
-        """Return the object in hand, which a check has found sound, to where it was among the idle ones."""
-        self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
+    def put_back_unused(self, bint checked=False):
+        """Return the object in hand to where it was among the idle ones, in a closed pool too."""
+        if checked:
+            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
         self.claim.core.pool.put_back_unused(self.claim.index)
         self.claim.stage = ENDED
         self.claim.core.rouse()
@@ -210,7 +215,7 @@ cdef class Turn:
 
     @property
     def touched(self):
-        """Whether a callback has had the object in hand, and has not come back."""
+        """Whether the object in hand is not fit for a client: it came from one, or from a callback that failed."""
         return self.claim.touched
 
     @property
@@ -221,6 +226,14 @@ cdef class Turn:
     @waker.setter
     def waker(self, waker):
         self.claim.waker = waker
+
+
+cdef Turn moved(Claim claim):
+    """A turn of its own with the object in hand: a claim's finaliser is called once, and does not see to its end again."""
+    cdef Turn turn = Turn(claim.core)
+    turn.claim.seize(claim.index, True)
+    claim.stage = ENDED
+    return turn
 
 
 cdef Turn turn_of(Claim claim):
@@ -235,7 +248,7 @@ def discarded(PoolCore core not None, item):
     if index == kNone:
         return None
     cdef Turn turn = Turn(core)
-    turn.claim.seize(index)
+    turn.claim.seize(index, True)
     turn.claim.touched = True
     return turn
 
@@ -260,6 +273,6 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
     cdef uint32_t found = core.pool.sift(sieve, indices, room)
     cdef uint32_t i
     for i in range(found):
-        (<Turn>turns[i]).claim.seize(indices[i])
+        (<Turn>turns[i]).claim.seize(indices[i], False)
     free(indices)
     return found

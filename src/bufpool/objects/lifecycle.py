@@ -11,7 +11,8 @@ import random
 import reprlib
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -348,9 +349,9 @@ class Lifecycle:
             turn.give_up()
 
     async def _let_go(self, turn: Turn, port: Port) -> None:
-        """After an exception: an object in hand that a callback has had is of unknown state."""
-        if turn.in_hand and turn.touched:
-            await self.retire(turn, "broken", port)
+        """After an exception: what it was given while it waited goes back, what was touched is not used again."""
+        if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):
+            await self.retire(turn, reason, port)
         turn.give_up()
 
     def spoils(self, error: BaseException) -> bool:
@@ -426,11 +427,10 @@ class Lifecycle:
         while (surplus := core.size - core.most) > 0:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
             found = sift(turns, idle_before=core.now() + 1, most=len(turns))
-            for turn in turns[:found]:
-                if turn.shed():
-                    await self.retire(turn, "resized", port)
-                else:
-                    turn.put_back_unused()
+            with _kept(turns[:found]):
+                for turn in turns[:found]:
+                    if turn.shed():
+                        await self.retire(turn, "resized", port)
             if not found:
                 break
 
@@ -457,9 +457,11 @@ class Lifecycle:
         while True:
             turns = [Turn(core) for _ in range(BATCH)]
             found = sift(turns, **which)
-            for turn in turns[:found]:
-                drained, _, expired, _, _ = turn.due(False)
-                await self.retire(turn, "drained" if drained else "max_lifetime" if expired else reason, port)
+            with _kept(turns[:found]):
+                for turn in turns[:found]:
+                    drained, _, expired, _, _ = turn.due(False)
+                    why = "drained" if drained else "max_lifetime" if expired else reason
+                    await self.retire(turn, why, port)
             retired += found
             if found < BATCH:
                 return retired
@@ -520,15 +522,16 @@ class Lifecycle:
         while True:
             turns = [Turn(core) for _ in range(BATCH)]
             found = sift(turns, checked_before=checked_before)
-            for turn in turns[:found]:
-                try:
-                    if await self._passes(turn, port):
-                        turn.put_back_unused()
-                    else:
-                        await self.retire(turn, "broken", port)
-                except BaseException:
-                    await self._let_go(turn, port)
-                    raise
+            with _kept(turns[:found]):
+                for turn in turns[:found]:
+                    try:
+                        if await self._passes(turn, port):
+                            turn.put_back_unused(checked=True)
+                        else:
+                            await self.retire(turn, "broken", port)
+                    except BaseException:
+                        await self._let_go(turn, port)
+                        raise
             if found < BATCH:
                 return
 
@@ -573,6 +576,17 @@ class Lifecycle:
             return f"{reprlib.repr(thing)} at {id(thing):#x}"
         except Exception:  # noqa: BLE001 - a user's object
             return f"{type(thing).__name__} at {id(thing):#x}"
+
+
+@contextmanager
+def _kept(turns: list[Turn]) -> Iterator[None]:
+    """Idle objects that were taken in hand: those to which nothing was done are idle again, whatever happens."""
+    try:
+        yield
+    finally:
+        for turn in turns:
+            if turn.in_hand and not turn.touched:
+                turn.put_back_unused()
 
 
 def _log() -> logging.Logger:

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -104,7 +104,11 @@ class _within:  # noqa: N801 - a block of code
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
     with _within(owner):
-        return function(*args)
+        result = function(*args)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise FactoryError(f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool")
+    return result
 
 
 class Threads:
@@ -118,13 +122,7 @@ class Threads:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it."""
-        result = _call(owner, function, args)
-        if inspect.iscoroutine(result):
-            result.close()
-            raise FactoryError(
-                f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool"
-            )
-        return result
+        return _call(owner, function, args)
 
     def prepare(self, turn: Turn) -> None:
         """A turn has what a thread needs."""
@@ -147,7 +145,8 @@ class Tasks:
     """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that made an object last
+        self._attending: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._background: set[asyncio.Task[Any]] = set()
 
     async def call(
@@ -171,26 +170,24 @@ class Tasks:
         await turn.waker.wait(until)
 
     def attend(self, pool: Kept) -> None:
-        """Leave it to a timer of the loop."""
-        loop = asyncio_now().get_running_loop()
-        if self._loop is not loop and not pool.over:
-            # The first loop, or another one: timers of a loop that is over never come.
-            self._loop = loop
+        """Leave it to a timer of each loop that makes objects: those of a loop that is over never come."""
+        self._loop = loop = asyncio_now().get_running_loop()
+        if loop not in self._attending:
             self._upkeep_later(weakref.ref(pool))
 
     def _upkeep_later(self, known: weakref.ref[Kept]) -> None:
         pool = known()
-        if (
-            pool is not None
-            and not pool.over
-            and self._loop is not None
-            and (period := pool.period) is not None
-        ):
-            self._loop.call_later(period, self._upkeep_now, known)
+        loop = asyncio_now().get_running_loop()
+        if pool is None or pool.over or (period := pool.period) is None:
+            self._attending.discard(loop)
+        else:
+            self._attending.add(loop)
+            # Not on behalf of the client that happened to be the first: its context is not kept, nor used.
+            loop.call_later(period, self._upkeep_now, known, context=Context())
 
     def _upkeep_now(self, known: weakref.ref[Kept]) -> None:
         pool = known()
-        if pool is not None and self._loop is asyncio_now().get_running_loop():
+        if pool is not None:
             self._start(pool.upkeep_quietly(self)).add_done_callback(lambda _: self._upkeep_later(known))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -209,14 +206,18 @@ class Tasks:
         try:
             asyncio_now().get_running_loop()
         except RuntimeError:
-            try:
-                if self._loop is None:
-                    raise
-                self._loop.call_soon_threadsafe(start)
-            except RuntimeError:
-                turn.give_up()
+            self._outside(turn, start)
         else:
             start()
+
+    def _outside(self, turn: Turn, start: Callable[[], None]) -> None:
+        """The same where no loop runs."""
+        try:
+            if self._loop is None:
+                raise RuntimeError("no loop has made an object")
+            self._loop.call_soon_threadsafe(start)
+        except RuntimeError:
+            turn.give_up()
 
 
 class TasksInThreads(Tasks):
@@ -228,6 +229,9 @@ class TasksInThreads(Tasks):
     def attend(self, pool: Kept) -> None:
         """Leave it to the housekeeper, who looks after the pool for threads."""
         THREADS.attend(pool)
+
+    def _outside(self, turn: Turn, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
+        turn.core.lifecycle.return_in_thread(turn)
 
     async def call(
         self,
