@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
@@ -119,7 +120,7 @@ class Threads:
     ) -> Any:
         """Call it."""
         result = _call(owner, function, args)
-        if inspect.iscoroutine(result):
+        if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
             result.close()
             raise FactoryError(
                 f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool"
