@@ -29,6 +29,8 @@ cdef extern from "pythread.h":
 
 MOST = (1 << 31) - 1               # objects, waiters
 
+cdef double LONGEST_WAIT = 1e9     # s; longer ones mean for ever, as `bufpool.settings` has it
+
 # One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
 cdef uint32_t SAMPLED_MASK = 127
 
@@ -36,9 +38,10 @@ cdef void keep(void* thing) noexcept nogil:
     Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
 
 
+@cython.nonecheck(True)                # a pool that was never set up has no core
 cdef object checked_timeout(object timeout, PoolCore core):
     """Seconds as a float, None, or ``...`` for the pool's own. Raises for what is no time."""
-    if timeout is ... or timeout is None or (type(timeout) is float and timeout >= 0):
+    if timeout is ... or timeout is None or (type(timeout) is float and 0 <= timeout <= LONGEST_WAIT):
         return timeout
     return core.lifecycle.seconds("timeout", timeout)
 
@@ -295,6 +298,8 @@ cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""
 
     cdef object begin(self, PoolCore core, object timeout):
+        if core is None:
+            raise TypeError("the pool was never set up: a subclass has to call super().__init__")
         self.core = core
         self.timeout = timeout
         self.index = kNone

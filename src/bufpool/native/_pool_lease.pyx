@@ -207,6 +207,8 @@ cdef class AsyncPoolLease(Claim):
         return describe(self, "AsyncPoolLease")
 
 
+# nonecheck: a subclass may have forgotten to set the pool up.
+@cython.nonecheck(True)
 cdef class PoolFront:
     """What pools for threads and pools for tasks have in common. Use `bufpool.Pool` or `bufpool.AsyncPool`."""
 
@@ -350,11 +352,11 @@ cdef class ThreadFront(PoolFront):
         ForeignReleaseError
             It is no object of this pool, or none any more. A `ValueError`.
         """
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return                     # a fork's child: it belongs to the parent
-        cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, ...)
         claim.seize(index)
         if not claim.settle():
             self._core.lifecycle.return_in_thread(turn_of(claim))
@@ -408,11 +410,11 @@ cdef class TaskFront(PoolFront):
 
     async def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return
-        cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, ...)
         claim.seize(index)
         if not claim.settle():
             await self._core.lifecycle.check_in(turn_of(claim), self._port)
