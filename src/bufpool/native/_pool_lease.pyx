@@ -81,9 +81,9 @@ cdef class PoolLease(Claim):
 
     def __enter__(self):
         check_new(self)
-        if quick(self):
-            return self.lend(Standing.lent)
-        return self.core.lifecycle.lend_to_thread(turn_of(self))
+        if not quick(self):
+            self.core.lifecycle.get_in_thread(turn_of(self))
+        return self.lend(Standing.lent)
 
     def __exit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -150,9 +150,9 @@ cdef class AsyncPoolLease(Claim):
 
     async def __aenter__(self):
         check_new(self)
-        if quick(self):
-            return self.lend(Standing.lent)
-        return await self.core.lifecycle.check_out(turn_of(self), self.port, True)
+        if not quick(self):
+            await self.core.lifecycle.check_out(turn_of(self), self.port)
+        return self.lend(Standing.lent)
 
     async def __aexit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -320,9 +320,9 @@ cdef class ThreadFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return self._core.lifecycle.give_to_thread(turn_of(claim))
+        if not quick(claim):
+            self._core.lifecycle.get_in_thread(turn_of(claim))
+        return claim.lend(Standing.out)
 
     def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It never waits.
@@ -338,9 +338,9 @@ cdef class ThreadFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return self._core.lifecycle.try_in_thread(turn_of(claim))
+        if not quick(claim) and not self._core.lifecycle.try_in_thread(turn_of(claim)):
+            return None
+        return claim.lend(Standing.out)
 
     def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave, from whatever thread.
@@ -396,17 +396,17 @@ cdef class TaskFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return await self._core.lifecycle.check_out(turn_of(claim), self._port, False)
+        if not quick(claim):
+            await self._core.lifecycle.check_out(turn_of(claim), self._port)
+        return claim.lend(Standing.out)
 
     async def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It waits for nobody."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return await self._core.lifecycle.try_out(turn_of(claim), self._port)
+        if not quick(claim) and not await self._core.lifecycle.try_out(turn_of(claim), self._port):
+            return None
+        return claim.lend(Standing.out)
 
     async def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""

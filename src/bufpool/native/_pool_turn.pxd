@@ -3,5 +3,6 @@ from bufpool.native._pool_core cimport Claim
 
 cdef class Turn:
     cdef Claim claim
+    cdef public bint refused       # the pool itself had nothing for it
 
 cdef Turn turn_of(Claim claim)

@@ -6,7 +6,7 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, Standing, kNone, kOwned, kUntilEmpty
+from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
 from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore
 
@@ -162,10 +162,6 @@ cdef class Turn:
         node.drained = drained
         self.claim.seize(index)
         core.owned[index] = item
-
-    def hand_out(self, bint lent):
-        """Give the object in hand to the client and return it."""
-        return self.claim.lend(Standing.lent if lent else Standing.out)
 
     def put(self):
         """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""

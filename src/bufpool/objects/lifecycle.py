@@ -125,16 +125,12 @@ class Lifecycle:
 
     # --- what the compiled front calls in a thread ---
 
-    def lend_to_thread(self, turn: Turn) -> Any:
-        """An object for a lease."""
-        return run(self.check_out(turn, THREADS, True))
+    def get_in_thread(self, turn: Turn) -> None:
+        """An object into the turn's hand."""
+        run(self.check_out(turn, THREADS))
 
-    def give_to_thread(self, turn: Turn) -> Any:
-        """An object that its client returns itself."""
-        return run(self.check_out(turn, THREADS, False))
-
-    def try_in_thread(self, turn: Turn) -> Any:
-        """The same, or None."""
+    def try_in_thread(self, turn: Turn) -> bool:
+        """The same, if there is one."""
         return run(self.try_out(turn, THREADS))
 
     def return_in_thread(self, turn: Turn) -> None:
@@ -147,26 +143,30 @@ class Lifecycle:
 
     # --- out ---
 
-    async def check_out(self, turn: Turn, port: Port, lent: bool) -> Any:
-        """An object for the client of `turn`, which may have one in hand that must be looked at first."""
+    async def check_out(self, turn: Turn, port: Port) -> None:
+        """A sound object into the hand of `turn`, which may have one there that must be looked at first.
+
+        The compiled front hands it out: nothing can interrupt it between that and the client.
+        """
         limit = self.timeout if turn.timeout is ... else turn.timeout
         deadline = None if limit is None else monotonic() + limit
         try:
             if not (turn.in_hand and await self._is_sound(turn, port)):
                 await self._obtain(turn, limit, deadline, port)
-            return turn.hand_out(lent)
         except BaseException:
             await self._let_go(turn, port)
             raise
 
-    async def try_out(self, turn: Turn, port: Port) -> Any:
-        """An object, or None if all are out."""
+    async def try_out(self, turn: Turn, port: Port) -> bool:
+        """The same at once; false if all are out."""
         try:
-            return await self.check_out(turn, port, False)
+            await self.check_out(turn, port)
         except (PoolTimeoutError, PoolExhaustedError) as refusal:
-            if refusal.__cause__ is not None:
+            # The factory may have met the like in another pool.
+            if refusal.__cause__ is not None or not turn.refused:
                 raise
-            return None
+            return False
+        return True
 
     async def _obtain(self, turn: Turn, limit: float | None, deadline: float | None, port: Port) -> None:
         """Wait for a sound object, or make one."""
@@ -202,6 +202,7 @@ class Lifecycle:
                 self.first_uses.add()
                 return
             else:
+                turn.refused = True
                 raise self._refusal(answer, limit, began)
 
     def _refusal(self, answer: int, limit: float | None, began: float | None) -> Exception:
