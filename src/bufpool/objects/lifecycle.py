@@ -181,7 +181,8 @@ class Lifecycle:
         while True:
             now = monotonic()
             over = deadline is not None and now >= deadline
-            answer = turn.ask(may_wait and not over, self._growing(now))
+            growing = self._growing(now)
+            answer = turn.ask(may_wait and not over, growing)
             if answer == QUEUED:
                 began = perf_counter() if began is None else began
                 await port.wait(turn, self._until(deadline, now))
@@ -192,7 +193,7 @@ class Lifecycle:
             if answer == OBJECT:
                 if await self._is_sound(turn, port):
                     return
-            elif answer == ROOM or (answer == FULL and self.chosen.overflow == "create"):
+            elif answer == ROOM or (answer == FULL and growing and self.chosen.overflow == "create"):
                 if answer == FULL:
                     turn.make_extra_place()
                 await self._make(turn, port)
@@ -223,7 +224,8 @@ class Lifecycle:
             if began is not None:
                 self.waits.add(perf_counter() - began)
             self.timeouts.add()
-            refusal = PoolTimeoutError(f"pool {self.name!r}: no object within {limit:g} s: {state}{why}")
+            within = f" within {limit:g} s" if self.chosen.overflow == "wait" else ""
+            refusal = PoolTimeoutError(f"pool {self.name!r}: no object{within}: {state}{why}")
         refusal.__cause__ = self._failure
         return refusal
 
