@@ -296,6 +296,7 @@ class ObjectPool {
         } else {
             --growing_;
             size_.store_relaxed(size_.load_relaxed() - 1);
+            stalled_ = false;
         }
         look_around();
     }
@@ -373,6 +374,11 @@ class ObjectPool {
         LockGuard guard(lock_);
         closed_ = true;
         look_around();
+    }
+    // Places may be filled again.
+    void go_on() noexcept {
+        LockGuard guard(lock_);
+        stalled_ = false;
     }
     void resize(std::uint32_t most) noexcept {
         LockGuard guard(lock_);
@@ -466,7 +472,11 @@ class ObjectPool {
             return Answer::found;
         }
         const std::uint32_t size = size_.load_relaxed();
-        if (size >= max_.load_relaxed() || growing_ >= growing) return Answer::queued;
+        if (size >= max_.load_relaxed()) return Answer::queued;
+        if (growing_ >= growing) {
+            if (waiter.state == Waiter::queued) stalled_ = true;
+            return Answer::queued;
+        }
         size_.store_relaxed(size + 1);
         ++growing_;
         peak_.raise_relaxed(size + 1);
@@ -477,7 +487,7 @@ class ObjectPool {
     // Objects and places that a waiter could have.
     std::uint32_t available() noexcept {
         const std::uint32_t size = size_.load_relaxed(), most = max_.load_relaxed();
-        return idle() + (most > size ? most - size : 0);
+        return idle() + (most > size && !stalled_ ? most - size : 0);
     }
 
     bool reached(const Waiter& watcher) const noexcept {
@@ -491,6 +501,7 @@ class ObjectPool {
         if (waiter.state == Waiter::woken) --woken_;
         (waiter.goal == 0 ? waiters_ : watchers_).remove(waiter);
         waiter.state = Waiter::off;
+        stalled_ = false;
         look_around();
     }
 
@@ -536,6 +547,9 @@ class ObjectPool {
     std::uint32_t woken_ = 0;            // waiters that are on their way to ask
     std::uint32_t growing_ = 0;          // places without an object in the table: in the making, or being closed
     std::uint32_t extra_ = 0;            // places beyond the size
+    // One that waits was told that no place may be filled now. It looks again by itself, so until something changes nobody
+    // is woken for a place.
+    bool stalled_ = false;
     std::uint32_t most_waiting_ = 0;
     std::uint64_t popped_aside_ = 0;     // pops from `ready_` that were no checkout
     bool closed_ = false;

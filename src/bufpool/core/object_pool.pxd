@@ -107,6 +107,7 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         void put_back_unused(uint32_t index) noexcept
         bint shed(uint32_t index) noexcept
         void close() noexcept
+        void go_on() noexcept
         void resize(uint32_t most) noexcept
         uint32_t find(const void* address) noexcept
         uint32_t held(uint64_t before, bint tell, Held* out, uint32_t room) noexcept

@@ -158,7 +158,8 @@ cdef class PoolCore:
     # --- for the lifecycle ---
 
     def wake(self):
-        """Wake everybody for whom there is something."""
+        """Wake everybody for whom there is something: objects were made."""
+        self.pool.go_on()
         self.rouse()
 
     def close(self):

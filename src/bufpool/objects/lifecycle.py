@@ -185,7 +185,7 @@ class Lifecycle:
             answer = turn.ask(may_wait and not over, growing)
             if answer == QUEUED:
                 began = perf_counter() if began is None else began
-                await port.wait(turn, self._until(deadline, now))
+                await port.wait(turn, self._until(deadline, now, growing))
                 continue
             if began is not None and answer != FULL:
                 self.waits.add(perf_counter() - began)
@@ -235,9 +235,9 @@ class Lifecycle:
             return MOST
         return 1 if now >= self._retry_at else 0
 
-    def _until(self, deadline: float | None, now: float) -> float | None:
-        """When a waiter looks again by itself."""
-        if self._failure is None:
+    def _until(self, deadline: float | None, now: float, growing: int) -> float | None:
+        """When a waiter looks again by itself, who asked with this `growing`."""
+        if growing == MOST:
             return deadline
         retry = max(self._retry_at, now + self.chosen.backoff[0])
         return retry if deadline is None else min(deadline, retry)
@@ -257,7 +257,7 @@ class Lifecycle:
         if self._failure is not None:
             self._failure = None
             self._pause = 0.0
-            self.core.wake()
+        turn.core.wake()
 
     def _lifetime(self) -> int:
         """Of a new object, in nanoseconds; 0: no end."""
