@@ -342,13 +342,18 @@ class ObjectPool {
         return found;
     }
 
-    // Returns an object that nobody used, to where the one idle longest is.
-    void put_back_unused(std::uint32_t index) noexcept {
+    // Returns an object that nobody used, to where the one idle longest is. Never `serve`: that is for the caller to do.
+    Put put_back_unused(std::uint32_t index) noexcept {
         LockGuard guard(lock_);
+        if (closed_) return Put::closed;
+        if (size_.load_relaxed() > max_.load_relaxed()) {
+            make_surplus(index);
+            return Put::surplus;
+        }
         table[index].set(Standing::idle);
         if (fifo_) {
             ready_.push(table, index);
-            return;
+            return Put::kept;
         }
         Chain all = ready_.pop_all(table);
         popped_aside_ += all.count;
@@ -358,14 +363,7 @@ class ObjectPool {
         else table[last].next.store_relaxed(index);
         ++all.count;
         ready_.push_chain(table, all);
-    }
-
-    // Makes an object that the caller has one beyond the size, if there are too many.
-    bool shed(std::uint32_t index) noexcept {
-        LockGuard guard(lock_);
-        if (table[index].extra || size_.load_relaxed() <= max_.load_relaxed()) return false;
-        make_surplus(index);
-        return true;
+        return Put::kept;
     }
 
     // --- the whole pool ---

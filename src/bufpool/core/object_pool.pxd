@@ -104,8 +104,7 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         bint take_out(uint32_t index) noexcept                 # whether its place is one beyond the size
         void give_up_place(bint extra) noexcept
         uint32_t sift(const Sieve& sieve, uint32_t* indices, uint32_t room) noexcept
-        void put_back_unused(uint32_t index) noexcept
-        bint shed(uint32_t index) noexcept
+        Put put_back_unused(uint32_t index) noexcept
         void close() noexcept
         void go_on() noexcept
         void resize(uint32_t most) noexcept

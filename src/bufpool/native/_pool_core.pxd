@@ -71,6 +71,7 @@ cdef class Claim:
     cdef uint64_t checkout         # the object's word, while it is lent
     cdef uint32_t life             # of the pool, when the turn got what it has
     cdef bint extra                # its place is one beyond the pool's size
+    cdef bint surplus              # the pool was made smaller, and the object in hand is one too many
     cdef bint over                 # its client had an object and has it no more
     cdef bint touched              # a callback has had the object: nobody knows its state until that returns
     cdef object timeout            # seconds, None or ...

@@ -355,6 +355,7 @@ cdef class Claim:
         self.life = self.core.life
         self.index = index
         self.touched = False
+        self.surplus = False
         self.stage = HAND
 
     cdef object lend(self, Standing standing):
@@ -399,6 +400,7 @@ cdef class Claim:
             self.stage = ENDED
             core.rouse()
         else:
+            self.surplus = put == Put.surplus
             return False
         return True
 
@@ -422,7 +424,7 @@ cdef class Claim:
             if core.pool.withdraw(self.waiter, index):
                 self.seize(index)
             self.leave_queue()
-        if self.stage == HAND and not self.touched and not core.treated_in:
+        if self.stage == HAND and not self.touched and not core.due_in(&core.pool.table[self.index]):
             if core.pool.table[self.index].traced:
                 core.untrace(self.index)
             put = core.put(self.index)

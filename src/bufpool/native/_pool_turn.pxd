@@ -5,4 +5,6 @@ cdef class Turn:
     cdef Claim claim
     cdef public bint refused       # the pool itself had nothing for it
 
+    cdef str put_somewhere(self, bint unused)
+
 cdef Turn turn_of(Claim claim)

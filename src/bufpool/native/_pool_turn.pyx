@@ -110,6 +110,7 @@ cdef class Turn:
     def untouch(self):
         """The callback came back, and the object is sound."""
         self.claim.touched = False
+        self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
 
     def due(self, bint coming_back):
         """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
@@ -164,26 +165,28 @@ cdef class Turn:
         core.owned[index] = item
 
     def put(self):
-        """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""
-        cdef Put put = self.claim.core.put(self.claim.index)
+        """Return the object in hand to the pool. A word: it is not kept ("drained", "resized", "closed"), take it out."""
+        return self.put_somewhere(False)
+
+    def put_back_unused(self):
+        """The same with an object that nobody has used, to where it was among the idle ones."""
+        return self.put_somewhere(True)
+
+    cdef str put_somewhere(self, bint unused):
+        cdef PoolCore core = self.claim.core
+        cdef uint32_t index = self.claim.index
+        cdef Put put
+        # Perhaps while a callback had it.
+        if core.pool.table[index].drained != core.drained:
+            return "drained"
+        put = core.pool.put_back_unused(index) if unused else core.put(index)
         if put == Put.surplus:
             return "resized"
         if put == Put.closed:
             return "closed"
         self.claim.stage = ENDED
-        self.claim.core.rouse()
+        core.rouse()
         return ""
-
-    def put_back_unused(self):
-        """Return the object in hand, which a check has found sound, to where it was among the idle ones."""
-        self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
-        self.claim.core.pool.put_back_unused(self.claim.index)
-        self.claim.stage = ENDED
-        self.claim.core.rouse()
-
-    def shed(self):
-        """Whether the pool has too many objects and the one in hand is now beyond its size."""
-        return self.claim.core.pool.shed(self.claim.index)
 
     def take_out(self):
         """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
@@ -208,6 +211,11 @@ cdef class Turn:
     def touched(self):
         """Whether a callback has had the object in hand, and has not come back."""
         return self.claim.touched
+
+    @property
+    def surplus(self):
+        """Whether the pool was made smaller, and the object in hand is one too many."""
+        return self.claim.surplus
 
     @property
     def waker(self):

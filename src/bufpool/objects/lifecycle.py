@@ -317,7 +317,7 @@ class Lifecycle:
         if drained:
             return "drained"
         if extra:
-            return "overflow"
+            return "resized" if turn.surplus else "overflow"
         if used_up:
             return "max_uses"
         return "max_lifetime" if expired else ""
@@ -430,10 +430,8 @@ class Lifecycle:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
             found = sift(turns, idle_before=core.now() + 1, most=len(turns))
             for turn in turns[:found]:
-                if turn.shed():
-                    await self.retire(turn, "resized", port)
-                else:
-                    turn.put_back_unused()
+                if reason := turn.put_back_unused():
+                    await self.retire(turn, reason, port)
             if not found:
                 break
 
@@ -521,19 +519,20 @@ class Lifecycle:
     async def _check_idle(self, port: Port, checked_before: int) -> None:
         core = self.core
         while True:
-            turns = [Turn(core) for _ in range(BATCH)]
-            found = sift(turns, checked_before=checked_before)
-            for turn in turns[:found]:
-                try:
-                    if await self._passes(turn, port):
-                        turn.put_back_unused()
-                    else:
-                        await self.retire(turn, "broken", port)
-                except BaseException:
-                    await self._let_go(turn, port)
-                    raise
-            if found < BATCH:
+            # One at a time: clients can have the others meanwhile.
+            turn = Turn(core)
+            if not sift([turn], checked_before=checked_before):
                 return
+            try:
+                drained, _, expired, _, _ = turn.due(False)
+                reason = "drained" if drained else "max_lifetime" if expired else ""
+                if not reason and not await self._passes(turn, port):
+                    reason = "broken"
+                if reason := reason or turn.put_back_unused():
+                    await self.retire(turn, reason, port)
+            except BaseException:
+                await self._let_go(turn, port)
+                raise
 
     def _tell_leaks(self, threshold: float) -> None:
         while found := self.core.held(threshold, True):
