@@ -426,6 +426,7 @@ class Lifecycle:
         most = core.most if max_size is None else self.whole("max_size", max_size, 1, MOST)
         self.min_size = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.resize(most)
+        port.attend(self)  # there may be more to look after than before
         while (surplus := core.size - core.most) > 0:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
             found = sift(turns, idle_before=core.now() + 1, most=len(turns))
