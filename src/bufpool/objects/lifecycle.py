@@ -82,7 +82,7 @@ class Lifecycle:
         self.held = Times()
         self.ended = {reason: Count() for reason in REASONS}
         self.timeouts, self.refused, self.failures = Count(), Count(), Count()
-        self.first_uses = Count()
+        self.first_uses, self.rejected = Count(), Count()
         self._drained = 0
         # While the factory fails: what it raised last, when to try again, how long the next pause is.
         self._failure: Exception | None = None
@@ -275,13 +275,13 @@ class Lifecycle:
     async def _is_sound(self, turn: Turn, port: Port) -> bool:
         """Look at the object in hand before it goes out; if it is not sound, it is retired."""
         drained, _, expired, _, check = turn.due(False)
-        if drained or expired:
-            await self.retire(turn, "drained" if drained else "max_lifetime", port)
-            return False
-        if check and not await self._passes(turn, port):
-            await self.retire(turn, "broken", port)
-            return False
-        return True
+        reason = "drained" if drained else "max_lifetime" if expired else ""
+        if not reason and check and not await self._passes(turn, port):
+            reason = "broken"
+        if reason:
+            self.rejected.add()
+            await self.retire(turn, reason, port)
+        return not reason
 
     async def _passes(self, turn: Turn, port: Port) -> bool:
         """Check the object in hand."""
