@@ -186,7 +186,8 @@ cdef class PoolCore:
         With `tell` only those not told of yet, which then are.
         """
         cdef uint64_t now = coarse_ns(), least = <uint64_t>(1e9 * seconds)
-        cdef uint32_t room = 16, found = 0, i
+        # Who tells may be stopped by an error, a warning that is one for instance: the others are told of later.
+        cdef uint32_t room = 1 if tell else 16, found = 0, i
         cdef Held* out = NULL
         while True:
             free(out)
