@@ -1,6 +1,10 @@
-from typing import Any, Final, final
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar, final
 
 from bufpool.native._pool_core import PoolCore
+
+R = TypeVar("R")
 
 OBJECT: Final[int]
 ROOM: Final[int]
@@ -44,3 +48,6 @@ def discarded(core: PoolCore, item: object) -> Turn | None: ...
 def sift(
     turns: list[Turn], *, idle_before: int = 0, most: int = 0, checked_before: int = 0
 ) -> int: ...
+def call_within(
+    variable: ContextVar[tuple[Any, ...]], entry: object, function: Callable[..., R], args: tuple[object, ...]
+) -> R: ...

@@ -267,3 +267,15 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
         (<Turn>turns[i]).claim.seize(indices[i])
     free(indices)
     return found
+
+
+def call_within(variable, entry, function, tuple args):
+    """Call the function with one more entry in a context variable's tuple.
+
+    Compiled: nothing can interrupt it between the change and the call, or before the change is undone.
+    """
+    token = variable.set((*variable.get(), entry))
+    try:
+        return function(*args)
+    finally:
+        variable.reset(token)

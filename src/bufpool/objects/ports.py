@@ -18,6 +18,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
+from bufpool.native._pool_turn import call_within
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,8 +105,7 @@ class _within:  # noqa: N801 - a block of code
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    with _within(owner):
-        return function(*args)
+    return call_within(_inside, (id(owner), here()), function, args)
 
 
 class Threads:
