@@ -312,7 +312,7 @@ class Lifecycle:
 
     def _end_of_life(self, turn: Turn) -> str:
         drained, used_up, expired, extra, _ = turn.due(True)
-        if self.core.closed:
+        if turn.core.closed:  # the garbage collector may have taken our way to the core already
             return "closed"
         if drained:
             return "drained"
