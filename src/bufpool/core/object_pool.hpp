@@ -421,6 +421,8 @@ class ObjectPool {
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
     std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }
     bool closed() noexcept { LockGuard guard(lock_); return closed_; }
+    // In a fork's child, where a thread may have had the lock that is not there any more.
+    bool was_closed() const noexcept { return closed_; }
     std::uint64_t reused() noexcept {                                          // checkouts of an idle object
         LockGuard guard(lock_);
         return ready_.popped() - popped_aside_;

@@ -118,4 +118,5 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         uint32_t waiting() noexcept
         uint32_t existing() noexcept
         bint closed() noexcept
+        bint was_closed() noexcept
         uint64_t reused() noexcept

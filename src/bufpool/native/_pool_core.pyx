@@ -220,7 +220,7 @@ cdef class PoolCore:
         The old state is left as it lies, and never freed: without the GIL another thread may have been half-way
         through a change.
         """
-        cdef bint closed = self.pool.closed() if not WITHOUT_GIL else False
+        cdef bint closed = self.pool.was_closed()
         self.inherited.append(self.owned)
         self.begin_life(self.pool.max())
         self.owned = {}

@@ -113,6 +113,8 @@ cdef class PoolLease(Claim):
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
             self.core.lifecycle.return_in_thread(turn_of(self))
@@ -120,6 +122,8 @@ cdef class PoolLease(Claim):
     def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
 
@@ -182,6 +186,8 @@ cdef class AsyncPoolLease(Claim):
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
             await self.core.lifecycle.check_in(turn_of(self), self.port)
@@ -189,6 +195,8 @@ cdef class AsyncPoolLease(Claim):
     async def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
 

@@ -110,7 +110,8 @@ cdef class Turn:
     def untouch(self):
         """The callback came back, and the object is sound."""
         self.claim.touched = False
-        self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
+        if not self.claim.outlived():
+            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
 
     def due(self, bint coming_back):
         """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
@@ -176,6 +177,9 @@ cdef class Turn:
         cdef PoolCore core = self.claim.core
         cdef uint32_t index = self.claim.index
         cdef Put put
+        if self.claim.outlived():
+            self.claim.let_go()
+            return ""
         # Perhaps while a callback had it.
         if core.pool.table[index].drained != core.drained:
             return "drained"
@@ -211,6 +215,11 @@ cdef class Turn:
     def touched(self):
         """Whether a callback has had the object in hand, and has not come back."""
         return self.claim.touched
+
+    @property
+    def inherited(self):
+        """Whether a callback has forked, and this is the child: what is in hand is the parent's."""
+        return self.claim.outlived()
 
     @property
     def surplus(self):

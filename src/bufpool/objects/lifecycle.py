@@ -294,6 +294,8 @@ class Lifecycle:
         except Exception:  # noqa: BLE001 - it is logged, and counted
             _log().info("pool %r: a check failed", self.name, exc_info=True)
             return False
+        if turn.inherited:  # the check has forked, and this is the child
+            return False
         if sound:
             turn.untouch()
         return sound
@@ -340,6 +342,9 @@ class Lifecycle:
 
     async def retire(self, turn: Turn, reason: str, port: Port) -> None:
         """Close the object in hand, and free its place."""
+        if turn.inherited:
+            turn.give_up()
+            return
         thing = turn.take_out()
         self.ended[reason].add()
         try:
