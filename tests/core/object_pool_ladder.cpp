@@ -163,18 +163,18 @@ static void sizes_and_sieve() {
     CHECK(pool->install(&things[0], true) == kOwned && pool->existing() == 4 && pool->idle() == 4);
     // The oldest two of three stale ones; the others keep their order.
     CHECK(pool->sift(Sieve{5, 25, 2, 0, 0}, out, 4) == 2 && out[0] == index[1] && out[1] == index[0] && pool->idle() == 2);
-    pool->put_back_unused(index[0]);
+    CHECK(pool->put_back_unused(index[0], false) == Put::kept);
     CHECK(pool->take() == index[3] && pool->take() == index[2] && pool->take() == index[0] && pool->take() == kNone);
     for (int i : {0, 1, 2, 3}) CHECK(pool->put(index[i]) == Put::kept);
     // Drained: all, as many as there is room for.
     CHECK(pool->sift(Sieve{5, 0, 0, 0, 1}, out, 3) == 3 && pool->idle() == 1 && out[0] == index[3]);
     // Smaller: what comes back is surplus until it fits.
     pool->resize(2);
-    CHECK(pool->put(index[3]) == Put::surplus && pool->put(index[2]) == Put::surplus && pool->size() == 2);
+    CHECK(pool->put(index[3]) == Put::surplus && pool->put_back_unused(index[2], false) == Put::surplus && pool->size() == 2);
     CHECK(pool->put(index[1]) == Put::kept && pool->extra() == 2 && pool->take_out(index[3]) && pool->take_out(index[2]));
     pool->give_up_place(true);
     pool->give_up_place(true);
-    CHECK(pool->extra() == 0 && pool->existing() == 2 && !pool->shed(index[1]) && !pool->needs_attention());
+    CHECK(pool->extra() == 0 && pool->existing() == 2 && !pool->needs_attention());
 }
 
 static void first_in_first_out() {

@@ -296,6 +296,7 @@ class ObjectPool {
         } else {
             --growing_;
             size_.store_relaxed(size_.load_relaxed() - 1);
+            stalled_ = false;
         }
         look_around();
     }
@@ -341,13 +342,19 @@ class ObjectPool {
         return found;
     }
 
-    // Returns an object that nobody used, to where the one idle longest is.
-    void put_back_unused(std::uint32_t index) noexcept {
+    // Returns an object that nobody used, to where the one idle longest is; also one that the pool does not want any more,
+    // `in_any_case`. Never `serve`: that is for the caller to do.
+    Put put_back_unused(std::uint32_t index, bool in_any_case) noexcept {
         LockGuard guard(lock_);
+        if (closed_ && !in_any_case) return Put::closed;
+        if (!in_any_case && size_.load_relaxed() > max_.load_relaxed()) {
+            make_surplus(index);
+            return Put::surplus;
+        }
         table[index].set(Standing::idle);
         if (fifo_) {
             ready_.push(table, index);
-            return;
+            return Put::kept;
         }
         Chain all = ready_.pop_all(table);
         popped_aside_ += all.count;
@@ -357,14 +364,7 @@ class ObjectPool {
         else table[last].next.store_relaxed(index);
         ++all.count;
         ready_.push_chain(table, all);
-    }
-
-    // Makes an object that the caller has one beyond the size, if there are too many.
-    bool shed(std::uint32_t index) noexcept {
-        LockGuard guard(lock_);
-        if (table[index].extra || size_.load_relaxed() <= max_.load_relaxed()) return false;
-        make_surplus(index);
-        return true;
+        return Put::kept;
     }
 
     // --- the whole pool ---
@@ -373,6 +373,11 @@ class ObjectPool {
         LockGuard guard(lock_);
         closed_ = true;
         look_around();
+    }
+    // Places may be filled again.
+    void go_on() noexcept {
+        LockGuard guard(lock_);
+        stalled_ = false;
     }
     void resize(std::uint32_t most) noexcept {
         LockGuard guard(lock_);
@@ -417,6 +422,8 @@ class ObjectPool {
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
     std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }
     bool closed() noexcept { LockGuard guard(lock_); return closed_; }
+    // In a fork's child, where a thread may have had the lock that is not there any more.
+    bool was_closed() const noexcept { return closed_; }
     std::uint64_t reused() noexcept {                                          // checkouts of an idle object
         LockGuard guard(lock_);
         return ready_.popped() - popped_aside_;
@@ -466,7 +473,11 @@ class ObjectPool {
             return Answer::found;
         }
         const std::uint32_t size = size_.load_relaxed();
-        if (size >= max_.load_relaxed() || growing_ >= growing) return Answer::queued;
+        if (size >= max_.load_relaxed()) return Answer::queued;
+        if (growing_ >= growing) {
+            if (waiter.state == Waiter::queued) stalled_ = true;
+            return Answer::queued;
+        }
         size_.store_relaxed(size + 1);
         ++growing_;
         peak_.raise_relaxed(size + 1);
@@ -477,7 +488,7 @@ class ObjectPool {
     // Objects and places that a waiter could have.
     std::uint32_t available() noexcept {
         const std::uint32_t size = size_.load_relaxed(), most = max_.load_relaxed();
-        return idle() + (most > size ? most - size : 0);
+        return idle() + (most > size && !stalled_ ? most - size : 0);
     }
 
     bool reached(const Waiter& watcher) const noexcept {
@@ -491,6 +502,7 @@ class ObjectPool {
         if (waiter.state == Waiter::woken) --woken_;
         (waiter.goal == 0 ? waiters_ : watchers_).remove(waiter);
         waiter.state = Waiter::off;
+        stalled_ = false;
         look_around();
     }
 
@@ -536,6 +548,9 @@ class ObjectPool {
     std::uint32_t woken_ = 0;            // waiters that are on their way to ask
     std::uint32_t growing_ = 0;          // places without an object in the table: in the making, or being closed
     std::uint32_t extra_ = 0;            // places beyond the size
+    // One that waits was told that no place may be filled now. It looks again by itself, so until something changes nobody
+    // is woken for a place.
+    bool stalled_ = false;
     std::uint32_t most_waiting_ = 0;
     std::uint64_t popped_aside_ = 0;     // pops from `ready_` that were no checkout
     bool closed_ = false;

@@ -104,9 +104,9 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         bint take_out(uint32_t index) noexcept                 # whether its place is one beyond the size
         void give_up_place(bint extra) noexcept
         uint32_t sift(const Sieve& sieve, uint32_t* indices, uint32_t room) noexcept
-        void put_back_unused(uint32_t index) noexcept
-        bint shed(uint32_t index) noexcept
+        Put put_back_unused(uint32_t index, bint in_any_case) noexcept
         void close() noexcept
+        void go_on() noexcept
         void resize(uint32_t most) noexcept
         uint32_t find(const void* address) noexcept
         uint32_t held(uint64_t before, bint tell, Held* out, uint32_t room) noexcept
@@ -118,4 +118,5 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         uint32_t waiting() noexcept
         uint32_t existing() noexcept
         bint closed() noexcept
+        bint was_closed() noexcept
         uint64_t reused() noexcept

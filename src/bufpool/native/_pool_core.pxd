@@ -39,6 +39,7 @@ cdef class PoolCore:
 
     cdef bint due_out(self, ObjectNode* node) noexcept
     cdef bint due_in(self, ObjectNode* node) noexcept
+    cdef bint spent(self, ObjectNode* node) noexcept
     cdef Put put(self, uint32_t index) noexcept
     cdef object trace(self, uint32_t index)
     cdef object untrace(self, uint32_t index)
@@ -71,6 +72,7 @@ cdef class Claim:
     cdef uint64_t checkout         # the object's word, while it is lent
     cdef uint32_t life             # of the pool, when the turn got what it has
     cdef bint extra                # its place is one beyond the pool's size
+    cdef bint surplus              # the pool was made smaller, and the object in hand is one too many
     cdef bint over                 # its client had an object and has it no more
     cdef bint touched              # a client, or a callback that did not return, had it: not fit for the next client
     cdef object timeout            # seconds, None or ...

@@ -29,6 +29,8 @@ cdef extern from "pythread.h":
 
 MOST = (1 << 31) - 1               # objects, waiters
 
+cdef double LONGEST_WAIT = 1e9     # s; longer ones mean for ever, as `bufpool.settings` has it
+
 # One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
 cdef uint32_t SAMPLED_MASK = 127
 
@@ -36,9 +38,10 @@ cdef void keep(void* thing) noexcept nogil:
     Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
 
 
+@cython.nonecheck(True)                # a pool that was never set up has no core
 cdef object checked_timeout(object timeout, PoolCore core):
     """Seconds as a float, None, or ``...`` for the pool's own. Raises for what is no time."""
-    if timeout is ... or timeout is None or (type(timeout) is float and timeout >= 0):
+    if timeout is ... or timeout is None or (type(timeout) is float and 0 <= timeout <= LONGEST_WAIT):
         return timeout
     return core.lifecycle.seconds("timeout", timeout)
 
@@ -93,9 +96,12 @@ cdef class PoolCore:
 
     cdef bint due_in(self, ObjectNode* node) noexcept:
         """Whether an object that comes back must be looked at."""
+        return self.treated_in or self.spent(node)
+
+    cdef bint spent(self, ObjectNode* node) noexcept:
+        """Whether an object in hand is not for the idle list any more."""
         return (
-            self.treated_in
-            or node.extra
+            node.extra
             or node.drained != self.drained
             or (self.most_uses != 0 and node.uses.load_relaxed() >= self.most_uses)
             or (self.expires and coarse_ns() >= node.expires)
@@ -157,7 +163,8 @@ cdef class PoolCore:
     # --- for the lifecycle ---
 
     def wake(self):
-        """Wake everybody for whom there is something."""
+        """Wake everybody for whom there is something: objects were made."""
+        self.pool.go_on()
         self.rouse()
 
     def close(self):
@@ -184,7 +191,8 @@ cdef class PoolCore:
         With `tell` only those not told of yet, which then are.
         """
         cdef uint64_t now = coarse_ns(), least = <uint64_t>(1e9 * seconds)
-        cdef uint32_t room = 16, found = 0, i
+        # Who tells may be stopped by an error, a warning that is one for instance: the others are told of later.
+        cdef uint32_t room = 1 if tell else 16, found = 0, i
         cdef Held* out = NULL
         while True:
             free(out)
@@ -217,7 +225,7 @@ cdef class PoolCore:
         The old state is left as it lies, and never freed: without the GIL another thread may have been half-way
         through a change.
         """
-        cdef bint closed = self.pool.closed() if not WITHOUT_GIL else False
+        cdef bint closed = self.pool.was_closed()
         self.inherited.append(self.owned)
         self.begin_life(self.pool.max())
         self.owned = {}
@@ -298,6 +306,8 @@ cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""
 
     cdef object begin(self, PoolCore core, object timeout):
+        if core is None:
+            raise TypeError("the pool was never set up: a subclass has to call super().__init__")
         self.core = core
         self.timeout = timeout
         self.index = kNone
@@ -352,6 +362,7 @@ cdef class Claim:
         self.life = self.core.life
         self.index = index
         self.touched = used and self.core.treated_in
+        self.surplus = False
         self.stage = HAND
 
     cdef object lend(self, Standing standing):
@@ -396,6 +407,7 @@ cdef class Claim:
             self.stage = ENDED
             core.rouse()
         else:
+            self.surplus = put == Put.surplus
             return False
         return True
 
@@ -431,7 +443,7 @@ cdef class Claim:
             self.stage = NEW
             return None
         self.withdraw()
-        if self.stage == HAND and not self.touched:
+        if self.stage == HAND and not self.touched and not core.spent(&core.pool.table[self.index]):
             if core.pool.table[self.index].traced:
                 core.untrace(self.index)
             put = core.put(self.index)

@@ -81,9 +81,9 @@ cdef class PoolLease(Claim):
 
     def __enter__(self):
         check_new(self)
-        if quick(self):
-            return self.lend(Standing.lent)
-        return self.core.lifecycle.lend_to_thread(turn_of(self))
+        if not quick(self):
+            self.core.lifecycle.get_in_thread(turn_of(self))
+        return self.lend(Standing.lent)
 
     def __exit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -113,6 +113,8 @@ cdef class PoolLease(Claim):
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
             self.core.lifecycle.return_in_thread(turn_of(self))
@@ -120,6 +122,8 @@ cdef class PoolLease(Claim):
     def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
 
@@ -150,9 +154,9 @@ cdef class AsyncPoolLease(Claim):
 
     async def __aenter__(self):
         check_new(self)
-        if quick(self):
-            return self.lend(Standing.lent)
-        return await self.core.lifecycle.check_out(turn_of(self), self.port, True)
+        if not quick(self):
+            await self.core.lifecycle.check_out(turn_of(self), self.port)
+        return self.lend(Standing.lent)
 
     async def __aexit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -182,6 +186,8 @@ cdef class AsyncPoolLease(Claim):
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         if not self.settle():
             await self.core.lifecycle.check_in(turn_of(self), self.port)
@@ -189,6 +195,8 @@ cdef class AsyncPoolLease(Claim):
     async def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`."""
         if not self.take_back():
+            if self.stage == LENT and self.outlived():
+                return                 # a fork's child: it belongs to the parent
             raise ReleasedError(f"{self!r} has no object now")
         await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
 
@@ -207,6 +215,8 @@ cdef class AsyncPoolLease(Claim):
         return describe(self, "AsyncPoolLease")
 
 
+# nonecheck: a subclass may have forgotten to set the pool up.
+@cython.nonecheck(True)
 cdef class PoolFront:
     """What pools for threads and pools for tasks have in common. Use `bufpool.Pool` or `bufpool.AsyncPool`."""
 
@@ -318,9 +328,9 @@ cdef class ThreadFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return self._core.lifecycle.give_to_thread(turn_of(claim))
+        if not quick(claim):
+            self._core.lifecycle.get_in_thread(turn_of(claim))
+        return claim.lend(Standing.out)
 
     def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It never waits.
@@ -336,9 +346,9 @@ cdef class ThreadFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return self._core.lifecycle.try_in_thread(turn_of(claim))
+        if not quick(claim) and not self._core.lifecycle.try_in_thread(turn_of(claim)):
+            return None
+        return claim.lend(Standing.out)
 
     def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave, from whatever thread.
@@ -350,11 +360,11 @@ cdef class ThreadFront(PoolFront):
         ForeignReleaseError
             It is no object of this pool, or none any more. A `ValueError`.
         """
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return                     # a fork's child: it belongs to the parent
-        cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, ...)
         claim.seize(index, True)
         if not claim.settle():
             self._core.lifecycle.return_in_thread(turn_of(claim))
@@ -394,25 +404,25 @@ cdef class TaskFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return await self._core.lifecycle.check_out(turn_of(claim), self._port, False)
+        if not quick(claim):
+            await self._core.lifecycle.check_out(turn_of(claim), self._port)
+        return claim.lend(Standing.out)
 
     async def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None otherwise. It waits for nobody."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if quick(claim):
-            return claim.lend(Standing.out)
-        return await self._core.lifecycle.try_out(turn_of(claim), self._port)
+        if not quick(claim) and not await self._core.lifecycle.try_out(turn_of(claim), self._port):
+            return None
+        return claim.lend(Standing.out)
 
     async def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""
+        cdef Claim claim = Claim.__new__(Claim)
+        claim.begin(self._core, ...)
         cdef uint32_t index = self._core.grab(item, False)
         if index == kNone:
             return
-        cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, ...)
         claim.seize(index, True)
         if not claim.settle():
             await self._core.lifecycle.check_in(turn_of(claim), self._port)

@@ -6,7 +6,7 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, Standing, kNone, kOwned, kUntilEmpty
+from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
 from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore
 
@@ -114,6 +114,8 @@ cdef class Turn:
     def untouch(self):
         """The callback came back, and the object is sound."""
         self.claim.touched = False
+        if not self.claim.outlived():
+            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
 
     def due(self, bint coming_back):
         """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
@@ -167,32 +169,42 @@ cdef class Turn:
         self.claim.seize(index, False)
         core.owned[index] = item
 
-    def hand_out(self, bint lent):
-        """Give the object in hand to the client and return it."""
-        return self.claim.lend(Standing.lent if lent else Standing.out)
-
     def put(self):
-        """Return the object in hand to the pool. A word: it is not kept ("resized", "closed"), take it out."""
-        cdef Put put = self.claim.core.put(self.claim.index)
+        """Return the object in hand to the pool. A word: it is not kept ("drained", "resized", "closed"), take it out."""
+        return self.put_somewhere(False)
+
+    def put_back_unused(self, *, bint checked=False, bint in_any_case=False):
+        """The same with an object that no client has used, to where it was among the idle ones.
+
+        `in_any_case`: it is kept, so that whoever looks next does what is due.
+        """
+        if checked:
+            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
+        if not in_any_case:
+            return self.put_somewhere(True)
+        self.claim.core.pool.put_back_unused(self.claim.index, True)
+        self.claim.stage = ENDED
+        self.claim.core.rouse()
+        return ""
+
+    cdef str put_somewhere(self, bint unused):
+        cdef PoolCore core = self.claim.core
+        cdef uint32_t index = self.claim.index
+        cdef Put put
+        if self.claim.outlived():
+            self.claim.let_go()
+            return ""
+        # Perhaps while a callback had it.
+        if core.pool.table[index].drained != core.drained:
+            return "drained"
+        put = core.pool.put_back_unused(index, False) if unused else core.put(index)
         if put == Put.surplus:
             return "resized"
         if put == Put.closed:
             return "closed"
         self.claim.stage = ENDED
-        self.claim.core.rouse()
+        core.rouse()
         return ""
-
-    def put_back_unused(self, bint checked=False):
-        """Return the object in hand to where it was among the idle ones, in a closed pool too."""
-        if checked:
-            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
-        self.claim.core.pool.put_back_unused(self.claim.index)
-        self.claim.stage = ENDED
-        self.claim.core.rouse()
-
-    def shed(self):
-        """Whether the pool has too many objects and the one in hand is now beyond its size."""
-        return self.claim.core.pool.shed(self.claim.index)
 
     def take_out(self):
         """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
@@ -217,6 +229,16 @@ cdef class Turn:
     def touched(self):
         """Whether the object in hand is not fit for a client: it came from one, or from a callback that failed."""
         return self.claim.touched
+
+    @property
+    def inherited(self):
+        """Whether a callback has forked, and this is the child: what is in hand is the parent's."""
+        return self.claim.outlived()
+
+    @property
+    def surplus(self):
+        """Whether the pool was made smaller, and the object in hand is one too many."""
+        return self.claim.surplus
 
     @property
     def waker(self):
@@ -276,3 +298,15 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
         (<Turn>turns[i]).claim.seize(indices[i], False)
     free(indices)
     return found
+
+
+def call_within(variable, entry, function, tuple args):
+    """Call the function with one more entry in a context variable's tuple.
+
+    Compiled: nothing can interrupt it between the change and the call, or before the change is undone.
+    """
+    token = variable.set((*variable.get(), entry))
+    try:
+        return function(*args)
+    finally:
+        variable.reset(token)

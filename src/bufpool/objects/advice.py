@@ -115,7 +115,7 @@ def read(lifecycle: Lifecycle) -> ObjectStats:
         in_use=core.in_use,
         waiting=core.waiting,
         peak_in_use=core.peak,
-        checkouts=core.reused + lifecycle.first_uses.value,
+        checkouts=max(0, core.reused + lifecycle.first_uses.value - lifecycle.rejected.value),
         created=created,
         create_seconds=lifecycle.created.mean,
         waits=waits.count,
@@ -178,11 +178,12 @@ def _size(
             if stats.waits
             else ""
         )
+        full = stats.peak_in_use >= max_size
         reasons.append(
-            f"all {max_size} objects were out at once: {stats.waits} of {stats.checkouts} checkouts waited{times}, "
-            f"{without} went without"
+            f"{f'all {max_size}' if full else f'at most {stats.peak_in_use} of {max_size}'} objects were out at once: "
+            f"{stats.waits} of {stats.checkouts} checkouts waited{times}, {without} went without"
         )
-        if stats.peak_in_use >= max_size:
+        if full:
             return "too small"
     if stats.peak_in_use <= max_size // 2:
         reasons.append(f"never more than {stats.peak_in_use} of {max_size} objects were in use at once")

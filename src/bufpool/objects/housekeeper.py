@@ -6,6 +6,7 @@ It starts with the first pool that asks for something that depends on time, and 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from time import monotonic
@@ -79,7 +80,10 @@ class Housekeeper:
     def _round(self, known: weakref.ref[Kept]) -> None:
         pool = known()
         if pool is not None:
-            pool.upkeep_in_thread()
+            try:
+                pool.upkeep_in_thread()
+            except BaseException:  # noqa: BLE001 - of a callback: this thread is for all pools, and goes on
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
         period = None if pool is None or pool.over else pool.period
         with self._condition:
             if period is None:

@@ -83,7 +83,7 @@ class Lifecycle:
         self.held = Times()
         self.ended = {reason: Count() for reason in REASONS}
         self.timeouts, self.refused, self.failures = Count(), Count(), Count()
-        self.first_uses = Count()
+        self.first_uses, self.rejected = Count(), Count()
         self._drained = 0
         # While the factory fails: what it raised last, when to try again, how long the next pause is.
         self._failure: Exception | None = None
@@ -126,16 +126,12 @@ class Lifecycle:
 
     # --- what the compiled front calls in a thread ---
 
-    def lend_to_thread(self, turn: Turn) -> Any:
-        """An object for a lease."""
-        return run(self.check_out(turn, THREADS, True))
+    def get_in_thread(self, turn: Turn) -> None:
+        """An object into the turn's hand."""
+        run(self.check_out(turn, THREADS))
 
-    def give_to_thread(self, turn: Turn) -> Any:
-        """An object that its client returns itself."""
-        return run(self.check_out(turn, THREADS, False))
-
-    def try_in_thread(self, turn: Turn) -> Any:
-        """The same, or None."""
+    def try_in_thread(self, turn: Turn) -> bool:
+        """The same, if there is one."""
         return run(self.try_out(turn, THREADS))
 
     def return_in_thread(self, turn: Turn) -> None:
@@ -148,26 +144,30 @@ class Lifecycle:
 
     # --- out ---
 
-    async def check_out(self, turn: Turn, port: Port, lent: bool) -> Any:
-        """An object for the client of `turn`, which may have one in hand that must be looked at first."""
+    async def check_out(self, turn: Turn, port: Port) -> None:
+        """A sound object into the hand of `turn`, which may have one there that must be looked at first.
+
+        The compiled front hands it out: nothing can interrupt it between that and the client.
+        """
         limit = self.timeout if turn.timeout is ... else turn.timeout
         deadline = None if limit is None else monotonic() + limit
         try:
             if not (turn.in_hand and await self._is_sound(turn, port)):
                 await self._obtain(turn, limit, deadline, port)
-            return turn.hand_out(lent)
         except BaseException:
             await self._let_go(turn, port)
             raise
 
-    async def try_out(self, turn: Turn, port: Port) -> Any:
-        """An object, or None if all are out."""
+    async def try_out(self, turn: Turn, port: Port) -> bool:
+        """The same at once; false if all are out."""
         try:
-            return await self.check_out(turn, port, False)
+            await self.check_out(turn, port)
         except (PoolTimeoutError, PoolExhaustedError) as refusal:
-            if refusal.__cause__ is not None:
+            # The factory may have met the like in another pool.
+            if refusal.__cause__ is not None or not turn.refused:
                 raise
-            return None
+            return False
+        return True
 
     async def _obtain(self, turn: Turn, limit: float | None, deadline: float | None, port: Port) -> None:
         """Wait for a sound object, or make one."""
@@ -182,10 +182,11 @@ class Lifecycle:
         while True:
             now = monotonic()
             over = deadline is not None and now >= deadline
-            answer = turn.ask(may_wait and not over, self._growing(now))
+            growing = self._growing(now)
+            answer = turn.ask(may_wait and not over, growing)
             if answer == QUEUED:
                 began = perf_counter() if began is None else began
-                await port.wait(turn, self._until(deadline, now))
+                await port.wait(turn, self._until(deadline, now, growing))
                 continue
             if began is not None and answer != FULL:
                 self.waits.add(perf_counter() - began)
@@ -193,7 +194,7 @@ class Lifecycle:
             if answer == OBJECT:
                 if await self._is_sound(turn, port):
                     return
-            elif answer == ROOM or (answer == FULL and self.chosen.overflow == "create"):
+            elif answer == ROOM or (answer == FULL and growing and self.chosen.overflow == "create"):
                 if answer == FULL:
                     turn.make_extra_place()
                 await self._make(turn, port)
@@ -203,6 +204,7 @@ class Lifecycle:
                 self.first_uses.add()
                 return
             else:
+                turn.refused = True
                 raise self._refusal(answer, limit, began)
 
     def _refusal(self, answer: int, limit: float | None, began: float | None) -> Exception:
@@ -223,7 +225,8 @@ class Lifecycle:
             if began is not None:
                 self.waits.add(perf_counter() - began)
             self.timeouts.add()
-            refusal = PoolTimeoutError(f"pool {self.name!r}: no object within {limit:g} s: {state}{why}")
+            within = f" within {limit:g} s" if self.chosen.overflow == "wait" else ""
+            refusal = PoolTimeoutError(f"pool {self.name!r}: no object{within}: {state}{why}")
         refusal.__cause__ = self._failure
         return refusal
 
@@ -233,9 +236,9 @@ class Lifecycle:
             return MOST
         return 1 if now >= self._retry_at else 0
 
-    def _until(self, deadline: float | None, now: float) -> float | None:
-        """When a waiter looks again by itself."""
-        if self._failure is None:
+    def _until(self, deadline: float | None, now: float, growing: int) -> float | None:
+        """When a waiter looks again by itself, who asked with this `growing`."""
+        if growing == MOST:
             return deadline
         retry = max(self._retry_at, now + self.chosen.backoff[0])
         return retry if deadline is None else min(deadline, retry)
@@ -255,7 +258,7 @@ class Lifecycle:
         if self._failure is not None:
             self._failure = None
             self._pause = 0.0
-            self.core.wake()
+        turn.core.wake()
 
     def _lifetime(self) -> int:
         """Of a new object, in nanoseconds; 0: no end."""
@@ -273,13 +276,13 @@ class Lifecycle:
     async def _is_sound(self, turn: Turn, port: Port) -> bool:
         """Look at the object in hand before it goes out; if it is not sound, it is retired."""
         drained, _, expired, _, check = turn.due(False)
-        if drained or expired:
-            await self.retire(turn, "drained" if drained else "max_lifetime", port)
-            return False
-        if check and not await self._passes(turn, port):
-            await self.retire(turn, "broken", port)
-            return False
-        return True
+        reason = "drained" if drained else "max_lifetime" if expired else ""
+        if not reason and check and not await self._passes(turn, port):
+            reason = "broken"
+        if reason:
+            self.rejected.add()
+            await self.retire(turn, reason, port)
+        return not reason
 
     async def _passes(self, turn: Turn, port: Port) -> bool:
         """Check the object in hand."""
@@ -291,6 +294,8 @@ class Lifecycle:
             sound = verdict is None or bool(verdict)
         except Exception:  # noqa: BLE001 - it is logged, and counted
             _log().info("pool %r: a check failed", self.name, exc_info=True)
+            return False
+        if turn.inherited:  # the check has forked, and this is the child
             return False
         if sound:
             turn.untouch()
@@ -310,12 +315,12 @@ class Lifecycle:
 
     def _end_of_life(self, turn: Turn) -> str:
         drained, used_up, expired, extra, _ = turn.due(True)
-        if self.core.closed:
+        if turn.core.closed:  # the garbage collector may have taken our way to the core already
             return "closed"
         if drained:
             return "drained"
         if extra:
-            return "overflow"
+            return "resized" if turn.surplus else "overflow"
         if used_up:
             return "max_uses"
         return "max_lifetime" if expired else ""
@@ -338,6 +343,9 @@ class Lifecycle:
 
     async def retire(self, turn: Turn, reason: str, port: Port) -> None:
         """Close the object in hand, and free its place."""
+        if turn.inherited:
+            turn.give_up()
+            return
         thing = turn.take_out()
         self.ended[reason].add()
         try:
@@ -424,13 +432,14 @@ class Lifecycle:
         most = core.most if max_size is None else self.whole("max_size", max_size, 1, MOST)
         self.min_size = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.resize(most)
+        port.attend(self)  # there may be more to look after than before
         while (surplus := core.size - core.most) > 0:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
             found = sift(turns, idle_before=core.now() + 1, most=len(turns))
             with _kept(turns[:found]):
                 for turn in turns[:found]:
-                    if turn.shed():
-                        await self.retire(turn, "resized", port)
+                    if reason := turn.put_back_unused():
+                        await self.retire(turn, reason, port)
             if not found:
                 break
 
@@ -520,20 +529,20 @@ class Lifecycle:
     async def _check_idle(self, port: Port, checked_before: int) -> None:
         core = self.core
         while True:
-            turns = [Turn(core) for _ in range(BATCH)]
-            found = sift(turns, checked_before=checked_before)
-            with _kept(turns[:found]):
-                for turn in turns[:found]:
-                    try:
-                        if await self._passes(turn, port):
-                            turn.put_back_unused(checked=True)
-                        else:
-                            await self.retire(turn, "broken", port)
-                    except BaseException:
-                        await self._let_go(turn, port)
-                        raise
-            if found < BATCH:
+            # One at a time: clients can have the others meanwhile.
+            turn = Turn(core)
+            if not sift([turn], checked_before=checked_before):
                 return
+            try:
+                drained, _, expired, _, _ = turn.due(False)
+                reason = "drained" if drained else "max_lifetime" if expired else ""
+                if not reason and not await self._passes(turn, port):
+                    reason = "broken"
+                if reason := reason or turn.put_back_unused(checked=True):
+                    await self.retire(turn, reason, port)
+            except BaseException:
+                await self._let_go(turn, port)
+                raise
 
     def _tell_leaks(self, threshold: float) -> None:
         while found := self.core.held(threshold, True):
@@ -586,7 +595,7 @@ def _kept(turns: list[Turn]) -> Iterator[None]:
     finally:
         for turn in turns:
             if turn.in_hand and not turn.touched:
-                turn.put_back_unused()
+                turn.put_back_unused(in_any_case=True)
 
 
 def _log() -> logging.Logger:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from time import monotonic
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
+from bufpool.native._pool_turn import call_within
 
 if TYPE_CHECKING:
     import asyncio
@@ -103,9 +105,8 @@ class _within:  # noqa: N801 - a block of code
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    with _within(owner):
-        result = function(*args)
-    if inspect.iscoroutine(result):
+    result = call_within(_inside, (id(owner), here()), function, args)
+    if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
         raise FactoryError(f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool")
     return result

@@ -82,7 +82,7 @@ def checked(factory: Any, chosen: dict[str, Any]) -> PoolSettings:
         fair=settings.flag("fair", chosen["fair"], name),
         lifo=settings.flag("lifo", chosen["lifo"], name),
         check=chosen["check"],
-        check_on=_moments(chosen["check_on"], name) if chosen["check"] is not None else frozenset(),
+        check_on=_moments(chosen["check_on"], name, chosen["check"] is not None),
         check_after=finite("check_after"),
         check_interval=finite("check_interval"),
         reset=chosen["reset"],
@@ -97,13 +97,18 @@ def checked(factory: Any, chosen: dict[str, Any]) -> PoolSettings:
     )
 
 
-def _moments(value: str | Collection[str], name: str) -> frozenset[str]:
-    words = (value,) if isinstance(value, str) else tuple(value)
+def _moments(value: str | Collection[str], name: str, checks: bool) -> frozenset[str]:
+    try:
+        words = (value,) if isinstance(value, str) else tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"pool {name!r}: check_on must be one of {', '.join(MOMENTS)}, or several of them, not {value!r}"
+        ) from None
     for word in words:
         settings.choice("check_on", word, name, MOMENTS)
-    if not words:
+    if checks and not words:
         raise SettingError(f"pool {name!r}: check_on must name a moment when there is a check")
-    return frozenset(words)
+    return frozenset(words) if checks else frozenset()
 
 
 def _backoff(value: Any, name: str) -> tuple[float, float]:
