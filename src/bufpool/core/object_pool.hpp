@@ -232,6 +232,9 @@ class ObjectPool {
                 return dismiss(*head, Waiter::given);
             }
         }
+        // Nobody passes one whose turn it is: woken now, the next would ask in vain, and again, and keep a loop of tasks from
+        // ever coming to the first.
+        if (head->state == Waiter::woken && is_overdue(*head, now)) return nullptr;
         if (woken_ >= available()) return nullptr;
         // Those that were woken stand before the others, and are no more than there are objects.
         for (Waiter* each = head; each != nullptr; each = each->after) {
