@@ -1,0 +1,229 @@
+"""What a pool counts, and what it makes of that."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytest
+from clients import Client, Failing, Thing, until, waiting_client
+
+from bufpool import Pool
+from bufpool.errors import PoolExhaustedError, PoolTimeoutError
+
+
+def use(pool: Pool[Any], times: int = 1) -> None:
+    for _ in range(times):
+        with pool.lease():
+            pass
+
+
+def test_a_new_pool_has_counted_nothing() -> None:
+    stats = Pool(Thing).stats()
+    assert stats[:7] == (0, 0, 0, 0, 0, 0, 0)
+    assert all(math.isnan(each) for each in (stats.create_seconds, stats.hold_mean, stats.reuse_rate, stats.wait_mean))
+    assert all(math.isnan(each) for each in (stats.wait_p50, stats.wait_p95, stats.wait_p99, stats.wait_max))
+    assert (stats.waits, stats.timeouts, stats.refused, stats.failures) == (0, 0, 0, 0)
+    assert set(stats.discards.values()) == {0}
+    assert len(stats.discards) == 10
+    with pytest.raises(TypeError):
+        stats.discards["broken"] = 1
+
+
+@pytest.mark.parametrize("lifo", [False, True])
+def test_checkouts_and_objects_made(lifo: bool) -> None:
+    pool = Pool(Thing, max_size=3, lifo=lifo)
+    use(pool, 10)
+    held = [pool.acquire(), pool.acquire()]
+    stats = pool.stats()
+    assert (stats.size, stats.idle, stats.in_use, stats.peak_in_use) == (2, 0, 2, 2)
+    assert (stats.checkouts, stats.created, stats.reuse_rate) == (12, 2, 1 - 2 / 12)
+    for thing in held:
+        pool.release(thing)
+    pool.drain()
+    pool.resize(max_size=2)
+    use(pool, 2)
+    stats = pool.stats()
+    assert (stats.checkouts, stats.created, stats.discards["drained"]) == (14, 3, 2)
+    assert stats.peak_in_use == 2
+
+
+def test_objects_looked_at_by_upkeep_are_no_checkouts() -> None:
+    pool = Pool(Thing, check=lambda thing: True, check_on="idle", check_interval=0, max_size=3)
+    pool.wait(3)
+    time.sleep(0.03)
+    for _ in range(3):
+        pool.maintain()
+    pool.resize(max_size=2)
+    assert pool.stats().checkouts == 0
+    use(pool)
+    assert pool.stats().checkouts == 1
+    assert pool.stats().created == 3
+
+
+def test_time_to_make_one_and_time_out() -> None:
+    pool = Pool(lambda: time.sleep(0.02) or Thing(), debug=True)
+    with pool.lease():
+        time.sleep(0.03)
+    stats = pool.stats()
+    assert 0.02 <= stats.create_seconds < 5
+    assert 0.03 <= stats.hold_mean < 5
+
+
+def test_who_went_without() -> None:
+    pool = Pool(Thing, max_size=1, timeout=0, max_waiting=0)
+    with pool.lease():
+        for timeout in (0, 1):
+            with pytest.raises((PoolTimeoutError, PoolExhaustedError)):
+                pool.acquire(timeout)
+    stats = pool.stats()
+    assert (stats.timeouts, stats.refused, stats.checkouts) == (1, 1, 1)
+
+
+def test_waits_have_quantiles() -> None:
+    """Of nine short waits and a long one; each at most 12.5 % above the truth."""
+    pool = Pool(Thing, max_size=1)
+    for wait in [0.01] * 9 + [0.15]:
+        thing = pool.acquire()
+        client = waiting_client(pool, pool.acquire)
+        time.sleep(wait)
+        pool.release(thing)
+        pool.release(client.result())
+    stats = pool.stats()
+    assert stats.waits == 10
+    assert 0.01 <= stats.wait_p50 <= stats.wait_p95 <= stats.wait_p99 <= stats.wait_max
+    assert 0.15 <= stats.wait_p95 < 5
+    assert stats.wait_p50 < stats.wait_mean < stats.wait_max
+    assert stats.wait_mean == pytest.approx(sum([0.01] * 9 + [0.15]) / 10, rel=3)
+
+
+def test_a_snapshot_stays_as_it_is() -> None:
+    pool = Pool(Thing)
+    before = pool.stats()
+    pool.discard(pool.acquire())
+    assert before.discards["discarded"] == 0
+    assert pool.stats().discards["discarded"] == 1
+
+
+# --- advice ---
+
+
+def slow() -> Thing:
+    time.sleep(0.001)
+    return Thing()
+
+
+def test_too_early_to_say() -> None:
+    pool = Pool(Thing)
+    use(pool, 99)
+    advice = pool.advice()
+    assert (advice.pays, advice.size) == (None, "unknown")
+    assert str(advice) == "Too early to say; its size is unknown.\n- 99 checkouts so far; 100 say something"
+
+
+def test_it_pays_and_the_size_is_right() -> None:
+    pool = Pool(slow, max_size=1)
+    use(pool, 200)
+    advice = pool.advice()
+    assert (advice.pays, advice.size) == (True, "right")
+    first, second = advice.reasons
+    assert first.startswith("1 objects served 200 checkouts (reuse 99.5%); making one takes ")
+    assert first.endswith(" saved so far")
+    assert second == "at most 1 of 1 objects were in use at once; 0.0% of checkouts waited"
+
+
+def test_it_does_not_pay_if_objects_are_made_as_quickly() -> None:
+    pool = Pool(object, max_size=1)
+    use(pool, 10)
+    advice = pool.advice()
+    from bufpool.objects.advice import advise
+
+    figures = pool.stats()._replace(checkouts=1000, create_seconds=1e-7)
+    advice = advise(figures, 1)
+    assert advice.pays is False
+    assert "making one takes 100 ns, a checkout about 300 ns: making one is as quick" in advice.reasons[0]
+
+
+def test_it_does_not_pay_if_nothing_is_used_again() -> None:
+    pool = Pool(slow, max_uses=1)
+    use(pool, 110)
+    advice = pool.advice()
+    assert advice.pays is False
+    assert "110 objects served 110 checkouts (reuse 0.0%)" in advice.reasons[0]
+    assert advice.reasons[0].endswith("too few are used again")
+
+
+def test_it_is_too_large() -> None:
+    pool = Pool(slow, max_size=10)
+    use(pool, 100)
+    advice = pool.advice()
+    assert advice.size == "too large"
+    assert "never more than 1 of 10 objects were in use at once" in advice.reasons
+
+
+@pytest.mark.parametrize("how", ["timeouts", "refusals", "waits"])
+def test_it_is_too_small(how: str) -> None:
+    settings: dict[str, Any] = {"refusals": {"overflow": "fail"}}.get(how, {})
+    pool = Pool(slow, max_size=1, timeout=0 if how == "timeouts" else 30, **settings)
+    use(pool, 100)
+    without = 0
+    for _ in range(10):
+        thing = pool.acquire()
+        if how == "waits":
+            client = waiting_client(pool, pool.acquire)
+            time.sleep(0.02)
+            pool.release(thing)
+            pool.release(client.result())
+        else:
+            with pytest.raises((PoolTimeoutError, PoolExhaustedError)):
+                pool.acquire()
+            pool.release(thing)
+            without += 1
+    advice = pool.advice()
+    assert advice.size == "too small"
+    waits = pool.stats().waits
+    assert any(
+        each.startswith(f"all 1 objects were out at once: {waits} of {100 + 10 + waits} checkouts waited")
+        and each.endswith(f"{without} went without")
+        for each in advice.reasons
+    )
+    assert str(advice).startswith("The pool pays; its size is too small.\n- ")
+
+
+def test_who_went_without_because_of_the_factory_does_not_make_it_too_small() -> None:
+    factory = Failing()
+    pool = Pool(factory, max_size=4, backoff=(60, 60))
+    use(pool, 100)
+    thing = pool.acquire()
+    factory.error = OSError("down")
+    with pytest.raises(OSError, match="down"):
+        pool.acquire()
+    with pytest.raises(PoolTimeoutError):
+        pool.acquire(0)
+    pool.release(thing)
+    advice = pool.advice()
+    assert advice.size == "too large"
+    assert not any("all 4 objects were out" in each for each in advice.reasons)
+    assert "the factory failed 1 times and made 1 objects" in advice.reasons
+
+
+def test_objects_that_break_are_told_of() -> None:
+    pool = Pool(slow, check=lambda thing: False, max_size=1)
+    use(pool, 105)
+    assert any(
+        each == "104 objects were found broken in 105 checkouts: ask what breaks them" for each in pool.advice().reasons
+    )
+
+
+def test_figures_may_be_read_while_others_work() -> None:
+    pool = Pool(Thing, max_size=2)
+    done = Client(use, pool, 3000)
+    while done.busy:
+        stats = pool.stats()
+        assert 0 <= stats.idle <= 2
+        assert stats.size <= 2
+        str(pool.advice())
+        repr(pool)
+    done.result()
+    until(lambda: pool.stats().checkouts == 3000)
