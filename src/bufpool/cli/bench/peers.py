@@ -119,6 +119,7 @@ def psycopg_async_class() -> Any:
 
 def _psycopg(pools: Any) -> Sample:
     pool = pools.ConnectionPool(min_size=1, connection_class=psycopg_class(), open=True)
+    atexit.register(pool.close)  # left open, it complains of threads that are gone by then
     pool.wait()
     return loop("with connection() as x: pass", connection=pool.connection)
 
