@@ -299,8 +299,8 @@ cdef class Bell:
             PyThread_release_lock(self.lock)
 
 
-# no_gc_clear: a claim that goes in a cycle still gives back what it has. No freelist: memory that is used again keeps the
-# mark of a finaliser that has run, and CPython does not call it a second time.
+# no_gc_clear: a claim that goes in a cycle still gives back what it has. No freelist: memory that is used again keeps
+# the mark of a finaliser that has run, and CPython does not call it a second time.
 @cython.no_gc_clear
 cdef class Claim:
     """What the pool gave to one client, until that is over. A lease is one."""

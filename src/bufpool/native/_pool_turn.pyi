@@ -4,7 +4,7 @@ from typing import Any, Final, TypeVar, final
 
 from bufpool.native._pool_core import PoolCore
 
-R = TypeVar("R")
+_R = TypeVar("_R")
 
 OBJECT: Final[int]
 ROOM: Final[int]
@@ -52,5 +52,5 @@ def sift(
     turns: list[Turn], *, idle_before: int = 0, most: int = 0, checked_before: int = 0
 ) -> int: ...
 def call_within(
-    variable: ContextVar[tuple[Any, ...]], entry: object, function: Callable[..., R], args: tuple[object, ...]
-) -> R: ...
+    variable: ContextVar[tuple[Any, ...]], entry: object, function: Callable[..., _R], args: tuple[object, ...]
+) -> _R: ...

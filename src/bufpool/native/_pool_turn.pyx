@@ -170,7 +170,7 @@ cdef class Turn:
         core.owned[index] = item
 
     def put(self):
-        """Return the object in hand to the pool. A word: it is not kept ("drained", "resized", "closed"), take it out."""
+        """Return the object in hand to the pool. A word ("drained", "resized", "closed"): it is not kept, take it out."""
         return self.put_somewhere(False)
 
     def put_back_unused(self, *, bint checked=False, bint in_any_case=False):
@@ -251,7 +251,7 @@ cdef class Turn:
 
 
 cdef Turn moved(Claim claim):
-    """A turn of its own with the object in hand: a claim's finaliser is called once, and does not see to its end again."""
+    """A turn of its own with the object in hand: a claim's finaliser is called once, and would not see to its end."""
     cdef Turn turn = Turn(claim.core)
     turn.claim.seize(claim.index, True)
     claim.stage = ENDED
