@@ -2,16 +2,18 @@
 
 The suite runs a short form of each, from the same functions.
 
-- families: ``model``, ``stress``, ``deaths``, ``faults``, ``extension``, ``mutants``: what is tried, and at what size;
-- their programs: ``at_random`` (extension); ``starved``, ``interrupted``, ``processes``, ``operations`` and
-  ``fail_nth.cpp`` (faults); those in C++ are in ``tests/core`` and ``tests/model``;
+- families: ``model``, ``stress``, ``deaths``, ``faults``, ``tasks``, ``extension``, ``mutants``: what is tried, and at
+  what size;
+- their programs: ``at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks); ``starved``,
+  ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in ``tests/core`` and
+  ``tests/model``;
 - seeded bugs: ``bugs/`` is the table, ``bug`` what one is, ``copies`` what they are seeded into, ``seed`` the command;
 - tools: ``proof`` is one line, ``compiled`` C++ programs, ``sanitized`` builds of the package, ``separate`` processes.
 """
 
 from __future__ import annotations
 
-from prove import deaths, extension, faults, model, mutants, stress
+from prove import cancelled, deaths, extension, faults, model, mutants, stress
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -19,6 +21,7 @@ FAMILIES: dict[str, Family] = {
     "stress": stress.proofs,
     "deaths": deaths.proofs,
     "faults": faults.proofs,
+    "tasks": cancelled.proofs,
     "extension": extension.proofs,
     "mutants": mutants.proofs,
 }
