@@ -27,6 +27,9 @@ Found = dict[str, float | None]
 #: How to take the object, and how to close what it is in.
 _Way = tuple[Callable[[], AbstractAsyncContextManager[Any]], Callable[[], Coroutine[Any, Any, None]] | None]
 
+#: Crowds for one reading, of which the quickest counts: what other programs take is only ever added.
+CROWDS = 3
+
 #: Enough for a thread that waits; the default is 8 MiB.
 _STACK = 256 * KIB
 
@@ -44,7 +47,19 @@ def tasks(how: str, count: int) -> Found:
         the call until all waiters had their error; None for what cannot be closed.
     """
     with _no_collection():
-        return asyncio.run(_tasks(how, count))
+        return _quickest([asyncio.run(_tasks(how, count)) for _ in range(CROWDS)])
+
+
+def _quickest(found: list[Found]) -> Found:
+    """The least times; the memory of the first crowd, which the others find there."""
+    least = {what: [each[what] for each in found] for what in ("time", "closing")}
+    return {
+        "bytes": found[0]["bytes"],
+        **{
+            what: min((time for time in times if time is not None), default=None)
+            for what, times in least.items()
+        },
+    }
 
 
 @contextmanager
@@ -131,7 +146,7 @@ def threads(how: str, count: int) -> Found:
     The time is counted from when all wait, for a thread takes long to start.
     """
     with _no_collection():
-        return _threads(how, count)
+        return _quickest([_threads(how, count) for _ in range(CROWDS)])
 
 
 def _threads(how: str, count: int) -> Found:
