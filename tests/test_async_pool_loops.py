@@ -325,7 +325,7 @@ def test_a_pool_that_is_dropped_is_not_kept_by_its_timer() -> None:
     async def main() -> None:
         pool = AsyncPool(Thing, max_idle=0.01)
         await pool.wait(1)
-        thing = weakref.ref((await pool.acquire()))
+        thing = weakref.ref(await pool.acquire())
         del pool
         gc.collect()
         assert thing() is None

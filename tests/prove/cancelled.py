@@ -17,11 +17,10 @@ from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
-from prove.proof import Found, Proof
-from prove.stepping import SteppingLoop
-
 from bufpool import AsyncPool, ClosedError, PoolTimeoutError
 from bufpool.objects import lifecycle, ports
+from prove.proof import Found, Proof
+from prove.stepping import SteppingLoop
 
 ENOUGH = 10_000  # steps of one run: more is a circle
 SHOWN = 5  # violations

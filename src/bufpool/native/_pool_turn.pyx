@@ -170,7 +170,7 @@ cdef class Turn:
         core.owned[index] = item
 
     def put(self):
-        """Return the object in hand to the pool. A word ("drained", "resized", "closed"): it is not kept, take it out."""
+        """Return the object in hand to the pool. A word ("drained", "resized", "closed"): it is not kept."""
         return self.put_somewhere(False)
 
     def put_back_unused(self, *, bint checked=False, bint in_any_case=False):
