@@ -307,18 +307,26 @@ class ObjectPool {
     // Idle objects that fall through the sieve, up to `room` of them, into the caller's hand.
     std::uint32_t sift(const Sieve& sieve, std::uint32_t* indices, std::uint32_t room) noexcept {
         LockGuard guard(lock_);
-        std::uint32_t stale = 0;
+        std::uint32_t stale[] = {0, 0};
         FreeList* const lists[] = {&ready_, &returned_};
         Chain chains[] = {ready_.pop_all(table), returned_.pop_all(table)};
         popped_aside_ += chains[0].count;
-        for (const Chain& chain : chains) {
-            for (std::uint32_t i = 0, at = chain.first; i < chain.count; ++i, at = table[at].next.load_relaxed()) {
-                if (table[at].since.load_relaxed() < sieve.idle_before) ++stale;
+        for (int which = 0; which < 2; ++which) {
+            std::uint32_t at = chains[which].first;
+            for (std::uint32_t i = 0; i < chains[which].count; ++i, at = table[at].next.load_relaxed()) {
+                if (table[at].since.load_relaxed() < sieve.idle_before) ++stale[which];
             }
         }
-        std::uint32_t young = stale > sieve.most ? stale - sieve.most : 0;   // stale ones that stay: those used last
+        const std::uint32_t all = stale[0] + stale[1];
+        std::uint32_t young = all > sieve.most ? all - sieve.most : 0;   // stale ones that stay: those used last
         std::uint32_t found = 0;
-        for (int which = 0; which < 2; ++which) {
+        for (int which = 1; which >= 0; --which) {
+            // They came back last. A list begins with the one used last, but for that from which the one idle longest goes
+            // out: there they are at its end.
+            const std::uint32_t stay = young < stale[which] ? young : stale[which];
+            const std::uint32_t from = fifo_ && which == 0 ? stale[which] - stay : 0;
+            young -= stay;
+            std::uint32_t seen = 0;
             Chain kept;
             std::uint32_t last = kNone;
             for (std::uint32_t i = 0, at = chains[which].first; i < chains[which].count; ++i) {
@@ -326,8 +334,8 @@ class ObjectPool {
                 const std::uint32_t next = node.next.load_relaxed();
                 bool falls = node.expires <= sieve.now || node.checked < sieve.checked_before || node.drained != sieve.drained;
                 if (node.since.load_relaxed() < sieve.idle_before) {
-                    if (young > 0) --young;
-                    else falls = true;
+                    if (seen < from || seen >= from + stay) falls = true;
+                    ++seen;
                 }
                 if (falls && found < room) {
                     node.set(Standing::busy);
