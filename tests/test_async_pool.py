@@ -44,7 +44,13 @@ def test_every_name() -> None:
     async def main() -> None:
         async with AsyncPool(Thing, min_size=1, max_size=3, name="all") as pool:
             assert (pool.name, pool.size, pool.idle, pool.min_size, pool.max_size) == ("all", 1, 1, 1, 3)
-            assert (pool.timeout, pool.fair, pool.lifo, pool.closed, pool.waiting) == (30.0, False, True, False, 0)
+            assert (pool.timeout, pool.fair, pool.lifo, pool.closed, pool.waiting) == (
+                30.0,
+                False,
+                True,
+                False,
+                0,
+            )
             async with pool.lease() as one:
                 assert pool.in_use == 1
                 other = await pool.acquire()
@@ -214,7 +220,7 @@ def test_factories_that_return_nothing_or_the_same_again() -> None:
         one = Thing()
         for made, said in ((lambda: None, "returned None"), (lambda: one, "has already")):
             pool: AsyncPool[Any] = AsyncPool(awaited(made))
-            with pytest.raises(FactoryError, match=said):
+            with pytest.raises(FactoryError, match=said):  # noqa: PT012 - the second at the latest
                 for _ in range(2):
                     await pool.acquire()
             assert pool.size == pool.in_use == len(pool.leases())
@@ -397,11 +403,11 @@ def test_the_loop_goes_on_while_a_factory_that_failed_is_left_alone() -> None:
 
         def factory() -> Thing:
             if failing:
-                raise OSError
+                raise OSError("down")
             return Thing()
 
         pool = AsyncPool(factory, max_size=1, backoff=(0.05, 0.05))
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="down"):
             await pool.acquire()
         waiters = [asyncio.create_task(pool.acquire()) for _ in range(2)]
         await turns()

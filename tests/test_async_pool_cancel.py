@@ -1,4 +1,4 @@
-"""What the explorer of `prove.cancelled` tries at random moments, here one by one: a cancellation, and what it leaves."""
+"""Moments that the explorer of `prove.cancelled` tries all, here one by one: a cancellation, and what it leaves."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_a_callback_that_cancels_itself() -> None:
         for what in ("check", "reset", "close"):
             pool = AsyncPool(Thing, max_size=1, **{what: fails})
             thing = await pool.acquire()
-            with pytest.raises(asyncio.CancelledError, match="mine"):
+            with pytest.raises(asyncio.CancelledError, match="mine"):  # noqa: PT012 - when its callback is called
                 await (pool.discard if what == "close" else pool.release)(thing)
                 await pool.acquire()
             assert (pool.size, pool.in_use) == (0, 0)
@@ -280,7 +280,7 @@ def test_nested_time_outs() -> None:
         with pytest.raises(PoolTimeoutError):
             async with asyncio.timeout(30):
                 await pool.acquire(timeout=0.005)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012 - nested
             async with asyncio.timeout(0.005):
                 async with asyncio.timeout(30), pool.lease(timeout=20):
                     pass
@@ -329,7 +329,7 @@ def test_a_group_that_aborts() -> None:
             assert (pool.waiting, pool.in_use, slow.in_use) == (3, 2, 1)
             raise OSError("abort")
 
-        with pytest.raises(ExceptionGroup) as group:
+        with pytest.raises(ExceptionGroup) as group:  # noqa: PT012 - what a group is
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(5):
                     tasks.create_task(holds())

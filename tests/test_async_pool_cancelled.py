@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from prove.cancelled import ORDERS, SCENARIOS, Scenario, World, explore, run
@@ -29,10 +30,8 @@ def test_tasks_cancelled_at_every_await_in_other_orders(scenario: Scenario) -> N
 
 
 async def swallows(world: World) -> None:
-    try:
+    with suppress(asyncio.CancelledError):
         await world.leases()
-    except asyncio.CancelledError:
-        pass
 
 
 async def forgets(world: World) -> None:

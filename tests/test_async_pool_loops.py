@@ -1,4 +1,4 @@
-"""Loops that end, several loops with one pool, threads that release, leases that are dropped, upkeep by the loop's timer."""
+"""Loops that end, several with one pool, threads that release, leases that are dropped, upkeep by the loop's timer."""
 
 from __future__ import annotations
 
@@ -123,10 +123,9 @@ def test_run_ends_its_tasks_and_the_pool_goes_on() -> None:
             async with pool.lease():
                 await asyncio.get_running_loop().create_future()
 
-        for _ in range(3):
-            asyncio.ensure_future(holds())
+        tasks = [asyncio.ensure_future(holds()) for _ in range(3)]
         await turns()
-        assert (pool.in_use, pool.waiting) == (1, 2)
+        assert (pool.in_use, pool.waiting, len(tasks)) == (1, 2, 3)
 
     for _ in range(2):
         asyncio.run(main())
@@ -215,7 +214,7 @@ def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
         did.clear()
         lease = pool.lease()
         await lease.__aenter__()
-        with pytest.warns(ResourceWarning, match="dropped without its end"):
+        with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
             del lease
             gc.collect()
         await turns()
@@ -224,7 +223,9 @@ def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("when", ["after the loop is closed", "before the loop is closed", "as the loop ends"])
+@pytest.mark.parametrize(
+    "when", ["after the loop is closed", "before the loop is closed", "as the loop ends"]
+)
 @pytest.mark.parametrize("reset", [None, lambda _: None])
 def test_a_dropped_lease_comes_back_without_the_loop(when: str, reset: Any) -> None:
     """With a reset that nobody can call any more the object goes, and its place is free."""
@@ -238,7 +239,7 @@ def test_a_dropped_lease_comes_back_without_the_loop(when: str, reset: Any) -> N
             leases.clear()
 
     loop = asyncio.new_event_loop()
-    with pytest.warns(ResourceWarning, match="dropped without its end"):
+    with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
         loop.run_until_complete(main())
         if when == "after the loop is closed":
             loop.close()
@@ -345,7 +346,9 @@ def test_a_leak_is_told_with_the_name_of_the_task() -> None:
 
         thing = await asyncio.create_task(takes(), name="leaker")
         time.sleep(0.03)  # the coarse clock moves on
-        with pytest.warns(ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"):
+        with pytest.warns(
+            ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"
+        ):
             await pool.maintain()
         await pool.release(thing)
 

@@ -208,7 +208,9 @@ def test_threads_and_tasks_at_once() -> None:
 
     async def main() -> None:
         tasks = pool.as_async()
-        await asyncio.gather(*[asyncio.to_thread(worker) for _ in range(2)], *[client(tasks) for _ in range(5)])
+        await asyncio.gather(
+            *[asyncio.to_thread(worker) for _ in range(2)], *[client(tasks) for _ in range(5)]
+        )
 
     asyncio.run(main())
     assert wrong == []
@@ -299,7 +301,7 @@ def test_a_dropped_lease_comes_back_and_is_reset(within: bool) -> None:
                 await asyncio.sleep(0.001)
             assert did == [thing]
 
-    with pytest.warns(ResourceWarning, match="dropped without its end"):
+    with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
         asyncio.run(main())
         leases.clear()
     assert len(did) == 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -115,16 +116,12 @@ class World:
             pass
 
     async def leases_until_closed(self) -> None:
-        try:
+        with suppress(ClosedError):
             await self.leases()
-        except ClosedError:
-            pass
 
     async def leases_or_fails(self) -> None:
-        try:
+        with suppress(Broken):
             await self.leases()
-        except Broken:
-            pass
 
     async def discards(self) -> None:
         async with self.pool.lease() as thing:
@@ -432,7 +429,9 @@ def explore(scenario: Scenario) -> tuple[int, list[str]]:
         ran = run(scenario, departures)
         runs += 1
         if ran.wrong:
-            plan = ", ".join(f"{each.what} {each.which} at {each.at}" for each in departures) or "no departure"
+            plan = (
+                ", ".join(f"{each.what} {each.which} at {each.at}" for each in departures) or "no departure"
+            )
             found.append(f"{scenario.name}: {plan}: {'; '.join(ran.wrong)}")
         waiting += [(*departures, each) for choices in ran.choices for each in choices]
     return runs, found

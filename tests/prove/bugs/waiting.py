@@ -90,8 +90,8 @@ WAITING = (
     Bug(
         "those used last age out, and those used first stay",
         POOL,
-        "                    if (young > 0) --young;\n                    else falls = true;\n",
-        "                    falls = true;\n",
+        "if (seen < from || seen >= from + stay) falls = true;",
+        "falls = true;",
         SEEN,
     ),
     Bug(
