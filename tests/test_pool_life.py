@@ -161,8 +161,8 @@ def test_what_a_callback_has_while_the_pool_is_drained_is_replaced_too(maker: Ma
     pool.drain()
     gate.open()
     client.result()
-    assert pool.acquire(5).number == 1
     assert [each.number for each in maker.closed] == [0]
+    assert pool.acquire(5).number == 1
 
 
 # --- upkeep ---

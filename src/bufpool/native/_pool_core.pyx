@@ -415,9 +415,11 @@ cdef class Claim:
         """Take the object in hand out of the pool; its place stays with the turn."""
         if self.core.pool.table[self.index].traced:
             self.core.untrace(self.index)
+        # First: without the GIL another object may have this number as soon as the pool has forgotten ours.
+        cdef object item = self.core.owned.pop(self.index)
         self.extra = self.core.pool.take_out(self.index)
         self.stage = PLACE
-        return self.core.owned.pop(self.index)
+        return item
 
     cdef bint withdraw(self) except -1:
         """Leave the queue; what it was given there is in hand then. Whether there is an object in hand."""

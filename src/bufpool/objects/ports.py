@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.native._pool_turn import call_within
+from bufpool.objects import housekeeper
 
 if TYPE_CHECKING:
     import asyncio
@@ -130,9 +131,7 @@ class Threads:
 
     def attend(self, pool: Kept) -> None:
         """Leave it to the housekeeper."""
-        from bufpool.objects.housekeeper import attend
-
-        attend(pool)
+        housekeeper.attend(pool)
 
     async def wait(self, turn: Turn, until: float | None) -> None:
         """Block the thread."""

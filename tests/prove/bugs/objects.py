@@ -1,0 +1,99 @@
+"""In the pool of objects: what its tests for threads promise."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Suite
+
+LIFECYCLE = "objects/lifecycle.py"
+HOUSEKEEPER = "objects/housekeeper.py"
+TURN = "native/_pool_turn.pyx"
+CORE = "native/_pool_core.pyx"
+SETTINGS = "objects/settings.py"
+TRACING = "objects/tracing.py"
+
+OBJECTS = (
+    Bug(
+        "every client tries a factory that fails",
+        LIFECYCLE,
+        "        return 1 if now >= self._retry_at else 0\n",
+        "        return MOST\n",
+        Suite("test_pool_factory.py -k left_alone"),
+    ),
+    Bug(
+        "a pause after a failure is never over for who waits",
+        LIFECYCLE,
+        "        return retry if deadline is None else min(deadline, retry)\n",
+        "        return deadline\n",
+        Suite("test_pool_factory.py -k doubl"),
+    ),
+    Bug(
+        "a callback waits for itself",
+        LIFECYCLE,
+        "        if inside(self):\n",
+        "        if False:\n",
+        Suite("test_pool_callbacks.py -k wait_for_itself"),
+    ),
+    Bug(
+        "an object whose close fails keeps its place",
+        LIFECYCLE,
+        "        finally:\n            turn.give_up()\n\n    async def _let_go",
+        "        else:\n            turn.give_up()\n\n    async def _let_go",
+        Suite("test_pool_callbacks.py -k other_callbacks_raise"),
+    ),
+    Bug(
+        "an object whose reset failed is used again",
+        LIFECYCLE,
+        'return "failed_reset"',
+        'return ""',
+        Suite("test_pool_callbacks.py -k other_callbacks_raise"),
+    ),
+    Bug(
+        "an exception that spoils an object does not",
+        LIFECYCLE,
+        "        return isinstance(error, self.chosen.discard_on)\n",
+        "        return type(error) in self.chosen.discard_on\n",
+        Suite("test_pool_leases.py -k spoils"),
+    ),
+    Bug(
+        "upkeep goes below the least size",
+        LIFECYCLE,
+        "most=max(0, core.size - self.min_size))",
+        "most=core.size)",
+        Suite("test_pool_life.py -k least_size"),
+    ),
+    Bug(
+        "a callback of one pool ends the upkeep of all",
+        HOUSEKEEPER,
+        "            except BaseException:  # noqa: BLE001",
+        "            except Exception:  # noqa: BLE001",
+        Suite("test_pool_life.py -k survives"),
+    ),
+    Bug(
+        "moments of checks are not looked at",
+        SETTINGS,
+        '        settings.choice("check_on", word, name, MOMENTS)\n',
+        "        pass\n",
+        Suite("test_pool_settings.py -k check_on"),
+    ),
+    Bug(
+        "what a callback has is kept though the pool was drained",
+        TURN,
+        "        if core.pool.table[index].drained != core.drained:\n            return \"drained\"\n",
+        "",
+        Suite("test_pool_life.py -k while_the_pool_is_drained"),
+    ),
+    Bug(
+        "one made beyond the size is kept when its client is interrupted",
+        TURN,
+        "        if core.pool.table[index].extra:\n            return \"overflow\"\n",
+        "",
+        Suite("test_pool_interrupts.py -k opcode"),
+    ),
+    Bug(
+        "a long time as a float wraps round",
+        CORE,
+        "0 <= timeout <= LONGEST_WAIT",
+        "0 <= timeout",
+        Suite("test_pool_waiting.py -k no_end"),
+    ),
+)
