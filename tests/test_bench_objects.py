@@ -157,7 +157,7 @@ def test_checkouts_are_counted_by_thread(how):
     assert max(found) > 0
 
 
-@pytest.mark.parametrize("how", ["lease", "queue.LifoQueue", "own objects"])
+@pytest.mark.parametrize("how", ["lease", "queue.LifoQueue", "handed over", "own objects"])
 def test_what_is_held_is_measured_in_seconds(worker, how):
     found = worker.ask(do="probe", name="held", how=how, seconds=0.1)
     assert found.keys() == {"wait", "p99.9", "each", "held"}
@@ -188,6 +188,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "held": {
         "lease": {"wait": 3e-3, "p99.9": 6e-3, "each": 5.1e-4, "held": 1.02e-3},
         "queue.LifoQueue": {"wait": 3e-3, "p99.9": 3e-2, "each": 5.2e-4, "held": 1.02e-3},
+        "handed over": {"wait": 3e-3, "p99.9": 4e-3, "each": 5.1e-4, "held": 1.01e-3},
         "own objects": {"wait": 1e-6, "p99.9": 2e-6, "each": 5.0e-4, "held": 1.00e-3},
     },
 }
@@ -228,6 +229,8 @@ def test_the_figures_of_threads_and_of_what_is_held(monkeypatch):
     assert figures_of("objects-held") == [
         ("p99.9 of the wait", "queue.LifoQueue", 2.0),
         ("throughput", "queue.LifoQueue", 98.039216),
+        ("p99.9 of the wait", "handed over", 2.0),
+        ("throughput", "handed over", 98.039216),
         ("a checkout", "own objects", 0.980392),
         ("held", "own objects", 1.02),
     ]

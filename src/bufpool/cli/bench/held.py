@@ -5,7 +5,8 @@ late: by Linux's timer slack of 50 us, which is set to nothing here, and by the 
 which are measured first and slept less. It does not spin for the rest: a thread that spins keeps the GIL from the one
 that has just been handed an object. What the pool adds (a sleeper that wakes late because the pool's own code runs)
 stays in the figure. What the machine adds is shown by "own objects", measured beside it: as many threads as objects,
-each with one of its own and no pool at all. The mean of the time that objects were really held is told too.
+each with one of its own and no pool at all; and by "handed over", the fair hand-over as one writes it by hand, which
+wakes as many threads as a fair pool must. The mean of the time that objects were really held is told too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ctypes
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import ceil
@@ -39,7 +41,8 @@ _PR_SET_TIMERSLACK = 29
 def held(how: str, seconds: float) -> dict[str, float]:
     """Run for `seconds`: waits, checkouts a second, and how long an object was held, all in seconds.
 
-    "lease" is ours, "queue.LifoQueue" a queue of objects; both serve eight threads. "own objects" is the ideal.
+    "lease" is ours, "queue.LifoQueue" a queue of objects, "handed over" gives an object to whoever waits longest; each
+    serves eight threads. "own objects" is the ideal.
     """
     _wake_in_time()
     nap = HOLD - _overshoot()
@@ -80,6 +83,8 @@ def held(how: str, seconds: float) -> dict[str, float]:
 def _way(how: str) -> Callable[[], AbstractContextManager[Any]]:
     if how == "own objects":
         return nullcontext
+    if how == "handed over":
+        return _handed_over(OBJECTS)
     return bufpool.Pool(object, max_size=OBJECTS, name="bench").lease if how == "lease" else queued(OBJECTS)
 
 
@@ -96,6 +101,32 @@ def queued(count: int) -> Callable[[], AbstractContextManager[Any]]:
             yield one
         finally:
             ready.put(one)
+
+    return taken
+
+
+def _handed_over(count: int) -> Callable[[], AbstractContextManager[Any]]:
+    lock = threading.Lock()
+    ready = [object() for _ in range(count)]
+    waiting: deque[queue.SimpleQueue[object]] = deque()
+
+    @contextmanager
+    def taken() -> Iterator[Any]:
+        mine: queue.SimpleQueue[object] = queue.SimpleQueue()
+        with lock:
+            if ready:
+                mine.put(ready.pop())
+            else:
+                waiting.append(mine)
+        one = mine.get()
+        try:
+            yield one
+        finally:
+            with lock:
+                if waiting:
+                    waiting.popleft().put(one)
+                else:
+                    ready.append(one)
 
     return taken
 

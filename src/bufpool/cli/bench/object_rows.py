@@ -92,7 +92,7 @@ def _measure_shares(checks: tuple[Check, ...], plan: Plan) -> list[Result]:
     return results
 
 
-_HELD_WAYS = ("lease", "queue.LifoQueue", "own objects")
+_HELD_WAYS = ("lease", "queue.LifoQueue", "handed over", "own objects")
 
 
 def _measure_held(checks: tuple[Check, ...], plan: Plan) -> list[Result]:
@@ -199,6 +199,8 @@ ROWS = (
                 (
                     Check("p99.9 of the wait", "lease", "queue.LifoQueue", at_most(3.0, "x")),
                     Check("throughput", "lease", "queue.LifoQueue", at_least(95.0, "%")),
+                    Check("p99.9 of the wait", "lease", "handed over", told("x")),
+                    Check("throughput", "lease", "handed over", told("%")),
                     Check("a checkout", "lease", "own objects", speed(0.95)),
                     Check("held", "lease", "own objects", told("ms")),
                 ),
