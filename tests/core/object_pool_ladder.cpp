@@ -79,7 +79,7 @@ static void table(std::uint32_t rounds) {
 static void checkouts_are_told_apart() {
     Pool pool = make(1);
     Thing thing;
-    const std::uint32_t index = install(*pool, thing);
+    std::uint32_t index = install(*pool, thing);
     auto& node = pool->table[index];
     const std::uint64_t first = node.hand_out(Standing::lent);
     CHECK(node.standing() == Standing::lent && node.take_back(first) && !node.take_back(first));
@@ -300,6 +300,40 @@ static void many_threads(unsigned threads, unsigned rounds, bool fair, bool fifo
     CHECK(payloads == written.load() && pool->existing() == pool->size());
 }
 
+// Objects come back while the pool is closed: each is told to be closed, by its client or by the one who closes.
+static void closing(unsigned rounds) {
+    constexpr std::uint32_t kObjects = 3;
+    for (unsigned round = 0; round < rounds / 100 + 1; ++round) {
+        Pool pool = make(kObjects);
+        Thing things[kObjects];
+        std::uint32_t index[kObjects];
+        for (std::uint32_t i = 0; i < kObjects; ++i) index[i] = install(*pool, things[i]);
+        std::atomic<std::uint32_t> refused{0};
+        std::atomic<unsigned> ready{0};
+        std::vector<std::thread> all;
+        for (std::uint32_t i = 0; i < kObjects; ++i) {
+            all.emplace_back([&, i] {
+                std::uint32_t mine = index[i];
+                ready.fetch_add(1, std::memory_order_relaxed);
+                while (ready.load(std::memory_order_relaxed) <= kObjects) bufpool::cpu_relax();
+                if (pool->put(mine) == Put::closed) {
+                    CHECK(pool->table[mine].standing() == Standing::busy);
+                    refused.fetch_add(1, std::memory_order_relaxed);
+                    CHECK(!pool->take_out(mine));
+                    pool->give_up_place(false);
+                }
+            });
+        }
+        while (ready.load(std::memory_order_relaxed) < kObjects) bufpool::cpu_relax();
+        ready.fetch_add(1, std::memory_order_relaxed);
+        pool->close();
+        std::uint32_t swept[kObjects];
+        const std::uint32_t found = pool->sift(Sieve{~std::uint64_t{0}, 0, 0, 0, 0}, swept, kObjects);
+        for (auto& thread : all) thread.join();
+        CHECK(found + refused.load() == kObjects && pool->idle() == 0);
+    }
+}
+
 int main(int argc, char** argv) {
     const unsigned rounds = argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 100000;
     table(rounds);
@@ -308,6 +342,7 @@ int main(int argc, char** argv) {
     fairness_and_bounds();
     sizes_and_sieve();
     first_in_first_out();
+    closing(rounds);
     many_threads(2, rounds, false, false);
     many_threads(4, rounds / 2, false, false);
     many_threads(4, rounds / 2, true, false);

@@ -127,21 +127,24 @@ class ObjectPool {
         return pop();
     }
 
-    // Returns an object that the caller has.
-    Put put(std::uint32_t index) noexcept {
+    // Returns an object that the caller has. `surplus` and `closed`: the caller has an object, `index`, perhaps another one.
+    Put put(std::uint32_t& index) noexcept {
         if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) {
             push(index);
-            // Dekker (Dijkstra 1965): either we see who came to wait meanwhile, or they see the object. `ask` has the
-            // other half.
+            // Dekker (Dijkstra 1965): either we see who came to wait meanwhile, that the pool was closed or made smaller, or
+            // they see the object. `ask`, `close` and `resize` have the other half.
             fence_seq_cst();
-            return BUFPOOL_LIKELY(attention_.load_relaxed() == 0) ? Put::kept : Put::serve;
+            if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) return Put::kept;
+            LockGuard guard(lock_);
+            if (!closed_ && size_.load_relaxed() <= max_.load_relaxed()) return Put::serve;
+            const std::uint32_t idle = pop_under_lock();
+            if (idle == kNone) return Put::serve;
+            ++popped_aside_;
+            index = idle;
+            return refuse(index);
         }
         LockGuard guard(lock_);
-        if (closed_) return Put::closed;
-        if (size_.load_relaxed() > max_.load_relaxed()) {
-            make_surplus(index);
-            return Put::surplus;
-        }
+        if (closed_ || size_.load_relaxed() > max_.load_relaxed()) return refuse(index);
         push(index);
         return Put::serve;
     }
@@ -384,6 +387,7 @@ class ObjectPool {
         LockGuard guard(lock_);
         closed_ = true;
         look_around();
+        fence_seq_cst();   // see put()
     }
     // Places may be filled again.
     void go_on() noexcept {
@@ -394,6 +398,7 @@ class ObjectPool {
         LockGuard guard(lock_);
         max_.store_relaxed(most);
         look_around();
+        fence_seq_cst();   // see put()
     }
 
     // The number of an object that the pool knows, or kNone.
@@ -523,6 +528,14 @@ class ObjectPool {
         waiter.state = state;
         waiter.kept = false;
         return &waiter;
+    }
+
+    // An object that is not kept.
+    Put refuse(std::uint32_t index) noexcept {
+        table[index].set(Standing::busy);
+        if (closed_) return Put::closed;
+        make_surplus(index);
+        return Put::surplus;
     }
 
     void make_surplus(std::uint32_t index) noexcept {

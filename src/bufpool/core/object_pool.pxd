@@ -92,7 +92,7 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         void destroy(ObjectPool* pool) noexcept
         void set_up(uint32_t most, uint32_t most_waiting, bint fair, bint fifo, void (*keep)(void*) noexcept) noexcept
         uint32_t take() noexcept
-        Put put(uint32_t index) noexcept
+        Put put(uint32_t& index) noexcept                      # surplus, closed: perhaps of another object
         bint needs_attention() noexcept
         Answer ask(Waiter& waiter, uint64_t now, bint may_wait, uint32_t growing, uint32_t& index) noexcept
         bint watch(Waiter& waiter, uint32_t goal) noexcept

@@ -40,7 +40,7 @@ cdef class PoolCore:
     cdef bint due_out(self, ObjectNode* node) noexcept
     cdef bint due_in(self, ObjectNode* node) noexcept
     cdef bint spent(self, ObjectNode* node) noexcept
-    cdef Put put(self, uint32_t index) noexcept
+    cdef Put put(self, uint32_t* index) noexcept       # surplus, closed: perhaps of another object
     cdef object trace(self, uint32_t index)
     cdef object untrace(self, uint32_t index)
     cdef object rouse(self)

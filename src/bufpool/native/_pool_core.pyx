@@ -107,12 +107,12 @@ cdef class PoolCore:
             or (self.expires and coarse_ns() >= node.expires)
         )
 
-    cdef Put put(self, uint32_t index) noexcept:
-        cdef ObjectNode* node = &self.pool.table[index]
+    cdef Put put(self, uint32_t* index) noexcept:
+        cdef ObjectNode* node = &self.pool.table[index[0]]
         if self.dated:
             node.checked = coarse_ns()
             node.since.store_relaxed(node.checked)
-        return self.pool.put(index)
+        return self.pool.put(index[0])
 
     cdef uint32_t grab(self, object item, bint leased) except? 0xFFFFFFFF:
         """Take an object back from the client who says that it has it; kNone if it belongs to a fork's parent.
@@ -400,7 +400,7 @@ cdef class Claim:
             core.untrace(self.index)
         if core.due_in(node):
             return False
-        put = core.put(self.index)
+        put = core.put(&self.index)
         if put == Put.kept:
             self.stage = ENDED
         elif put == Put.serve:
@@ -448,7 +448,7 @@ cdef class Claim:
         if self.stage == HAND and not self.touched and not core.spent(&core.pool.table[self.index]):
             if core.pool.table[self.index].traced:
                 core.untrace(self.index)
-            put = core.put(self.index)
+            put = core.put(&self.index)
             if put == Put.kept or put == Put.serve:
                 self.stage = NEW
         if self.stage == HAND:

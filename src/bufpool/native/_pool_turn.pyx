@@ -199,7 +199,7 @@ cdef class Turn:
         # Perhaps while a callback had it.
         if core.pool.table[index].drained != core.drained:
             return "drained"
-        put = core.pool.put_back_unused(index, False) if unused else core.put(index)
+        put = core.pool.put_back_unused(index, False) if unused else core.put(&self.claim.index)
         if put == Put.surplus:
             return "resized"
         if put == Put.closed:

@@ -216,7 +216,9 @@ class Lifecycle:
             return TooManyWaitersError(
                 f"pool {self.name!r}: max_waiting is {self.chosen.max_waiting}, and so many wait already; {state}"
             )
-        why = f"; the factory fails: {self.show(self._failure)}" if self._failure else ""
+        # With all objects out the factory would not be asked: it is not what stands in the way.
+        failure = self._failure if self.core.size < self.core.most or self.chosen.overflow == "create" else None
+        why = f"; the factory fails: {self.show(failure)}" if failure else ""
         refusal: Exception
         if self.chosen.overflow == "fail":
             self.refused.add()
@@ -227,7 +229,7 @@ class Lifecycle:
             self.timeouts.add()
             within = f" within {limit:g} s" if self.chosen.overflow == "wait" else ""
             refusal = PoolTimeoutError(f"pool {self.name!r}: no object{within}: {state}{why}")
-        refusal.__cause__ = self._failure
+        refusal.__cause__ = failure
         return refusal
 
     def _growing(self, now: float) -> int:

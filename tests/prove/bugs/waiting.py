@@ -26,8 +26,15 @@ WAITING = (
     Bug(
         "a return does not look who waits",
         POOL,
-        "        if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) {\n            push(index);",
-        "        if (true) {\n            push(index);",
+        "            if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) return Put::kept;\n",
+        "            return Put::kept;\n",
+        SEEN,
+    ),
+    Bug(
+        "an object that comes back as the pool is closed stays idle",
+        POOL,
+        "            if (!closed_ && size_.load_relaxed() <= max_.load_relaxed()) return Put::serve;\n",
+        "            return Put::serve;\n",
         SEEN,
     ),
     Bug(
@@ -82,9 +89,8 @@ WAITING = (
     Bug(
         "what a smaller pool has too much of is kept",
         POOL,
-        "        if (size_.load_relaxed() > max_.load_relaxed()) {\n            make_surplus(index);\n"
-        "            return Put::surplus;\n        }\n",
-        "",
+        "        if (closed_ || size_.load_relaxed() > max_.load_relaxed()) return refuse(index);\n",
+        "        if (closed_) return refuse(index);\n",
         SEEN,
     ),
     Bug(
