@@ -163,7 +163,7 @@ class Lifecycle:
         try:
             await self.check_out(turn, port)
         except (PoolTimeoutError, PoolExhaustedError) as refusal:
-            # The factory may have met the like in another pool; and that it failed once is no reason where there is no room.
+            # The factory may have met the like in another pool; and its failure is no reason where there is no room.
             full = self.core.size >= self.core.most
             if not turn.refused or (refusal.__cause__ is not None and not full):
                 raise
