@@ -170,7 +170,7 @@ cdef class Turn:
         core.owned[index] = item
 
     def put(self):
-        """Return the object in hand to the pool. A word ("drained", "resized", "closed"): it is not kept."""
+        """Return the object in hand to the pool. A word ("drained", "overflow", ...): it is not kept."""
         return self.put_somewhere(False)
 
     def put_back_unused(self, *, bint checked=False, bint in_any_case=False):
@@ -199,6 +199,8 @@ cdef class Turn:
         # Perhaps while a callback had it.
         if core.pool.table[index].drained != core.drained:
             return "drained"
+        if core.pool.table[index].extra:
+            return "overflow"
         put = core.pool.put_back_unused(index, False) if unused else core.put(&self.claim.index)
         if put == Put.surplus:
             return "resized"

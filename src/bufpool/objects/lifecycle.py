@@ -163,8 +163,8 @@ class Lifecycle:
         try:
             await self.check_out(turn, port)
         except (PoolTimeoutError, PoolExhaustedError) as refusal:
-            # The factory may have met the like in another pool.
-            if refusal.__cause__ is not None or not turn.refused:
+            # The factory may have met the like in another pool; or its failure is why there is none.
+            if not turn.refused or refusal.__cause__ is not None:
                 raise
             return False
         return True
@@ -192,20 +192,29 @@ class Lifecycle:
                 self.waits.add(perf_counter() - began)
                 began = None
             if answer == OBJECT:
-                if await self._is_sound(turn, port):
+                if await self._is_sound(turn, port, keep_place=True):
                     return
-            elif answer == ROOM or (answer == FULL and growing and self.chosen.overflow == "create"):
-                if answer == FULL:
-                    turn.make_extra_place()
-                await self._make(turn, port)
-                if self.core.closed:
-                    await self.retire(turn, "closed", port)
-                    raise self._refusal(CLOSED, limit, None)
-                self.first_uses.add()
-                return
-            else:
+                if not self._may_replace():
+                    turn.give_up()
+                    continue
+            elif answer == FULL and growing and self.chosen.overflow == "create":
+                turn.make_extra_place()
+            elif answer != ROOM:
                 turn.refused = True
                 raise self._refusal(answer, limit, began)
+            await self._make(turn, port)
+            if self.core.closed:
+                await self.retire(turn, "closed", port)
+                raise self._refusal(CLOSED, limit, None)
+            self.first_uses.add()
+            return
+
+    def _may_replace(self) -> bool:
+        """Whether who found an object unsound makes another in its place, so as not to wait again behind everybody."""
+        core = self.core
+        if core.closed or core.size > core.most or not self._growing(monotonic()):
+            return False
+        return not core.idle or core.waiting > 0
 
     def _refusal(self, answer: int, limit: float | None, began: float | None) -> Exception:
         state = f"{self.core.in_use} of {self.core.most} objects in use, {self.core.waiting} waiting"
@@ -275,7 +284,7 @@ class Lifecycle:
         self._retry_at = monotonic() + self._pause * (1 - random.random() / 2)
         self._failure = error
 
-    async def _is_sound(self, turn: Turn, port: Port) -> bool:
+    async def _is_sound(self, turn: Turn, port: Port, keep_place: bool = False) -> bool:
         """Look at the object in hand before it goes out; if it is not sound, it is retired."""
         drained, _, expired, _, check = turn.due(False)
         reason = "drained" if drained else "max_lifetime" if expired else ""
@@ -283,7 +292,7 @@ class Lifecycle:
             reason = "broken"
         if reason:
             self.rejected.add()
-            await self.retire(turn, reason, port)
+            await self.retire(turn, reason, port, keep_place)
         return not reason
 
     async def _passes(self, turn: Turn, port: Port) -> bool:
@@ -343,8 +352,8 @@ class Lifecycle:
 
     # --- the end ---
 
-    async def retire(self, turn: Turn, reason: str, port: Port) -> None:
-        """Close the object in hand, and free its place."""
+    async def retire(self, turn: Turn, reason: str, port: Port, keep_place: bool = False) -> None:
+        """Close the object in hand, and free its place, unless the turn is to fill it again."""
         if turn.inherited:
             turn.give_up()
             return
@@ -356,7 +365,8 @@ class Lifecycle:
         except Exception:  # noqa: BLE001 - it is logged, and counted
             _log().warning("pool %r: closing an object failed", self.name, exc_info=True)
         finally:
-            turn.give_up()
+            if not keep_place:
+                turn.give_up()
 
     async def _let_go(self, turn: Turn, port: Port) -> None:
         """After an exception: what it was given while it waited goes back, what was touched is not used again."""
