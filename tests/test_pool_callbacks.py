@@ -176,12 +176,20 @@ def test_callbacks_run_outside_every_lock() -> None:
 def test_a_coroutine_function_is_no_callback_of_threads(role: str, caplog: pytest.LogCaptureFixture) -> None:
     """FAULTS 71."""
 
-    async def never(*_: object) -> None:
+    async def coroutine(*_: object) -> None:
         raise AssertionError
+
+    need = r"such callbacks need a bufpool\.AsyncPool"
+    with pytest.raises(FactoryError, match=f"pool 'p': {role} is a coroutine function: {need}"):
+        Pool(coroutine, name="p") if role == "factory" else Pool(Thing, name="p", **{role: coroutine})
+
+    # Some are seen for what they are only when they are called.
+    def never(*_: object) -> Any:
+        return coroutine()
 
     settings: dict[str, Any] = {"backoff": (1e-6, 1e-6)}
     if role == "factory":
-        with pytest.raises(FactoryError, match=r"is a coroutine function: such callbacks need a bufpool\.AsyncPool"):
+        with pytest.raises(FactoryError, match=f"returned a coroutine: {need}"):
             Pool(never, **settings).acquire()
         return
     pool = Pool(Thing, **{role: never}, **settings)

@@ -38,7 +38,7 @@ def forgetful(pool: Pool[Any]) -> Any:
     return pool.acquire()
 
 
-def test_who_has_an_object_too_long_is_told_once() -> None:
+def test_who_has_an_object_too_long_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     pool = Pool(Thing, leak_threshold=LEAK, name="leaky")
     thing = forgetful(pool)
     assert told(pool) == []
@@ -48,6 +48,8 @@ def test_who_has_an_object_too_long_is_told_once() -> None:
     assert "acquired at (innermost call last):" in message
     assert message.rstrip().splitlines()[-1].endswith("in forgetful")
     assert "bufpool/" not in message.split("acquired at")[1]
+    # Python shows no ResourceWarning by itself: the logger has it too.
+    assert caplog.messages == [message]
     assert told(pool) == []
     pool.release(thing)
     thing = forgetful(pool)

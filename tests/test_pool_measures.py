@@ -11,6 +11,7 @@ from clients import Client, Failing, Thing, until, waiting_client
 
 from bufpool import Pool
 from bufpool.errors import PoolExhaustedError, PoolTimeoutError
+from bufpool.objects.advice import advise
 
 
 def use(pool: Pool[Any], times: int = 1) -> None:
@@ -137,12 +138,28 @@ def test_it_does_not_pay_if_objects_are_made_as_quickly() -> None:
     pool = Pool(object, max_size=1)
     use(pool, 10)
     advice = pool.advice()
-    from bufpool.objects.advice import advise
-
     figures = pool.stats()._replace(checkouts=1000, create_seconds=1e-7)
     advice = advise(figures, 1)
     assert advice.pays is False
     assert "making one takes 100 ns, a checkout about 300 ns: making one is as quick" in advice.reasons[0]
+
+
+def test_one_quick_call_of_the_factory_says_little() -> None:
+    pool = Pool(list, max_size=1)
+    use(pool, 200)
+    figures = pool.stats()._replace(create_seconds=8e-6)  # the first call of anything
+    advice = advise(figures, 1)
+    assert advice.pays is None
+    assert "the first call of anything is slow" in advice.reasons[0]
+    assert advise(figures._replace(created=3), 1).pays is True
+
+
+def test_waits_that_outweigh_what_reuse_saves_are_told() -> None:
+    figures = Pool(Thing).stats()._replace(checkouts=1000, created=10, create_seconds=1e-3, peak_in_use=10)
+    waited = figures._replace(waits=500, wait_mean=0.01, wait_p50=0.01, wait_p99=0.01, wait_max=0.01)
+    said = "clients waited 5 s in all, more than reuse has saved"
+    assert any(each.startswith(said) for each in advise(waited, 10).reasons)
+    assert not any("waited" in each and "in all" in each for each in advise(figures, 10).reasons)
 
 
 def test_it_does_not_pay_if_nothing_is_used_again() -> None:

@@ -81,7 +81,7 @@ class TooManyWaitersError(PoolExhaustedError):
 
 
 class FactoryError(BufpoolError, TypeError):
-    """A factory returned what cannot be pooled: None, an object that the pool has already, or a coroutine."""
+    """A factory returns what cannot be pooled: None, an object that the pool has already; or a callback a coroutine."""
 
 
 class ReentrantError(BufpoolError, RuntimeError):

@@ -333,7 +333,15 @@ cdef class ThreadFront(PoolFront):
         return claim.lend(Standing.out)
 
     def try_acquire(self):
-        """Check an object out if one is idle or there is room to make one; None otherwise. It never waits.
+        """Check an object out if one is idle or there is room to make one; None if all are out. It never waits.
+
+        Raises
+        ------
+        PoolTimeoutError
+            There is room, but the factory failed and is left alone for a moment (`backoff`). Its error is the
+            ``__cause__``.
+        ClosedError
+            The pool is closed.
 
         Examples
         --------
@@ -409,7 +417,7 @@ cdef class TaskFront(PoolFront):
         return claim.lend(Standing.out)
 
     async def try_acquire(self):
-        """Check an object out if one is idle or there is room to make one; None otherwise. It waits for nobody."""
+        """Check an object out if one is idle or there is room to make one; None if all are out. Errors as of `Pool`."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
         if not quick(claim) and not await self._core.lifecycle.try_out(turn_of(claim), self._port):

@@ -194,8 +194,6 @@ cdef class Turn:
         if self.claim.outlived():
             self.claim.let_go()
             return ""
-        if core.pool.table[index].extra:
-            return "overflow"
         # Perhaps while a callback had it.
         if core.pool.table[index].drained != core.drained:
             return "drained"

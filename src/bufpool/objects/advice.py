@@ -16,6 +16,9 @@ __all__ = ["Advice", "ObjectStats", "advise", "read"]
 CHECKOUT = 0.3e-6
 #: Checkouts below which nothing is said.
 ENOUGH = 100
+#: Objects that must have been made before a time below QUICK is believed: the first call of anything is slow.
+SAMPLES = 3
+QUICK = 50e-6
 
 
 class ObjectStats(NamedTuple):
@@ -157,11 +160,19 @@ def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
         f"{stats.created} objects served {stats.checkouts} checkouts (reuse {stats.reuse_rate:.1%}); making one takes "
         f"{show(stats.create_seconds)}, a checkout about {show(CHECKOUT)}"
     )
+    if stats.created < SAMPLES and CHECKOUT < stats.create_seconds < QUICK and saved > 0:
+        reasons.append(f"{figures}: the first call of anything is slow, so that says little about the next")
+        return None
     if saved <= 0:
         why = "making one is as quick" if stats.create_seconds < 2 * CHECKOUT else "too few are used again"
         reasons.append(f"{figures}: {why}")
         return False
     reasons.append(f"{figures}: {show(saved)} saved so far")
+    waited = stats.waits * stats.wait_mean if stats.waits else 0.0
+    if waited > saved:
+        reasons.append(
+            f"clients waited {show(waited)} in all, more than reuse has saved: what the bound costs, or what it is for"
+        )
     return True
 
 

@@ -76,7 +76,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Lifecycle(factory, checked(factory, chosen)).make_core())
+        self._attach(Lifecycle(factory, checked(factory, chosen, in_threads=False)).make_core())
         self._attach_port(Tasks())
 
     async def discard(self, item: T, /) -> None:

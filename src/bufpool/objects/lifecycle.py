@@ -565,12 +565,13 @@ class Lifecycle:
                     if held.stack
                     else "where is not known: one checkout in 128 is sampled, all with debug=True"
                 )
-                warnings.warn(
+                told = (
                     f"pool {self.name!r}: {self.show(held.object)} has been out for {held.seconds:.3g} s, taken by "
-                    f"thread {held.thread}{f', task {held.task}' if held.task else ''}; {where}",
-                    ResourceWarning,
-                    stacklevel=2,
+                    f"thread {held.thread}{f', task {held.task}' if held.task else ''}; {where}"
                 )
+                # Python shows no ResourceWarning unless it is asked to; who set a threshold wants to know.
+                _log().warning(told)
+                warnings.warn(told, ResourceWarning, stacklevel=2)
 
     # --- small things ---
 

@@ -70,8 +70,8 @@ class Pool(ThreadFront[T], Readings[T]):
     discard_on : exception type or tuple of them
         If one of them leaves the block of a lease, the object is closed and not used again.
     leak_threshold : float, optional
-        Seconds after which an object that is out is told of by a `ResourceWarning`, with the stack of its checkout if
-        that was sampled.
+        Seconds after which an object that is out is told of by a `ResourceWarning`, and to the logger, with the stack
+        of its checkout if that was sampled.
     debug : bool, optional
         Keep the stack of every checkout, not of one in 128. Default: as ``python -X dev``.
     name : str, optional
@@ -91,7 +91,9 @@ class Pool(ThreadFront[T], Readings[T]):
     Examples
     --------
     >>> import bufpool, sqlite3
-    >>> pool = bufpool.Pool(lambda: sqlite3.connect(":memory:"), max_size=3, close=sqlite3.Connection.close)
+    >>> def connect():
+    ...     return sqlite3.connect(":memory:", check_same_thread=False)    # another thread may use it next
+    >>> pool = bufpool.Pool(connect, max_size=3, close=sqlite3.Connection.close)
     >>> with pool, pool.lease() as connection:
     ...     connection.execute("select 40 + 2").fetchone()
     (42,)
@@ -128,7 +130,7 @@ class Pool(ThreadFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Lifecycle(factory, checked(factory, chosen)).make_core())
+        self._attach(Lifecycle(factory, checked(factory, chosen, in_threads=True)).make_core())
 
     def discard(self, item: T, /) -> None:
         """Close an object that is out, because it is broken; another is made when it is needed.
@@ -205,14 +207,14 @@ class Pool(ThreadFront[T], Readings[T]):
     def as_async(self) -> AsyncPool[T]:
         """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.
 
-        Callbacks block, so for tasks they run in the loop's executor.
+        Callbacks block, so for tasks they run in the loop's executor. It is one pool: closing either closes both.
         """
         from bufpool.objects.async_pool import share
 
         return share(self._core)
 
     def __enter__(self) -> Self:
-        """Make `min_size` objects."""
+        """Make `min_size` objects; the end of the block closes the pool."""
         self.wait()
         return self
 

@@ -109,7 +109,7 @@ def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...])
     result = call_within(_inside, (id(owner), here()), function, args)
     if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
-        raise FactoryError(f"{function!r} is a coroutine function: such callbacks need a bufpool.AsyncPool")
+        raise FactoryError(f"{function!r} returned a coroutine: such callbacks need a bufpool.AsyncPool")
     return result
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Collection
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from bufpool import settings
-from bufpool.errors import SettingError
+from bufpool.errors import FactoryError, SettingError
 from bufpool.native._pool_core import MOST
 
 __all__ = ["PoolSettings", "checked"]
@@ -45,7 +46,7 @@ class PoolSettings(NamedTuple):
     debug: bool
 
 
-def checked(factory: Any, chosen: dict[str, Any]) -> PoolSettings:
+def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSettings:
     """Raises `SettingError`, or `TypeError` for what is of another kind."""
     name = chosen["name"]
     if name is None:
@@ -56,6 +57,10 @@ def checked(factory: Any, chosen: dict[str, Any]) -> PoolSettings:
         value = factory if what == "factory" else chosen[what]
         if not callable(value) and (what == "factory" or value is not None):
             raise TypeError(f"pool {name!r}: {what} must be callable, not {value!r}")
+        if in_threads and iscoroutinefunction(value):
+            raise FactoryError(
+                f"pool {name!r}: {what} is a coroutine function: such callbacks need a bufpool.AsyncPool"
+            )
 
     def seconds(what: str) -> float | None:
         return settings.seconds(what, chosen[what], name)

@@ -36,8 +36,8 @@ OBJECTS = (
     Bug(
         "an object whose close fails keeps its place",
         LIFECYCLE,
-        "        finally:\n            turn.give_up()\n\n    async def _let_go",
-        "        else:\n            turn.give_up()\n\n    async def _let_go",
+        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
         Suite("test_pool_callbacks.py -k other_callbacks_raise"),
     ),
     Bug(

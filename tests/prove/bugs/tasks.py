@@ -36,8 +36,8 @@ TASKS = (
     Bug(
         "a place is not given up when the end of an object is cut short",
         LIFECYCLE,
-        "        finally:\n            turn.give_up()\n\n    async def _let_go",
-        "        else:\n            turn.give_up()\n\n    async def _let_go",
+        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
         EXPLORED,
     ),
     Bug(
