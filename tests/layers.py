@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     # The pool of objects, from what its callbacks run in to what it says of itself.
     (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "housekeeper", "settings"))),
     (5.2, ("objects/lifecycle.*",)),
-    (5.3, ("objects/advice.*",)),
+    (5.3, ("objects/manager.*", "objects/advice.*")),
     (5.4, ("objects/readings.*",)),
     (6, ("buffer_pool.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
     (6.5, ("__init__.*",)),

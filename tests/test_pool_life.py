@@ -237,9 +237,9 @@ def test_the_housekeeper_keeps_no_pool_alive(maker: Maker) -> None:
 
 
 def test_the_housekeeper_looks_after_a_least_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bufpool.objects.lifecycle import Lifecycle
+    from bufpool.objects.manager import Manager
 
-    monkeypatch.setattr(Lifecycle, "period", property(lambda self: 0.02 if self.min_size else None))
+    monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))
     pool = filled(maker, 1)
     pool.resize(min_size=1, max_size=4)
     pool.resize(min_size=3)

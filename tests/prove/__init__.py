@@ -4,9 +4,9 @@ The suite runs a short form of each, from the same functions.
 
 - families: ``model``, ``stress``, ``deaths``, ``faults``, ``tasks``, ``extension``, ``mutants``: what is tried, and at
   what size;
-- their programs: ``at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks); ``starved``,
-  ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in ``tests/core`` and
-  ``tests/model``;
+- their programs: ``at_random``, ``objects_at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks);
+  ``starved``, ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in
+  ``tests/core`` and ``tests/model``;
 - seeded bugs: ``bugs/`` is the table, ``bug`` what one is, ``copies`` what they are seeded into, ``seed`` the command;
 - tools: ``proof`` is one line, ``compiled`` C++ programs, ``sanitized`` builds of the package, ``separate`` processes.
 """

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bufpool import AsyncPool, ClosedError, PoolTimeoutError
-from bufpool.objects import lifecycle, ports
+from bufpool.objects import lifecycle, manager, ports
 from prove.proof import Found, Proof
 from prove.stepping import SteppingLoop
 
@@ -339,6 +339,7 @@ def run(scenario: Scenario, departures: tuple[Departure, ...]) -> Ran:
     with (
         SteppingLoop() as loop,
         mock.patch.object(lifecycle, "monotonic", loop.time),
+        mock.patch.object(manager, "monotonic", loop.time),
         mock.patch.object(ports, "monotonic", loop.time),
     ):
         world = World(scenario)

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from bufpool.native._pool_lease import TaskFront
-from bufpool.objects.lifecycle import Lifecycle
+from bufpool.objects.manager import Manager
 from bufpool.objects.ports import Tasks, TasksInThreads
 from bufpool.objects.readings import Readings
 from bufpool.objects.settings import checked
@@ -76,7 +76,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Lifecycle(factory, checked(factory, chosen, in_threads=False)).make_core())
+        self._attach(Manager(factory, checked(factory, chosen, in_threads=False)).make_core())
         self._attach_port(Tasks())
 
     async def discard(self, item: T, /) -> None:

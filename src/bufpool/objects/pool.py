@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from bufpool.native._pool_lease import ThreadFront
-from bufpool.objects.lifecycle import Lifecycle
+from bufpool.objects.manager import Manager
 from bufpool.objects.ports import THREADS, run
 from bufpool.objects.readings import Readings
 from bufpool.objects.settings import checked
@@ -130,7 +130,7 @@ class Pool(ThreadFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Lifecycle(factory, checked(factory, chosen, in_threads=True)).make_core())
+        self._attach(Manager(factory, checked(factory, chosen, in_threads=True)).make_core())
 
     def discard(self, item: T, /) -> None:
         """Close an object that is out, because it is broken; another is made when it is needed.

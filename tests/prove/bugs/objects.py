@@ -5,6 +5,7 @@ from __future__ import annotations
 from prove.bug import Bug, Suite
 
 LIFECYCLE = "objects/lifecycle.py"
+MANAGER = "objects/manager.py"
 HOUSEKEEPER = "objects/housekeeper.py"
 TURN = "native/_pool_turn.pyx"
 CORE = "native/_pool_core.pyx"
@@ -56,7 +57,7 @@ OBJECTS = (
     ),
     Bug(
         "upkeep goes below the least size",
-        LIFECYCLE,
+        MANAGER,
         "most=max(0, core.size - self.min_size))",
         "most=core.size)",
         Suite("test_pool_life.py -k least_size"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prove.bug import Bug, Suite
 
 LIFECYCLE = "objects/lifecycle.py"
+MANAGER = "objects/manager.py"
 PORTS = "objects/ports.py"
 CHECK_FAILED = (
-    ':  # noqa: BLE001 - it is logged, and counted\n            _log().info("pool %r: a check failed"'
+    ':  # noqa: BLE001 - it is logged, and counted\n            log().info("pool %r: a check failed"'
 )
 EXPLORED = Suite("test_async_pool_cancelled.py")
 
@@ -28,7 +29,7 @@ TASKS = (
     ),
     Bug(
         "an interrupted round keeps what it had in hand",
-        LIFECYCLE,
+        MANAGER,
         "            if turn.in_hand and not turn.touched:\n                turn.put_back_unused(in_any_case=True)\n",
         "            pass\n",
         Suite("test_async_pool_cancel.py::test_during_the_end_of_an_object"),
