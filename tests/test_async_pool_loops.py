@@ -223,6 +223,23 @@ def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
     asyncio.run(main())
 
 
+def test_a_lease_dropped_from_a_pool_that_shrank_counts_as_resized() -> None:
+    async def main() -> None:
+        pool = AsyncPool(Thing, max_size=2)
+        kept = await pool.acquire()
+        lease = pool.lease()
+        await lease.__aenter__()
+        await pool.resize(max_size=1)
+        with pytest.warns(ResourceWarning, match="dropped without its end"):
+            del lease
+        await turns()
+        discards = pool.stats().discards
+        assert (discards["resized"], discards["overflow"], pool.size) == (1, 0, 1)
+        await pool.release(kept)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "when", ["after the loop is closed", "before the loop is closed", "as the loop ends"]
 )

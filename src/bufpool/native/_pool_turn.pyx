@@ -256,6 +256,7 @@ cdef Turn moved(Claim claim):
     """A turn of its own with the object in hand: a claim's finaliser is called once, and would not see to its end."""
     cdef Turn turn = Turn(claim.core)
     turn.claim.seize(claim.index, True)
+    turn.claim.surplus = claim.surplus
     claim.stage = ENDED
     return turn
 
