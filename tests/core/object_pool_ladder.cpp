@@ -115,10 +115,19 @@ static void waiting() {
     CHECK(pool->put(index) == Put::serve && pool->serve(later) == &b);
     CHECK(pool->withdraw(b, got) && got == index && !pool->needs_attention());
     // One that is woken and leaves makes way for the next to be woken.
+    a.since = b.since = 0;
     a.kept = b.kept = true;
     CHECK(pool->ask(a, 0, true, kMany, got) == Answer::queued && pool->ask(b, 0, true, kMany, got) == Answer::queued);
     CHECK(pool->put(index) == Put::serve && pool->serve(0) == &a && !pool->withdraw(a, got) && pool->serve(0) == &b);
     CHECK(pool->ask(b, 0, true, kMany, got) == Answer::found && got == index);
+    // One that has waited and was given what was no good is first again.
+    a.kept = b.kept = true;
+    CHECK(pool->ask(a, 1000, true, kMany, got) == Answer::queued && pool->put(index) == Put::serve);
+    CHECK(pool->serve(later) == &a && pool->ask(a, later, true, kMany, got) == Answer::found && a.since == 1000);
+    b.since = 0;
+    CHECK(pool->ask(b, 2000, true, kMany, got) == Answer::queued && pool->ask(a, later, true, kMany, got) == Answer::queued);
+    CHECK(pool->put(index) == Put::serve && pool->serve(later) == &a && pool->ask(a, later, true, kMany, got) == Answer::found);
+    CHECK(!pool->withdraw(b, got) && b.since == 0 && !pool->needs_attention());
     // One that leaves earlier has nothing.
     b.kept = true;
     CHECK(pool->ask(b, 1000, true, kMany, got) == Answer::queued && !pool->withdraw(b, got) && b.kept);
@@ -227,6 +236,7 @@ static void many_threads(unsigned threads, unsigned rounds, bool fair, bool fifo
         for (unsigned i = 0; i < rounds; ++i) {
             random = random * 1664525u + 1013904223u;
             index = pool->take();
+            client.waiter.since = 0;
             bool queued = false;
             while (index == kNone) {
                 const bool wait = (random >> 20) % 16 != 0;

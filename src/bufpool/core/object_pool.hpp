@@ -48,7 +48,7 @@ struct Waiter {
     Waiter* before = nullptr;
     Waiter* after = nullptr;
     void* owner = nullptr;
-    std::uint64_t since = 0;         // ns: when it came
+    std::uint64_t since = 0;         // ns: when it came to wait; 0: it has not waited yet
     std::uint32_t goal = 0;          // 0: an object; otherwise so many that exist, or kUntilEmpty
     std::uint32_t index = kNone;     // of the object that it was given
     State state = off;
@@ -65,6 +65,13 @@ class WaiterQueue {
         waiter.after = nullptr;
         (last_ == nullptr ? first_ : last_->after) = &waiter;
         last_ = &waiter;
+        ++length_;
+    }
+    void prepend(Waiter& waiter) noexcept {
+        waiter.before = nullptr;
+        waiter.after = first_;
+        (first_ == nullptr ? last_ : first_->before) = &waiter;
+        first_ = &waiter;
         ++length_;
     }
     void remove(Waiter& waiter) noexcept {
@@ -175,13 +182,19 @@ class ObjectPool {
         if (answer != Answer::queued) return answer;
         if (!may_wait) {
             leave(waiter);
+            waiter.since = 0;
             return Answer::full;
         }
         if (waiter.state == Waiter::queued) return Answer::queued;
         if (waiters_.length() >= most_waiting_) return Answer::too_many;
-        waiter.since = now;
+        // One that has waited and was given what was no good does not begin again at the end.
+        if (waiter.since == 0) {
+            waiter.since = now;
+            waiters_.append(waiter);
+        } else {
+            waiters_.prepend(waiter);
+        }
         waiter.state = Waiter::queued;
-        waiters_.append(waiter);
         look_around();
         fence_seq_cst();   // see put()
         return serve_self(waiter, now, growing, index);
@@ -214,6 +227,7 @@ class ObjectPool {
         index = waiter.index;
         if (waiter.state == Waiter::given || waiter.state == Waiter::refused) waiter.state = Waiter::off;
         leave(waiter);
+        waiter.since = 0;
         return given;
     }
 
@@ -257,6 +271,7 @@ class ObjectPool {
     void add_extra_place() noexcept {
         LockGuard guard(lock_);
         ++extra_;
+        peak_.raise_relaxed(size_.load_relaxed() + extra_);
     }
 
     // A place, if there are less than `wanted`.
@@ -402,9 +417,22 @@ class ObjectPool {
     }
 
     // The number of an object that the pool knows, or kNone.
-    std::uint32_t find(const void* address) noexcept {
+    // `word`: of the checkout that is going on. Only with it the number means this object: without it the node may be
+    // another's by the time that it is used.
+    std::uint32_t find(const void* address, std::uint64_t& word) noexcept {
         LockGuard guard(lock_);
-        return table.find(address);
+        const std::uint32_t index = table.find(address);
+        if (index != kNone) word = table[index].word.load_acquire();
+        return index;
+    }
+
+    // The object of that checkout, with a reference; null if it is over.
+    void* look(std::uint32_t index, std::uint64_t checkout) noexcept {
+        LockGuard guard(lock_);
+        ObjectNode& node = table[index];
+        if (node.word.load_acquire() != checkout) return nullptr;
+        keep_(node.address);
+        return node.address;
     }
 
     // Objects that have been out since before then, with a reference (`keep`) to each. `tell`: only those not told of

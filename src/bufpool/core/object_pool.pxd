@@ -108,7 +108,8 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
         void close() noexcept
         void go_on() noexcept
         void resize(uint32_t most) noexcept
-        uint32_t find(const void* address) noexcept
+        uint32_t find(const void* address, uint64_t& word) noexcept
+        void* look(uint32_t index, uint64_t checkout) noexcept  # with a reference; null: that checkout is over
         uint32_t held(uint64_t before, bint tell, Held* out, uint32_t room) noexcept
         uint32_t size() noexcept
         uint32_t max() noexcept

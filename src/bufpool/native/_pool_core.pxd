@@ -73,6 +73,7 @@ cdef class Claim:
     cdef uint32_t life             # of the pool, when the turn got what it has
     cdef bint extra                # its place is one beyond the pool's size
     cdef bint surplus              # the pool was made smaller, and the object in hand is one too many
+    cdef Word entered              # a lease: its block, once
     cdef bint over                 # its client had an object and has it no more
     cdef bint touched              # a client, or a callback that did not return, had it: not fit for the next client
     cdef object timeout            # seconds, None or ...

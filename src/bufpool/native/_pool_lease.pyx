@@ -4,6 +4,7 @@ While there is an idle object to which nothing is due, and nobody waits, a check
 the return. Everything else is the lifecycle's, in Python.
 """
 
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t
 from types import GenericAlias
 
@@ -11,7 +12,7 @@ cimport cython
 
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
-from bufpool.native._pool_core cimport LENT, NEW, Claim, PoolCore, checked_timeout
+from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore, checked_timeout
 from bufpool.native._pool_turn cimport moved, turn_of
 
 import warnings
@@ -38,25 +39,58 @@ cdef bint holds(Claim claim) noexcept:
     return claim.core.pool.table[claim.index].word.load_acquire() == claim.checkout
 
 
+cdef object peek(Claim claim):
+    """The object, while the lease has it; None otherwise.
+
+    With the GIL `holds` would do. Without, another thread may end the lease at any moment.
+    """
+    cdef void* address = NULL
+    if holds(claim):
+        address = claim.core.pool.look(claim.index, claim.checkout)
+    if address == NULL:
+        return None
+    cdef object item = <object>address
+    Py_DECREF(item)
+    return item
+
+
 cdef object object_of(Claim claim):
-    if not holds(claim):
+    cdef object item = peek(claim)
+    if item is None:
         raise ReleasedError(f"{claim!r} has no object now")
-    return <object>claim.core.pool.table[claim.index].address
+    return item
 
 
 cdef str describe(Claim claim, str kind):
     if claim.core is None:
         return f"<{kind} of no pool>"
-    if holds(claim):
-        return f"<{kind} of pool {claim.core.name!r}: {claim.core.lifecycle.show(object_of(claim))}>"
+    cdef object item = peek(claim)
+    if item is not None:
+        return f"<{kind} of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
     return f"<{kind} of pool {claim.core.name!r}: {'over' if claim.over or claim.stage == LENT else 'not entered'}>"
 
 
-cdef object check_new(Claim claim):
+cdef object enter(Claim claim):
+    # Once, and of two threads or tasks one.
     if claim.core is None:
         raise ReleasedError("a lease is made by pool.lease()")
-    if claim.over or claim.stage != NEW or claim.queued:
+    cdef uint32_t fresh = 0
+    if not claim.entered.cas_strong_acq_rel_acquire(fresh, 1):
         raise ReleasedError(f"{claim!r}: a lease serves one 'with' block; call pool.lease() for each")
+
+
+cdef void not_entered(Claim claim) noexcept:
+    # It may be tried again.
+    if claim.stage == NEW:
+        claim.entered.store_release(0)
+
+
+cdef object tell_dropped(Claim claim, item):
+    # Python may have had no room for the callbacks: its stack may be full.
+    if claim.stage == HAND:
+        claim.let_go()
+    what = f"<lease of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
+    warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=claim)
 
 
 @cython.final
@@ -80,10 +114,14 @@ cdef class PoolLease(Claim):
         raise TypeError("a PoolLease is made by Pool.lease()")
 
     def __enter__(self):
-        check_new(self)
-        if not quick(self):
-            self.core.lifecycle.get_in_thread(turn_of(self))
-        return self.lend(Standing.lent)
+        enter(self)
+        try:
+            if not quick(self):
+                self.core.lifecycle.get_in_thread(turn_of(self))
+            return self.lend(Standing.lent)
+        except BaseException:
+            not_entered(self)
+            raise
 
     def __exit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -129,14 +167,14 @@ cdef class PoolLease(Claim):
 
     cdef object dropped(self):
         # Nobody can end it any more.
-        cdef str what = describe(self, "lease")
         if not self.take_back():
             return None
+        cdef object item = <object>self.core.pool.table[self.index].address
         try:
             if not self.settle():
                 self.core.lifecycle.return_in_thread(turn_of(self))
         finally:
-            warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
+            tell_dropped(self, item)
 
     def __repr__(self):
         return describe(self, "PoolLease")
@@ -153,10 +191,14 @@ cdef class AsyncPoolLease(Claim):
         raise TypeError("an AsyncPoolLease is made by AsyncPool.lease()")
 
     async def __aenter__(self):
-        check_new(self)
-        if not quick(self):
-            await self.core.lifecycle.check_out(turn_of(self), self.port)
-        return self.lend(Standing.lent)
+        enter(self)
+        try:
+            if not quick(self):
+                await self.core.lifecycle.check_out(turn_of(self), self.port)
+            return self.lend(Standing.lent)
+        except BaseException:
+            not_entered(self)
+            raise
 
     async def __aexit__(self, kind, value, traceback, /):
         if not self.take_back():
@@ -202,14 +244,14 @@ cdef class AsyncPoolLease(Claim):
 
     cdef object dropped(self):
         # Nobody can end it any more.
-        cdef str what = describe(self, "lease")
         if not self.take_back():
             return None
+        cdef object item = <object>self.core.pool.table[self.index].address
         try:
             if not self.settle():
                 self.port.later(moved(self))
         finally:
-            warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=self)
+            tell_dropped(self, item)
 
     def __repr__(self):
         return describe(self, "AsyncPoolLease")

@@ -304,7 +304,7 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
 
 
 def call_within(variable, entry, function, tuple args):
-    """Call the function with one more entry in a context variable's tuple.
+    """Call the function with one more entry in a context variable's tuple: nobody is in it when that is over.
 
     Compiled: nothing can interrupt it between the change and the call, or before the change is undone.
     """
@@ -312,4 +312,5 @@ def call_within(variable, entry, function, tuple args):
     try:
         return function(*args)
     finally:
+        entry.who = None
         variable.reset(token)

@@ -35,7 +35,7 @@ class ObjectStats(NamedTuple):
     create_seconds : float
         Mean time to make one.
     waits : int
-        Checkouts that had to wait for an object to come back.
+        Checkouts that had to wait for an object to come back, and got one.
     wait_mean, wait_p50, wait_p95, wait_p99, wait_max : float
         Of those waits; the quantiles at most 12.5 % above the truth.
     timeouts, refused : int

@@ -79,7 +79,6 @@ class Lifecycle:
         self.ended = {reason: Count() for reason in REASONS}
         self.timeouts, self.refused, self.failures = Count(), Count(), Count()
         self.first_uses, self.rejected = Count(), Count()
-        self._drained = 0
         # While the factory fails: what it raised last, when to try again, how long the next pause is.
         self._failure: Exception | None = None
         self._retry_at = 0.0
@@ -183,7 +182,7 @@ class Lifecycle:
                 began = perf_counter() if began is None else began
                 await port.wait(turn, self._until(deadline, now, growing))
                 continue
-            if began is not None and answer != FULL:
+            if began is not None and answer in (OBJECT, ROOM):
                 self.waits.add(perf_counter() - began)
                 began = None
             if answer == OBJECT:
@@ -196,11 +195,11 @@ class Lifecycle:
                 turn.make_extra_place()
             elif answer != ROOM:
                 turn.refused = True
-                raise self._refusal(answer, limit, began)
+                raise self._refusal(answer, limit)
             await self._make(turn, port)
             if self.core.closed:
                 await self.retire(turn, "closed", port)
-                raise self._refusal(CLOSED, limit, None)
+                raise self._refusal(CLOSED, limit)
             self.first_uses.add()
             return
 
@@ -211,7 +210,7 @@ class Lifecycle:
             return False
         return not core.idle or core.waiting > 0
 
-    def _refusal(self, answer: int, limit: float | None, began: float | None) -> Exception:
+    def _refusal(self, answer: int, limit: float | None) -> Exception:
         state = f"{self.core.in_use} of {self.core.most} objects in use, {self.core.waiting} waiting"
         if answer == CLOSED:
             return ClosedError(f"pool {self.name!r} is closed")
@@ -230,8 +229,6 @@ class Lifecycle:
             self.refused.add()
             refusal = PoolExhaustedError(f"pool {self.name!r} is exhausted, and does not wait: {state}{why}")
         else:
-            if began is not None:
-                self.waits.add(perf_counter() - began)
             self.timeouts.add()
             within = f" within {limit:g} s" if self.chosen.overflow == "wait" else ""
             refusal = PoolTimeoutError(f"pool {self.name!r}: no object{within}: {state}{why}")
@@ -254,7 +251,7 @@ class Lifecycle:
     async def _make(self, turn: Turn, port: Port) -> None:
         """Fill the turn's place."""
         began = perf_counter()
-        drained = self._drained
+        drained = turn.core.drainings()
         try:
             made = await port.call(self, self.factory, undo=self.chosen.close)
             turn.install(made, self._lifetime(), drained)

@@ -65,6 +65,7 @@ class Manager(Lifecycle):
         try:
             while True:
                 if goal != UNTIL_EMPTY:
+                    goal = min(goal, self.core.most)  # it may have been made smaller
                     await self.fill(goal, port)
                 if turn.watch(goal):
                     return
@@ -99,7 +100,6 @@ class Manager(Lifecycle):
 
     async def drain(self, port: Port) -> None:
         """Close every object that exists now: idle ones now, others when they come back."""
-        self._drained += 1
         self.core.drain()
         await self._sift(port, "drained")
 
@@ -175,6 +175,8 @@ class Manager(Lifecycle):
 
     async def upkeep_quietly(self, port: Port) -> None:
         """The same where nobody would see an error: it is logged."""
+        if self._core() is None:
+            return
         try:
             await self.upkeep(port)
         except Exception:  # noqa: BLE001 - it is logged, and counted

@@ -32,7 +32,7 @@ __all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
 R = TypeVar("R")
 
 #: Callbacks that this thread or task is in: whose, and who.
-_inside: ContextVar[tuple[tuple[int, object], ...]] = ContextVar("bufpool_inside", default=())
+_inside: ContextVar[tuple[Callback, ...]] = ContextVar("bufpool_inside", default=())
 
 
 class Port(Protocol):
@@ -76,7 +76,7 @@ def here() -> object:
 def inside(owner: object) -> bool:
     """Whether this thread or task is in a callback of `owner`'s."""
     callbacks = _inside.get()
-    return bool(callbacks) and (id(owner), here()) in callbacks
+    return bool(callbacks) and any(each.owner == id(owner) and each.who == here() for each in callbacks)
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -90,23 +90,28 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("a pool for threads was made to await")
 
 
-class _within:  # noqa: N801 - a block of code
-    """A callback of `owner`'s."""
+class Callback:
+    """A callback that is going on: whose, and who is in it.
+
+    What it starts has a copy of its context, which outlives it. There nobody is in it any more, once it is over.
+    """
 
     def __init__(self, owner: object) -> None:
-        self._owner = owner
+        self.owner = id(owner)
+        self.who: object = here()
 
     def __enter__(self) -> None:
-        self._token = _inside.set((*_inside.get(), (id(self._owner), here())))
+        self._token = _inside.set((*_inside.get(), self))
 
     def __exit__(self, *_: object) -> None:
+        self.who = None
         # A coroutine that is collected ends in whatever context that happens.
         with suppress(ValueError):
             _inside.reset(self._token)
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    result = call_within(_inside, (id(owner), here()), function, args)
+    result = call_within(_inside, Callback(owner), function, args)
     if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
         raise FactoryError(f"{function!r} returned a coroutine: such callbacks need a bufpool.AsyncPool")
@@ -157,7 +162,7 @@ class Tasks:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        with _within(owner):
+        with Callback(owner):
             result = function(*args)
             return await result if inspect.isawaitable(result) else result
 
@@ -243,12 +248,14 @@ class TasksInThreads(Tasks):
         """Call it in a thread."""
         import asyncio
 
+        if asyncio._get_running_loop() is None:  # the loop has ended, and the task with it is collected
+            return _call(owner, function, args)
         work = _in_thread(owner, function, args)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             await _finish(work)
-            if undo is not None and not work.cancelled() and work.exception() is None:
+            if not work.cancelled() and work.exception() is None and undo is not None:
                 await _finish(_in_thread(owner, undo, (work.result(),)))
             raise
 
@@ -272,11 +279,11 @@ class Waker:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
-        self._thread = threading.get_ident()
         self._future: asyncio.Future[None] = self._loop.create_future()
 
     def __call__(self) -> None:
-        if threading.get_ident() == self._thread and not self._loop.is_closed():
+        # The loop may have gone on in another thread: what counts is that it runs in this one.
+        if asyncio_now()._get_running_loop() is self._loop:
             self._set()
         else:
             self._loop.call_soon_threadsafe(self._set)
