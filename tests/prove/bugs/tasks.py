@@ -58,22 +58,22 @@ TASKS = (
     Bug(
         "a thread wakes a task without its loop",
         PORTS,
-        "if threading.get_ident() == self._thread and not self._loop.is_closed():",
+        "if asyncio_now()._get_running_loop() is self._loop:",
         "if not self._loop.is_closed():",
         Suite("test_async_pool_loops.py -k from_a_thread"),
     ),
     Bug(
         "an orphan is not closed",
         PORTS,
-        "if undo is not None and not work.cancelled() and work.exception() is None:",
+        "if not work.cancelled() and work.exception() is None and undo is not None:",
         "if undo is None:",
         Suite("test_pool_as_async.py -k cancelled"),
     ),
     Bug(
         "a task leaves its thread alone with the object",
         PORTS,
-        "            await _finish(work)\n            if undo",
-        "            if undo",
+        "            await _finish(work)\n            if not work",
+        "            if not work",
         Suite("test_pool_as_async.py -k cancelled"),
     ),
     Bug(
