@@ -10,6 +10,7 @@ from typing import Any
 
 from bufpool import Pool
 
+A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 PATIENCE = 30.0  # seconds after which a test says that something never came
 
 
@@ -111,6 +112,15 @@ class Client:
         self._thread.join(PATIENCE)
         assert not self.busy, "the client never came back"
         return self._error
+
+
+def filled(maker: Maker, count: int, **settings: Any) -> Pool[Thing]:
+    """A pool of so many idle objects; number 0 has been idle longest."""
+    pool = Pool(maker, close=maker.close, **({"max_size": count} | settings))
+    things = [pool.acquire() for _ in range(count)]
+    for thing in things:
+        pool.release(thing)
+    return pool
 
 
 def until(condition: Callable[[], object], what: str = "") -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
-from clients import Client, Gate, Maker, Thing, usable, waiting_client
+from clients import A_WHILE, Client, Gate, Maker, Thing, filled, usable, waiting_client
 
 from bufpool import Pool
 from bufpool.errors import ClosedError, PoolTimeoutError, SettingError
-
-A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 
 
 @pytest.fixture
@@ -26,15 +23,6 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 by_hand = pytest.mark.usefixtures("alone")
-
-
-def filled(maker: Maker, count: int, **settings: Any) -> Pool[Thing]:
-    """A pool of so many idle objects; number 0 has been idle longest."""
-    pool = Pool(maker, close=maker.close, **({"max_size": count} | settings))
-    things = [pool.acquire() for _ in range(count)]
-    for thing in things:
-        pool.release(thing)
-    return pool
 
 
 def test_a_pool_may_shrink_below_what_is_out(maker: Maker) -> None:

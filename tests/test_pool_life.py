@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from clients import Client, Failing, Gate, Maker, Thing, balanced, until, usable
+from clients import A_WHILE, Client, Failing, Gate, Maker, Thing, balanced, filled, until, usable
 
 from bufpool import Pool
-
-A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 
 
 @pytest.fixture
@@ -27,15 +25,6 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 by_hand = pytest.mark.usefixtures("alone")
-
-
-def filled(maker: Maker, count: int, **settings: Any) -> Pool[Thing]:
-    """A pool of so many idle objects; number 0 has been idle longest."""
-    pool = Pool(maker, close=maker.close, **({"max_size": count} | settings))
-    things = [pool.acquire() for _ in range(count)]
-    for thing in things:
-        pool.release(thing)
-    return pool
 
 
 def out_in_turn(pool: Pool[Thing]) -> Iterator[int]:
