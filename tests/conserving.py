@@ -11,17 +11,17 @@ import textwrap
 import time
 from collections.abc import Callable
 
-from bufpool import BufferPool
+from bufpool import BufferPool, PoolStats
 
 
-def conserved(pool: BufferPool) -> bool:
-    """In use and idle make up what is reserved: by the totals, and by an independent count over the size classes."""
+def conserved(pool: BufferPool) -> PoolStats:
+    """The counts, in which what is in use and idle makes up what is reserved: in total, and over the size classes."""
     stats = pool.stats()
     assert stats.in_use_bytes + stats.idle_bytes == stats.reserved_bytes
     assert sum(each.size * each.total for each in stats.classes) == stats.reserved_bytes
     assert sum(each.size * each.in_use for each in stats.classes) == stats.in_use_bytes
     assert all(0 <= each.idle <= each.total for each in stats.classes)
-    return True
+    return stats
 
 
 def in_use(pool: BufferPool) -> int:
@@ -48,7 +48,7 @@ def all_back(pool: BufferPool) -> bool:
     return threads_ended(nothing_left)
 
 
-def threads_ended(so: Callable[[], bool]) -> bool:
+def threads_ended(so: Callable[[], object]) -> bool:
     """Whether something holds, at the latest a second from now, when the system has ended the threads joined."""
     for _ in range(200):
         with contextlib.suppress(AssertionError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from asking import BY_SHAPE, BY_SIZE, LIMIT, MAX_BLOCK, Ask, asking, refused
 from conserving import all_back, conserved
 
 import bufpool
@@ -17,20 +17,12 @@ from bufpool import (
     AlignmentError,
     BufferPool,
     BufpoolError,
-    ClosedError,
-    LimitError,
-    LimitTimeoutError,
     ObjectDtypeError,
     OutOfMemoryError,
-    SettingError,
     SizeError,
 )
 from bufpool.native._lease import make_lease
 from bufpool.native._scratch import make_scratch
-
-LIMIT = 1 << 20  # bytes
-MAX_BLOCK = 1 << 46  # bytes
-PROTOTYPE = np.zeros(3, "u1")
 
 
 @pytest.fixture
@@ -38,41 +30,6 @@ def pool() -> Iterator[BufferPool]:
     pool = BufferPool(LIMIT, name="tested")
     yield pool
     assert all_back(pool)
-
-
-Ask = Callable[[BufferPool, Any], Any]
-BY_SHAPE: dict[str, Ask] = {
-    "empty": lambda pool, shape: pool.empty(shape, "u1"),
-    "zeros": lambda pool, shape: pool.zeros(shape, "u1"),
-    "ones": lambda pool, shape: pool.ones(shape, "u1"),
-    "full": lambda pool, shape: pool.full(shape, 5, "u1"),
-    "empty_like": lambda pool, shape: pool.empty_like(PROTOTYPE, shape=shape),
-    "zeros_like": lambda pool, shape: pool.zeros_like(PROTOTYPE, shape=shape),
-    "lease": lambda pool, shape: pool.lease(shape, "u1").__enter__(),
-    "scratch": lambda pool, shape: pool.scratch(shape, "u1").acquire(),
-    "prewarm": lambda pool, shape: pool.prewarm(1, shape, "u1"),
-}
-BY_SIZE: dict[str, Ask] = BY_SHAPE | {"buffer": lambda pool, nbytes: pool.buffer(nbytes)}
-
-
-def asking(ways: dict[str, Ask]) -> Any:
-    return pytest.mark.parametrize("ask", ways.values(), ids=ways)
-
-
-def refused(
-    pool: BufferPool, kind: type[Exception], base: type[Exception], ask: Callable[[], Any], *says: object
-) -> None:
-    """It raises exactly `kind`, which is a `base` too; the message names the pool and `says`; nothing is lost."""
-    with pytest.raises(base) as caught:
-        ask()
-    assert type(caught.value) is kind
-    assert isinstance(caught.value, BufpoolError)
-    message = str(caught.value)
-    assert [each for each in ("'tested'", *map(str, says)) if each not in message] == []
-    caught.value.__traceback__ = caught.value.__context__ = caught.value.__cause__ = None
-    del caught
-    assert conserved(pool)
-    assert pool.stats().in_use_bytes == 0
 
 
 # --- the tree ---
@@ -165,7 +122,9 @@ def test_zero_is_a_size(pool: BufferPool, ask: Ask) -> None:
 
 
 @asking(BY_SIZE)
-@pytest.mark.parametrize("size", [2.0, math.nan, math.inf, "3", None, 1j, {}, [[1]], (1, 2.5), object()], ids=repr)
+@pytest.mark.parametrize(
+    "size", [2.0, math.nan, math.inf, "3", None, 1j, {}, [[1]], (1, 2.5), object()], ids=repr
+)
 def test_no_integer(pool: BufferPool, ask: Ask, size: Any) -> None:
     """FAULTS 45."""
     if size is None and ask in (BY_SHAPE["empty_like"], BY_SHAPE["zeros_like"]):
@@ -302,258 +261,6 @@ def test_numpy_may_have_objects_under_the_pool(pool: BufferPool, dtype: Any) -> 
         b[:] = a.repeat(4, axis=0)
         c = np.concatenate([a, b])[::-1].copy()
         assert repr(c.tolist()) == repr(np.zeros(15, dtype).tolist())
-
-
-# --- the limit ---
-
-
-@asking(BY_SIZE)
-def test_more_than_the_limit(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 65."""
-    refused(pool, LimitError, MemoryError, lambda: ask(pool, LIMIT + 1), LIMIT + 1, LIMIT, "0 bytes in use")
-    assert pool.stats().reserved_bytes == 0
-
-
-@asking(BY_SIZE)
-def test_limit_reached(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 65: the message tells what is in use, and the room is there again afterwards."""
-    size = LIMIT // 4
-    taken = [pool.empty(size, "u1") for _ in range(4)]
-    with pytest.raises(LimitError, match=rf"'tested': {size} .*{LIMIT} bytes, {LIMIT} bytes in use"):
-        ask(pool, size)
-    assert pool.stats().in_use_bytes == LIMIT
-    assert conserved(pool)
-    taken.pop()
-    ask(pool, size)
-    assert conserved(pool)
-
-
-@asking(BY_SIZE)
-def test_limit_reached_with_a_timeout(ask: Ask) -> None:
-    """FAULTS 53, 65."""
-    pool = BufferPool(LIMIT, timeout=0.01, name="tested")
-    taken = pool.empty(LIMIT, "u1")
-    with pytest.raises(TimeoutError, match=rf"'tested': 1000 .*{LIMIT} bytes in use.*waited") as caught:
-        ask(pool, 1000)
-    assert type(caught.value) is LimitTimeoutError
-    assert isinstance(caught.value, MemoryError)
-    assert (pool.stats().in_use_bytes, taken.size) == (LIMIT, LIMIT)
-
-
-@asking(BY_SIZE)
-def test_what_can_never_come_is_not_waited_for(ask: Ask) -> None:
-    """FAULTS 55, 56: a request above the limit, and no timeout."""
-    pool = BufferPool(LIMIT, timeout=10, name="tested")
-    outcome = []
-
-    def work() -> None:
-        with pytest.raises(LimitError, match="tested"):
-            ask(pool, 2 * LIMIT)
-        outcome.append("refused")
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(5)
-    assert outcome == ["refused"]
-
-
-def test_idle_memory_of_other_sizes_makes_room(pool: BufferPool) -> None:
-    """FAULTS 65."""
-    small = [pool.empty(1000, "u1") for _ in range(1000)]
-    small.clear()
-    assert pool.empty(LIMIT, "u1").size == LIMIT
-
-
-def test_garbage_makes_room(pool: BufferPool) -> None:
-    """FAULTS 20, 65: arrays in a cycle that nobody reaches."""
-
-    def leave() -> None:
-        cycle: list[Any] = [pool.empty(LIMIT, "u1")]
-        cycle.append(cycle)
-
-    leave()
-    assert pool.empty(LIMIT, "u1").size == LIMIT
-
-
-def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
-    """FAULTS 20, 65: NumPy is refused, the garbage goes, and NumPy tries again."""
-    cycle: list[Any] = [pool.empty(LIMIT, "u1")]
-    cycle.append(cycle)
-    del cycle
-    assert pool.empty_like(np.empty(LIMIT, "u1")).size == LIMIT
-
-
-@pytest.mark.parametrize("limit", [0, 1, 63])
-def test_limit_below_one_block(limit: int) -> None:
-    pool = BufferPool(limit, name="tested")
-    refused(pool, LimitError, MemoryError, lambda: pool.empty(1, "u1"), limit)
-
-
-def test_without_a_limit_the_message_names_none() -> None:
-    """The system, or the block's size, is what stands in the way."""
-    pool = BufferPool(name="tested")
-    refused(pool, SizeError, ValueError, lambda: pool.zeros_like(PROTOTYPE, shape=MAX_BLOCK + 1), MAX_BLOCK)
-    refused(pool, SizeError, ValueError, lambda: pool.empty_like(PROTOTYPE, shape=-1), -1)
-
-
-def test_memory_error_of_the_callers_own_code(pool: BufferPool) -> None:
-    """What the pool did not refuse, it does not explain."""
-
-    class Fails:
-        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-            raise MemoryError("mine")
-
-    with pytest.raises(MemoryError, match="mine") as caught:
-        pool.array(Fails())
-    assert type(caught.value) is MemoryError
-
-
-# --- a closed pool ---
-
-AFTER_CLOSING: dict[str, Ask] = BY_SIZE | {
-    "array": lambda pool, _: pool.array([1, 2]),
-    "ones_like": lambda pool, _: pool.ones_like([1, 2]),
-    "full_like": lambda pool, _: pool.full_like([1, 2], 5),
-    "ascontiguousarray": lambda pool, _: pool.ascontiguousarray([1, 2]),
-    "install": lambda pool, _: pool.install(),
-    "with": lambda pool, _: pool.__enter__(),
-    "decorated": lambda pool, _: pool(len)("abc"),
-}
-
-
-@asking(AFTER_CLOSING)
-def test_closed_pool(pool: BufferPool, ask: Ask) -> None:
-    pool.close()
-    refused(pool, ClosedError, RuntimeError, lambda: ask(pool, 1000), "closed")
-
-
-def test_closed_pool_takes_back_what_is_out(pool: BufferPool) -> None:
-    a, buffer = pool.full(1000, 1, "u1"), pool.buffer(1000)
-    pool.close()
-    pool.close()
-    assert pool.closed
-    assert (a == 1).all()
-    assert pool.stats().in_use_bytes == 2048
-    del a
-    buffer.release()
-    assert pool.stats()[:3] == (0, 0, 0)
-    assert pool.trim() == 0
-
-
-def test_pool_that_was_never_initialised() -> None:
-    """FAULTS 17."""
-    pool = BufferPool.__new__(BufferPool)
-    with pytest.raises(ClosedError, match="not set up"):
-        pool.empty(3)
-    with pytest.raises(ClosedError, match="not set up"):
-        pool.array([3])
-    assert (pool.closed, pool.stats().reserved_bytes, pool.trim()) == (True, 0, 0)
-    assert "not set up" in repr(pool)
-    pool.close()
-
-
-def test_pool_is_initialised_once(pool: BufferPool) -> None:
-    """FAULTS 17."""
-    a = pool.full(3, 1.0)
-    with pytest.raises(RuntimeError, match="tested"):
-        pool.__init__()  # type: ignore[misc]
-    assert (a == 1).all()
-    assert pool.limit == LIMIT
-
-
-# --- settings ---
-
-OUT_OF_RANGE = [
-    ("limit", -1),
-    ("limit", 1 << 63),
-    ("limit", True),
-    ("max_retained", -1),
-    ("max_retained", 1 << 63),
-    ("max_retained", False),
-    ("max_idle", -1),
-    ("max_idle", -0.001),
-    ("max_idle", math.nan),
-    ("max_idle", -math.inf),
-    ("timeout", -1),
-    ("timeout", -1e300),
-    ("timeout", math.nan),
-    ("timeout", -math.inf),
-    ("upstream", "huge"),
-    ("upstream", None),
-    ("upstream", ["thp"]),
-    ("upstream", 5),
-]
-
-
-@pytest.mark.parametrize(("setting", "value"), OUT_OF_RANGE)
-def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> None:
-    """FAULTS 54, 57."""
-    ask = lambda: BufferPool(name="tested", **{setting: value})  # noqa: E731
-    refused(pool, SettingError, ValueError, ask, setting, repr(value))
-
-
-@pytest.mark.parametrize("setting", ["max_idle", "timeout"])
-@pytest.mark.parametrize(
-    "value",
-    [None, 0, 0.0, 1e-12, 5, 1e300, math.inf, 1 << 62, 10**400, np.float32(2)],
-    ids=lambda v: str(v)[:9],
-)
-def test_long_and_short_times(setting: str, value: Any) -> None:
-    """FAULTS 53, 55, 56, 58: more than anybody waits is for ever."""
-    settings: dict[str, Any] = {setting: value}
-    assert all_back(BufferPool(**settings))
-
-
-WRONG_TYPES = [
-    ("limit", 1.5),
-    ("limit", "256 MiB"),
-    ("max_retained", 1e6),
-    ("max_idle", "30"),
-    ("timeout", b"1"),
-    ("timeout", 1j),
-    ("timeout", [1]),
-    ("alignment", 64.0),
-    ("alignment", None),
-    ("name", 5),
-    ("name", b"pool"),
-]
-
-
-@pytest.mark.parametrize(("setting", "value"), WRONG_TYPES)
-def test_setting_of_a_wrong_type(setting: str, value: Any) -> None:
-    settings = {setting: value}
-    with pytest.raises(TypeError):
-        BufferPool(**settings)
-
-
-@pytest.mark.parametrize("ask", [lambda p: p.trim(-1), lambda p: p.prewarm(-1, 3)], ids=["trim", "prewarm"])
-def test_negative_counts(pool: BufferPool, ask: Any) -> None:
-    refused(pool, SizeError, ValueError, lambda: ask(pool), -1)
-
-
-@pytest.mark.parametrize("wrong", [None, 5, "a", [1], b"abc"], ids=repr)
-def test_owns_takes_arrays(pool: BufferPool, wrong: Any) -> None:
-    """FAULTS 4."""
-    with pytest.raises(TypeError):
-        pool.owns(wrong)
-
-
-@pytest.mark.parametrize("nbytes", [-1, MAX_BLOCK + 1, 1 << 100])
-def test_good_size_out_of_range(nbytes: int) -> None:
-    with pytest.raises(SizeError, match=str(nbytes)):
-        bufpool.good_size(nbytes)
-
-
-# --- under ``with pool:`` ---
-
-
-def test_numpy_says_memory_error_at_the_limit(pool: BufferPool) -> None:
-    """FAULTS 65: NumPy's own class, and the pool stays usable."""
-    with pool:
-        with pytest.raises(MemoryError, match="Unable to allocate"):
-            np.ones(LIMIT)
-        assert pool.owns(np.ones(10))
-    assert pool.stats().refused > 0
 
 
 @pytest.mark.parametrize("make", [make_scratch, make_lease], ids=lambda make: make.__name__)

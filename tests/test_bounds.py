@@ -5,29 +5,18 @@ from __future__ import annotations
 import gc
 import mmap
 import random
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conserving import run_python
+from conserving import conserved, run_python
 
 import bufpool
 
 MIB = 1 << 20
-
-
-def conserved(pool: bufpool.BufferPool) -> bufpool.PoolStats:
-    """The pool's counts, after checking that every block is either out or idle."""
-    stats = pool.stats()
-    assert stats.in_use_bytes + stats.idle_bytes == stats.reserved_bytes
-    assert sum(each.size * each.total for each in stats.classes) == stats.reserved_bytes
-    assert sum(each.size * each.idle for each in stats.classes) == stats.idle_bytes
-    return stats
 
 
 needs_proc = pytest.mark.skipif(
@@ -76,102 +65,6 @@ def test_classes_at_their_edges(nbytes: int) -> None:
     assert bufpool.good_size(block) == block
     step = max(64, 1 << (max(block - 1, 1).bit_length() - 4))
     assert block == 64 or bufpool.good_size(block - step) == block - step
-
-
-# --- limit ---
-
-
-@pytest.mark.parametrize("nbytes", [64, 4096, 1 * MIB, 5 * MIB])
-def test_a_pool_of_one_block(nbytes: int) -> None:
-    """FAULTS 47."""
-    pool = bufpool.BufferPool(bufpool.good_size(nbytes))
-    for _ in range(3):
-        a = pool.empty(nbytes, "u1")
-        with pytest.raises(bufpool.LimitError):
-            pool.empty(nbytes, "u1")
-        del a
-    assert conserved(pool).in_use_bytes == 0
-
-
-def test_the_limit_counts_idle_memory_but_gives_it_back_first() -> None:
-    pool = bufpool.BufferPool(8 * MIB)
-    small = [pool.empty(MIB, "u1") for _ in range(8)]
-    del small
-    a = pool.empty(8 * MIB, "u1")
-    stats = conserved(pool)
-    assert (stats.reserved_bytes, stats.drops["trimmed"]) == (8 * MIB, 8)
-    del a
-
-
-def test_at_the_limit_an_idle_block_goes_though_its_neighbours_are_in_use() -> None:
-    pool = bufpool.BufferPool(MIB)
-    four = [pool.empty(MIB // 4, "u1") for _ in range(4)]
-    del four[1]
-    assert pool.empty(1000, "u1").nbytes == 1000
-    assert conserved(pool).reserved_bytes <= MIB
-
-
-def test_at_the_limit_garbage_is_collected() -> None:
-    pool = bufpool.BufferPool(4 * MIB)
-
-    class Knot:
-        pass
-
-    knot: Any = Knot()
-    knot.self, knot.array = knot, pool.empty(4 * MIB, "u1")
-    del knot
-    assert pool.empty(4 * MIB, "u1").nbytes == 4 * MIB
-
-
-def test_a_waiter_gets_what_comes_back() -> None:
-    pool = bufpool.BufferPool(4 * MIB, timeout=30)
-    held = [pool.empty(4 * MIB, "u1")]
-    timer = threading.Timer(0.05, held.clear)
-    timer.start()
-    a = pool.empty(4 * MIB, "u1")
-    timer.join()
-    assert a.nbytes == conserved(pool).in_use_bytes
-
-
-def test_a_waiter_gives_up_in_time() -> None:
-    pool = bufpool.BufferPool(4 * MIB, timeout=0.05, name="tight")
-    a = pool.empty(4 * MIB, "u1")
-    started = time.monotonic()
-    with pytest.raises(bufpool.LimitTimeoutError, match=r"'tight': 1 bytes.*limit is 4194304 .*waited 0\.0") as caught:
-        pool.empty(1, "u1")
-    assert time.monotonic() - started >= 0.05
-    assert isinstance(caught.value, MemoryError)
-    assert isinstance(caught.value, TimeoutError)
-    del a
-
-
-def test_what_can_never_fit_does_not_wait() -> None:
-    pool = bufpool.BufferPool(MIB, timeout=None)
-    with pytest.raises(bufpool.LimitError):
-        pool.empty(2 * MIB, "u1")
-
-
-def test_many_waiters_with_stale_names_lose_nothing() -> None:
-    """Each thread still has its last array's name when it asks for the next: a lease's name must not hold memory."""
-    pool = bufpool.BufferPool(2 * MIB, timeout=60)
-    served = []
-
-    def client(number: int) -> None:
-        for _ in range(20):
-            with pool.lease(MIB, "u1") as a:
-                a[::4096] = number
-                time.sleep(0)
-                assert (a[::4096] == number).all()
-            served.append(number)
-
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(6)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len(served) == 120
-    assert conserved(pool).in_use_bytes == 0
-    assert pool.stats().reserved_bytes <= 2 * MIB
 
 
 # --- giving back ---
@@ -238,7 +131,7 @@ def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
         time.sleep(0.01)
         a = pool.empty(4 * MIB, "u1")
         del a
-    for _ in range(10):                                    # five more windows: the floor stays
+    for _ in range(10):  # five more windows: the floor stays
         time.sleep(0.01)
         a = pool.empty(4 * MIB, "u1")
         del a
@@ -253,7 +146,7 @@ def test_nothing_below_the_floor_ages_out() -> None:
     del two
     for _ in range(8):
         time.sleep(0.02)
-        a = pool.empty(2 * MIB, "u1")                      # its return looks at the clock
+        a = pool.empty(2 * MIB, "u1")  # its return looks at the clock
         del a
     stats = conserved(pool)
     assert stats.drops["aged_out"] == 0
@@ -267,7 +160,7 @@ def test_what_is_needed_does_not_age_out() -> None:
         four = [pool.empty(8 * MIB, "u1") for _ in range(4)]
         del four
         time.sleep(0.02)
-        a = pool.empty(2 * MIB, "u1")                      # another size: its return looks at the clock
+        a = pool.empty(2 * MIB, "u1")  # another size: its return looks at the clock
         del a
     assert pool.stats().drops["aged_out"] == 0
 
@@ -402,52 +295,6 @@ def test_memory_of_an_earlier_phase_does_not_crowd_out_the_present_one() -> None
     assert (pool.stats() - before).hits == 50
 
 
-def test_two_blocks_for_one_request_that_do_not_both_fit_are_refused() -> None:
-    pool = bufpool.BufferPool(12_000, timeout=None)
-
-    class Made:
-        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
-            return np.ones(2000, "f4")[::2]
-
-    with pytest.raises(bufpool.LimitError):
-        pool.array(Made(), dtype="f8")
-    assert conserved(pool).in_use_bytes == 0
-
-
-def test_a_waiting_request_is_counted_once() -> None:
-    pool = bufpool.BufferPool(MIB, timeout=0.05)
-    a = pool.empty(MIB, "u1")
-    with pytest.raises(bufpool.LimitTimeoutError):
-        pool.empty(MIB, "u1")
-    stats = pool.stats()
-    assert (stats.misses, stats.refused) == (1, 1)
-    del a
-
-
-def test_a_request_that_waits_until_the_pool_is_closed_was_refused_once() -> None:
-    pool = bufpool.BufferPool(limit=MIB, timeout=None)
-    a = pool.empty(MIB, "u1")
-    seen: list[type] = []
-
-    def wait() -> None:
-        try:
-            pool.empty(MIB, "u1")
-        except bufpool.BufpoolError as error:
-            seen.append(type(error))
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    until = time.monotonic() + 20
-    while pool.stats().refused == 0 and time.monotonic() < until:
-        time.sleep(0.001)
-    time.sleep(0.02)
-    pool.close()
-    thread.join()
-    assert seen == [bufpool.ClosedError]
-    assert pool.stats().refused == 1
-    del a
-
-
 def test_a_new_pool_does_not_pay_for_old_ones() -> None:
     """What an abandoned pool has in use is looked at in passing, not searched."""
     kept = [bufpool.BufferPool().empty(10) for _ in range(300)]
@@ -460,27 +307,6 @@ def test_foreign_memory_is_not_owned() -> None:
     foreign = [mmap.mmap(-1, 4096) for _ in range(200)]
     assert not any(pool.owns(np.frombuffer(each, "u1")) for each in foreign)
     assert all(pool.owns(each) for each in ours)
-
-
-def test_requests_that_fit_together_are_never_refused() -> None:
-    """Four threads, each with one block of at most a quarter of the limit: idle memory of other sizes makes room."""
-    pool = bufpool.BufferPool(limit=4 * MIB)
-    sizes = [64 << 10, 300 << 10, 700 << 10, MIB]
-
-    def work(seed: int) -> None:
-        generator = random.Random(seed)
-        for _ in range(400):
-            pool.empty(generator.choice(sizes), "u1")[-1] = 1
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as workers:
-            list(workers.map(work, range(4)))
-    finally:
-        sys.setswitchinterval(interval)
-    assert conserved(pool).refused == 0
-    assert pool.stats().peak_bytes <= 4 * MIB
 
 
 def test_what_comes_back_after_closing_is_not_kept_by_the_thread() -> None:

@@ -40,13 +40,16 @@ SEES = (
 )
 
 #: Of the suite, as arguments: what uses native code much and finishes soon; and what is run at full length.
-SUITE = ("test_buffer.py", "test_scratch.py", "-m", "not slow")
+SUITE = ("test_buffer.py", "test_buffer_exports.py", "test_scratch.py", "-m", "not slow")
 FULL_SUITE = (
     "test_buffer.py",
+    "test_buffer_exports.py",
     "test_lease.py",
     "test_scratch.py",
     "test_arrays.py",
+    "test_arrays_owned.py",
     "test_bad_input.py",
+    "test_bad_state.py",
     "test_bounds.py",
     "test_decorate.py",
     "test_fork.py",
@@ -54,12 +57,13 @@ FULL_SUITE = (
     "test_handler_contexts.py",
     "test_handler_memory.py",
     "test_lifetime.py",
+    "test_limit.py",
     "test_no_alias.py",
     "test_scratch_blocks.py",
     "test_scratch_threads.py",
 )
 #: Those whose tests start threads.
-THREADED_SUITE = ("test_bounds.py", "test_lifetime.py", "test_no_alias.py")
+THREADED_SUITE = ("test_bounds.py", "test_limit.py", "test_lifetime.py", "test_no_alias.py")
 
 #: Errors that must be reported: which sanitizer, and where (a file of the package), what, by what it is replaced, and
 #: whether the short run tries it.

@@ -20,7 +20,7 @@ ON_ARRAYS = (
         ARRAYS,
         "    fields.flags |= cnp.NPY_ARRAY_OWNDATA\n",
         "",
-        Suite("test_arrays.py::test_owns_its_data"),
+        Suite("test_arrays_owned.py::test_owns_its_data"),
     ),
     Bug(
         "arrays do not count their handler",
@@ -55,14 +55,14 @@ ON_ARRAYS = (
         ARRAYS,
         "            arena_release(self.take(nbytes, 0, &zeroed))",
         "            self.take(nbytes, 0, &zeroed)",
-        Suite("test_bad_input.py -k what_numpy_builds"),
+        Suite("test_limit.py -k what_numpy_builds"),
     ),
     Bug(
         "zeros_like writes beside what a subclass made",
         ARRAYS,
         "if type(array) is cnp.ndarray and owns_its_bytes(array):",
         "if True:",
-        Suite("test_arrays.py -k zeros_like_writes_no_byte"),
+        Suite("test_arrays_owned.py -k zeros_like_writes_no_byte"),
     ),
     Bug(
         "an emptied array still points to the block",

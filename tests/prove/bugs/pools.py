@@ -86,28 +86,28 @@ WAITING = (
         "                        block = arena_acquire(arena, nbytes, alignment)\n"
         "                    self.same_request(block)\n",
         "                        block = arena_acquire(arena, nbytes, alignment)\n",
-        Suite("test_bounds.py::test_a_waiting_request_is_counted_once"),
+        Suite("test_limit.py::test_a_waiting_request_is_counted_once"),
     ),
     Bug(
         "garbage is not collected at the limit",
         ARENA,
         "        gc.collect()\n",
         "",
-        Suite("test_bounds.py::test_at_the_limit_garbage_is_collected"),
+        Suite("test_limit.py::test_at_the_limit_garbage_is_collected"),
     ),
     Bug(
         "what can never come is waited for",
         ARENA,
         "if block.address == NULL and can_come and until > now:",
         "if block.address == NULL and until > now:",
-        Suite("test_bad_input.py::test_what_can_never_come_is_not_waited_for"),
+        Suite("test_limit.py::test_what_can_never_come_is_not_waited_for"),
     ),
     Bug(
         "a waiter gives up at its first look",
         ARENA,
         "while block.address == NULL and block.refusal == Refusal.limit and now < until:",
         "if block.address == NULL and block.refusal == Refusal.limit and now < until:",
-        Suite("test_bounds.py -k waiter"),
+        Suite("test_limit.py -k waiter"),
     ),
     Bug(
         "any alignment will do",

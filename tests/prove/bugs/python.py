@@ -16,14 +16,14 @@ PYTHON = (
         SETTINGS,
         "    if not number >= 0:\n",
         "    if number < 0:\n",
-        Suite("test_bad_input.py::test_setting_out_of_range"),
+        Suite("test_bad_state.py::test_setting_out_of_range"),
     ),
     Bug(
         "True is a number of bytes",
         SETTINGS,
         "isinstance(value, bool) or not 0 <= number < 1 << 63",
         "not 0 <= number < 1 << 63",
-        Suite("test_bad_input.py::test_setting_out_of_range"),
+        Suite("test_bad_state.py::test_setting_out_of_range"),
     ),
     Bug(
         "a word is a flag",
@@ -37,7 +37,7 @@ PYTHON = (
         SETTINGS,
         "return None if number > LONGEST_WAIT else number",
         "return number",
-        Suite("test_bad_input.py::test_long_and_short_times"),
+        Suite("test_bad_state.py::test_long_and_short_times"),
     ),
     Bug(
         "prewarm keeps none of its arrays",
@@ -107,7 +107,7 @@ PYTHON = (
         STATS,
         '"over_max_retained", "aged_out", "trimmed", "closed"',
         '"over_max_retained", "trimmed", "aged_out", "closed"',
-        Suite("test_bounds.py -k gives_it_back_first"),
+        Suite("test_limit.py -k gives_it_back_first"),
     ),
     Bug(
         "a generator that raises leaves the pool installed",
