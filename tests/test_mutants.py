@@ -106,6 +106,19 @@ def test_the_table_is_in_order() -> None:
     assert {bug.file.partition("/")[0] for bug in BUGS if bug.name in SAMPLE} > {"core", "native"}
 
 
+def test_the_tests_that_the_table_names_exist() -> None:
+    here = Path(__file__).parent
+    missing = []
+    for bug in BUGS:
+        if isinstance(bug.noticed_by, Suite):
+            where, *options = bug.noticed_by.tests.split()
+            file, _, test = where.partition("::")
+            words = f"def {test.partition('[')[0]}(" if test else " ".join(options).removeprefix("-k ")
+            if words not in (here / file).read_text(encoding="utf-8"):
+                missing.append(f"{bug.name}: {bug.noticed_by}")
+    assert missing == []
+
+
 @pytest.mark.slow
 def test_a_sample_of_the_seeded_bugs_is_caught() -> None:
     (sample,) = proofs(False)
