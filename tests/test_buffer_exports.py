@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conserving import conserved
+from stale import N, overwrite
 
 from bufpool import (
     Buffer,
@@ -20,19 +21,11 @@ from bufpool import (
     ReleasedError,
 )
 
-N = 24 << 10  # bytes
-
 
 def filled(pool: BufferPool, value: int = 1) -> Buffer:
     buffer = pool.buffer(N)
     buffer[:] = bytes([value]) * N
     return buffer
-
-
-def overwrite(pool: BufferPool) -> None:
-    """Take and fill more blocks than could be idle."""
-    taken = [filled(pool, 255) for _ in range(6)]
-    assert all(each[0] == each[-1] == 255 for each in taken)
 
 
 class Wrapper:

@@ -45,6 +45,7 @@ FULL_SUITE = (
     "test_buffer.py",
     "test_buffer_exports.py",
     "test_lease.py",
+    "test_lease_reached.py",
     "test_scratch.py",
     "test_arrays.py",
     "test_arrays_owned.py",

@@ -83,7 +83,7 @@ ON_ARRAYS = (
         ARRAYS,
         "        or fields.weakreflist != NULL ",
         "        or False ",
-        Suite("test_lease.py -k referred_to_weakly"),
+        Suite("test_lease_reached.py -k referred_to_weakly"),
     ),
     Bug(
         "an array that was taken from its block is emptied of another's",
@@ -107,7 +107,7 @@ ON_LEASES = (
         LEASE,
         "if names > 0 and references_are(<PyObject*>array, 1 + names):",
         "if names > 0:",
-        Suite("test_lease.py::test_memory_stays_while_it_can_be_reached"),
+        Suite("test_lease_reached.py::test_memory_stays_while_it_can_be_reached"),
     ),
     Bug(
         "a lease leaves stale names their memory",
@@ -142,7 +142,7 @@ ON_LEASES = (
         "native/_frames.pyx",
         "        Py_DECREF(code);\n        Py_ssize_t found = -1;",
         "        Py_ssize_t found = -1;",
-        Suite("test_lease.py -k leaves_its_code"),
+        Suite("test_lease_reached.py -k leaves_its_code"),
     ),
 )
 
