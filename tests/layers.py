@@ -18,7 +18,7 @@ from typing import NamedTuple
 LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0, ("core/__init__.pxd", "core/atomics.*", "core/os_memory.*", "core/size_classes.*")),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*")),
-    (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/waiter_queue.*")),
+    (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*", "core/waiter_queue.*")),
     (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     (3.5, ("errors.*", "_version.*")),

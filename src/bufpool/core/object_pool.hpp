@@ -17,7 +17,7 @@
 #include <new>
 
 #include "atomics.hpp"
-#include "freelist.hpp"
+#include "idle_objects.hpp"
 #include "object_table.hpp"
 #include "waiter_queue.hpp"
 
@@ -40,15 +40,6 @@ enum class Put : std::uint32_t {
 };
 
 constexpr std::uint64_t kPatience = 1000000;        // ns
-
-// Which idle objects to take out of the pool.
-struct Sieve {
-    std::uint64_t now;               // coarse ns: those whose lifetime is over
-    std::uint64_t idle_before;       // those idle since before then, ...
-    std::uint32_t most;              // ... the oldest so many
-    std::uint64_t checked_before;    // those not checked since then
-    std::uint32_t drained;           // those made before this many drainings
-};
 
 // One that is out.
 struct Held {
@@ -77,7 +68,7 @@ class ObjectPool {
         max_.store_relaxed(most);
         most_waiting_ = most_waiting;
         fair_ = fair;
-        fifo_ = fifo;
+        idle_.set_up(fifo);
         keep_ = keep;
     }
 
@@ -92,7 +83,7 @@ class ObjectPool {
     // Returns an object that the caller has. `surplus` and `closed`: the caller has an object, `index`, perhaps another one.
     Put put(std::uint32_t& index) noexcept {
         if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) {
-            push(index);
+            idle_.push(table, index);
             // Dekker (Dijkstra 1965): either we see who came to wait meanwhile, that the pool was closed or made smaller, or
             // they see the object. `ask`, `close` and `resize` have the other half.
             fence_seq_cst();
@@ -101,13 +92,13 @@ class ObjectPool {
             if (!closed_ && size_.load_relaxed() <= max_.load_relaxed()) return Put::serve;
             const std::uint32_t idle = pop_under_lock();
             if (idle == kNone) return Put::serve;
-            ++popped_aside_;
+            idle_.not_a_checkout();
             index = idle;
             return refuse(index);
         }
         LockGuard guard(lock_);
         if (closed_ || size_.load_relaxed() > max_.load_relaxed()) return refuse(index);
-        push(index);
+        idle_.push(table, index);
         return Put::serve;
     }
 
@@ -280,50 +271,7 @@ class ObjectPool {
     // Idle objects that fall through the sieve, up to `room` of them, into the caller's hand.
     std::uint32_t sift(const Sieve& sieve, std::uint32_t* indices, std::uint32_t room) noexcept {
         LockGuard guard(lock_);
-        std::uint32_t stale[] = {0, 0};
-        FreeList* const lists[] = {&ready_, &returned_};
-        Chain chains[] = {ready_.pop_all(table), returned_.pop_all(table)};
-        popped_aside_ += chains[0].count;
-        for (int which = 0; which < 2; ++which) {
-            std::uint32_t at = chains[which].first;
-            for (std::uint32_t i = 0; i < chains[which].count; ++i, at = table[at].next.load_relaxed()) {
-                if (table[at].since.load_relaxed() < sieve.idle_before) ++stale[which];
-            }
-        }
-        const std::uint32_t all = stale[0] + stale[1];
-        std::uint32_t young = all > sieve.most ? all - sieve.most : 0;   // stale ones that stay: those used last
-        std::uint32_t found = 0;
-        for (int which = 1; which >= 0; --which) {
-            // They came back last. A list begins with the one used last, but for that from which the one idle longest goes
-            // out: there they are at its end.
-            const std::uint32_t stay = young < stale[which] ? young : stale[which];
-            const std::uint32_t from = fifo_ && which == 0 ? stale[which] - stay : 0;
-            young -= stay;
-            std::uint32_t seen = 0;
-            Chain kept;
-            std::uint32_t last = kNone;
-            for (std::uint32_t i = 0, at = chains[which].first; i < chains[which].count; ++i) {
-                ObjectNode& node = table[at];
-                const std::uint32_t next = node.next.load_relaxed();
-                bool falls = node.expires <= sieve.now || node.checked < sieve.checked_before || node.drained != sieve.drained;
-                if (node.since.load_relaxed() < sieve.idle_before) {
-                    if (seen < from || seen >= from + stay) falls = true;
-                    ++seen;
-                }
-                if (falls && found < room) {
-                    node.set(Standing::busy);
-                    indices[found++] = at;
-                } else {
-                    if (last == kNone) kept.first = at;
-                    else table[last].next.store_relaxed(at);
-                    last = at;
-                    ++kept.count;
-                }
-                at = next;
-            }
-            lists[which]->push_chain(table, kept);
-        }
-        return found;
+        return idle_.sift(table, sieve, indices, room);
     }
 
     // Returns an object that nobody used, to where the one idle longest is; also one that the pool does not want any more,
@@ -335,19 +283,7 @@ class ObjectPool {
             make_surplus(index);
             return Put::surplus;
         }
-        table[index].set(Standing::idle);
-        if (fifo_) {
-            ready_.push(table, index);
-            return Put::kept;
-        }
-        Chain all = ready_.pop_all(table);
-        popped_aside_ += all.count;
-        std::uint32_t last = all.first;
-        for (std::uint32_t i = 1; i < all.count; ++i) last = table[last].next.load_relaxed();
-        if (all.count == 0) all.first = index;
-        else table[last].next.store_relaxed(index);
-        ++all.count;
-        ready_.push_chain(table, all);
+        idle_.push_oldest(table, index);
         return Put::kept;
     }
 
@@ -415,7 +351,7 @@ class ObjectPool {
 
     std::uint32_t size() const noexcept { return size_.load_relaxed(); }
     std::uint32_t max() const noexcept { return max_.load_relaxed(); }
-    std::uint32_t idle() noexcept { return ready_.size(table) + (fifo_ ? returned_.size(table) : 0); }
+    std::uint32_t idle() noexcept { return idle_.size(table); }
     std::uint32_t peak() const noexcept { return peak_.load_relaxed(); }
     std::uint32_t extra() noexcept { LockGuard guard(lock_); return extra_; }
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
@@ -425,36 +361,28 @@ class ObjectPool {
     bool was_closed() const noexcept { return closed_; }
     std::uint64_t reused() noexcept {                                          // checkouts of an idle object
         LockGuard guard(lock_);
-        return ready_.popped() - popped_aside_;
+        return idle_.checkouts();
     }
 
   private:
     std::uint32_t pop() noexcept {
         std::uint32_t left = 0;
-        const std::uint32_t index = ready_.pop(table, left);
-        if (index == kNone) return kNone;
-        if (fifo_) left += returned_.size(table);
-        const std::uint32_t size = size_.load_relaxed();
-        if (size > left && size - left > peak_.load_relaxed()) peak_.raise_relaxed(size - left);
+        const std::uint32_t index = idle_.pop(table, left);
+        if (index != kNone) note_peak(left);
         return index;
     }
 
-    // First in, first out by two stacks: the one that is popped, and the one that objects come back to.
     std::uint32_t pop_under_lock() noexcept {
-        std::uint32_t index = pop();
-        if (index != kNone || !fifo_) return index;
-        const Chain chain = returned_.pop_all(table);
-        for (std::uint32_t i = 0, at = chain.first; i < chain.count; ++i) {
-            const std::uint32_t next = table[at].next.load_relaxed();
-            ready_.push(table, at);
-            at = next;
-        }
-        return pop();
+        std::uint32_t left = 0;
+        const std::uint32_t index = idle_.pop_under_lock(table, left);
+        if (index != kNone) note_peak(left);
+        return index;
     }
 
-    void push(std::uint32_t index) noexcept {
-        table[index].set(Standing::idle);
-        (fifo_ ? returned_ : ready_).push(table, index);
+    // So many are idle still.
+    void note_peak(std::uint32_t left) noexcept {
+        const std::uint32_t size = size_.load_relaxed();
+        if (size > left && size - left > peak_.load_relaxed()) peak_.raise_relaxed(size - left);
     }
 
     bool is_overdue(const Waiter& waiter, std::uint64_t now) const noexcept {
@@ -540,13 +468,7 @@ class ObjectPool {
     Atomic<std::uint32_t> peak_;         // most places without an idle object so far
     Atomic<std::uint32_t> max_;
     bool fair_ = false;
-    bool fifo_ = false;
-    // Words that threads fight over stand on lines of their own.
-    char apart_[kNoSharing];
-    FreeList ready_;
-    char apart_too_[kNoSharing];
-    FreeList returned_;                  // used by a pool that hands out the object idle longest
-    char apart_again_[kNoSharing];
+    IdleObjects idle_;
 
     // Under the lock.
     Lock lock_;
@@ -559,7 +481,6 @@ class ObjectPool {
     // is woken for a place.
     bool stalled_ = false;
     std::uint32_t most_waiting_ = 0;
-    std::uint64_t popped_aside_ = 0;     // pops from `ready_` that were no checkout
     bool closed_ = false;
     void (*keep_)(void*) = nullptr;
 };

@@ -6,6 +6,7 @@ from prove.bug import Bug, Ladder
 
 POOL = "core/object_pool.hpp"
 TABLE = "core/object_table.hpp"
+IDLE = "core/idle_objects.hpp"
 SEEN = Ladder("object_pool_ladder", 60_000)
 
 WAITING = (
@@ -95,14 +96,14 @@ WAITING = (
     ),
     Bug(
         "those used last age out, and those used first stay",
-        POOL,
+        IDLE,
         "if (seen < from || seen >= from + stay) falls = true;",
         "falls = true;",
         SEEN,
     ),
     Bug(
         "first in, last out where it should be first in, first out",
-        POOL,
+        IDLE,
         "        (fifo_ ? returned_ : ready_).push(table, index);",
         "        ready_.push(table, index);",
         SEEN,
