@@ -126,11 +126,11 @@ class IdleObjects {
   private:
     bool fifo_ = false;
     // Words that threads fight over stand on lines of their own.
-    char apart_[kNoSharing];
+    [[maybe_unused]] char apart_[kNoSharing];
     FreeList ready_;
-    char apart_too_[kNoSharing];
+    [[maybe_unused]] char apart_too_[kNoSharing];
     FreeList returned_;
-    char apart_again_[kNoSharing];
+    [[maybe_unused]] char apart_again_[kNoSharing];
     std::uint64_t popped_aside_ = 0;     // pops from `ready_` that were no checkout
 };
 
