@@ -102,6 +102,10 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package and examples, stubs against modules
 	"$(PY)" -m mypy
 	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
+	"$(VENV)/bin/pyright" --pythonpath "$(PY)"
+	@# Of the package as it is installed: other people's checkers know the type of everything.
+	@cd tests && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" && echo "pyright --verifytypes bufpool" && \
+	told=$$(pyright --verifytypes bufpool --ignoreexternal) && grep score <<<"$$told" || { echo "$$told"; exit 1; }
 
 ##@ Package
 

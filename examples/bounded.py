@@ -28,7 +28,7 @@ def load(pool: bufpool.BufferPool, tiles: range, nbytes: int, sink: queue.Simple
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=60)
     parser.add_argument("--tile-bytes", type=int, default=4 << 20)
     parser.add_argument("--limit-tiles", type=int, default=6, help="the limit, in tiles")

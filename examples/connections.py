@@ -106,7 +106,7 @@ def tell(pool: bufpool.Pool[Any], database: str, args: argparse.Namespace) -> No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--postgres", metavar="DSN", help="a server to ask, instead of SQLite")
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--requests", type=int, default=10, help="for each client")

@@ -71,7 +71,7 @@ def run(count: int, height: int, width: int, carry: Callable[[Stage], Stage]) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--size", type=int, nargs=2, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--plain", action="store_true", help="with NumPy's own allocator")

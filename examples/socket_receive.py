@@ -39,7 +39,7 @@ def receive_exactly(connection: socket.socket, buffer: bufpool.Buffer) -> None:
 
 
 def receive(connection: socket.socket, pool: bufpool.BufferPool, messages: int) -> list[float]:
-    means = []
+    means: list[float] = []
     for _ in range(messages):
         with pool.buffer(LENGTH.size) as head:
             receive_exactly(connection, head)
@@ -47,13 +47,13 @@ def receive(connection: socket.socket, pool: bufpool.BufferPool, messages: int) 
         with pool.buffer(nbytes) as body:
             receive_exactly(connection, body)
             # The array looks into the buffer: the memory stays until it is gone, here with the next round.
-            samples = np.frombuffer(body[:], "f4")
+            samples = np.frombuffer(body[:], np.float32)
             means.append(float(samples.mean()))
     return means
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=50)
     parser.add_argument("--elements", type=int, default=1_000_000)
     args = parser.parse_args()

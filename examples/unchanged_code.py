@@ -34,7 +34,7 @@ def timed(size: int, steps: int) -> tuple[float, NDArray[np.float64]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=20)
     args = parser.parse_args()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from clients import Client, Failing, Thing, until, waiting_client
 
-from bufpool import Pool
+from bufpool import BufferPool, Pool
 from bufpool.errors import PoolExhaustedError, PoolTimeoutError
 from bufpool.objects.advice import advise
 
@@ -105,6 +105,60 @@ def test_a_snapshot_stays_as_it_is() -> None:
     pool.discard(pool.acquire())
     assert before.discards["discarded"] == 0
     assert pool.stats().discards["discarded"] == 1
+
+
+def test_the_difference_of_two_snapshots_says_what_happened_in_between() -> None:
+    pool = Pool(lambda: time.sleep(0.01) or Thing(), max_size=2)
+    use(pool, 3)
+    before = pool.stats()
+    first, second = pool.acquire(), pool.acquire()
+    pool.discard(second)
+    did = pool.stats() - before
+    assert (did.size, did.idle, did.in_use, did.waiting, did.peak_in_use) == (0, -1, 1, 0, 1)
+    assert (did.checkouts, did.created, did.reuse_rate) == (2, 1, 0.5)
+    assert (did.waits, did.timeouts, did.refused, did.failures) == (0, 0, 0, 0)
+    assert did.discards == {**dict.fromkeys(before.discards, 0), "discarded": 1}
+    with pytest.raises(TypeError):
+        did.discards["discarded"] = 0
+    pool.release(first)
+
+
+def test_means_of_a_difference_are_of_what_came_since_then() -> None:
+    stats = Pool(Thing).stats()
+    before = stats._replace(created=2, create_seconds=1.0, waits=4, wait_mean=0.5, wait_p50=0.4, wait_max=0.9)
+    after = before._replace(created=5, create_seconds=4.0, waits=5, wait_mean=0.6, wait_p50=0.5, wait_max=1.0)
+    did = after - before
+    assert did.create_seconds == pytest.approx(6.0)  # 20 s for five, 2 s of them for the first two
+    assert did.wait_mean == pytest.approx(1.0)
+    assert all(math.isnan(each) for each in (did.wait_p50, did.wait_p95, did.wait_p99, did.wait_max))
+
+
+def test_of_nothing_in_between_there_is_no_mean() -> None:
+    pool = Pool(Thing, debug=True)
+    use(pool, 2)
+    stats = pool.stats()
+    did = stats - stats
+    assert (did.checkouts, did.created, did.waits) == (0, 0, 0)
+    assert all(math.isnan(each) for each in (did.create_seconds, did.wait_mean, did.hold_mean, did.reuse_rate))
+
+
+def test_since_the_beginning_all_is_as_it_was() -> None:
+    pool = Pool(Thing, max_size=1, debug=True)
+    new = pool.stats()
+    thing = pool.acquire()
+    client = waiting_client(pool, pool.acquire)
+    pool.release(thing)
+    pool.release(client.result())
+    stats = pool.stats()
+    assert stats.waits == 1
+    assert stats - new == stats
+
+
+def test_only_snapshots_of_one_kind_are_subtracted() -> None:
+    with pytest.raises(TypeError):
+        Pool(Thing).stats() - BufferPool().stats()
+    with pytest.raises(TypeError):
+        Pool(Thing).stats() - 1
 
 
 # --- advice ---

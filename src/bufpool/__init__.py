@@ -7,6 +7,7 @@
 ...     b = np.sqrt(a * a + a)
 """
 
+from bufpool import errors
 from bufpool._version import __version__
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
@@ -76,5 +77,6 @@ __all__ = [
     "TooManyWaitersError",
     "__version__",
     "default_pool",
+    "errors",
     "good_size",
 ]

@@ -5,32 +5,24 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from bufpool.errors import ClosedError, LimitError, SizeError
+from bufpool.lend import Lender
 from bufpool.native._arena import good_size, total_memory
-from bufpool.native._arrays import ArrayPool, touch
+from bufpool.native._arrays import touch
 from bufpool.native._buffer import BufferMaker
-from bufpool.native._lease import Lease, make_lease
-from bufpool.native._scratch import Scratch, make_scratch
 from bufpool.settings import choice, flag, nbytes, seconds
 from bufpool.stats import PoolStats, from_reading
 
 F = TypeVar("F", bound=Callable[..., Any])
-S = TypeVar("S", bound="np.generic")
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
-    from typing import TypeAlias
 
-    import numpy as np
     from numpy.typing import DTypeLike
 
-    _Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-    _Order: TypeAlias = Literal["C", "F"] | None
-    _Typed: TypeAlias = type[S] | np.dtype[S]
-    _DType: TypeAlias = DTypeLike | None
+    from bufpool._typing import Shape
 
 __all__ = ["BufferPool", "default_pool"]
 
@@ -40,7 +32,7 @@ MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pau
 _numbers = itertools.count(1)
 
 
-class BufferPool(ArrayPool, BufferMaker):
+class BufferPool(Lender, BufferMaker):
     """Memory for arrays and buffers, kept ready for reuse, bounded, and given back when it is no longer needed.
 
     Safe to share between threads. Arrays and buffers may outlive the pool.
@@ -127,72 +119,7 @@ class BufferPool(ArrayPool, BufferMaker):
             timeout=wait,
         )
 
-    # --- besides the array constructors ---
-
-    @overload
-    def lease(
-        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: int | None = None
-    ) -> Lease[np.float64]: ...
-    @overload
-    def lease(
-        self, shape: _Shape, dtype: _Typed[S], order: _Order = "C", *, alignment: int | None = None
-    ) -> Lease[S]: ...
-    @overload
-    def lease(
-        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
-    ) -> Lease[Any]: ...
-    def lease(
-        self, shape: _Shape, dtype: _DType = None, order: _Order = "C", *, alignment: int | None = None
-    ) -> Lease[Any]:
-        """Return a context manager that gives an array for the length of a block.
-
-        At the end its memory returns to the pool at once if nobody else can reach it. A plain local name of the array
-        does not hinder that: the array becomes empty (its shape all zeros). With a view, a container or a memoryview
-        still alive, the memory returns when they are gone.
-
-        Arguments and errors as of `empty`; the array is made when the block is entered.
-
-        Examples
-        --------
-        >>> import bufpool
-        >>> with bufpool.BufferPool().lease((2, 2)) as a:
-        ...     a[:] = 1
-        ...     a.sum()
-        np.float64(4.0)
-        """
-        return make_lease(self, shape, dtype, order, alignment)
-
-    @overload
-    def scratch(
-        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: int | None = None
-    ) -> Scratch[np.float64]: ...
-    @overload
-    def scratch(
-        self, shape: _Shape, dtype: _Typed[S], order: _Order = "C", *, alignment: int | None = None
-    ) -> Scratch[S]: ...
-    @overload
-    def scratch(
-        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: int | None = None
-    ) -> Scratch[Any]: ...
-    def scratch(
-        self, shape: _Shape, dtype: _DType = None, order: _Order = "C", *, alignment: int | None = None
-    ) -> Scratch[Any]:
-        """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
-
-        Make it once and use it again and again: what it saves is the making of arrays.
-
-        Arguments and errors as of `empty`.
-
-        Examples
-        --------
-        >>> import bufpool
-        >>> scratch = bufpool.BufferPool().scratch(1024, "f4")
-        >>> with scratch as a:
-        ...     a.fill(0)
-        """
-        return make_scratch(self, shape, dtype, order, alignment)
-
-    def prewarm(self, n: int, shape: _Shape, dtype: _DType = None) -> None:
+    def prewarm(self, n: int, shape: Shape, dtype: DTypeLike | None = None) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
 
         Raises

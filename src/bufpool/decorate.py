@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
@@ -24,7 +24,7 @@ def under(context: AbstractContextManager[Any], function: F) -> F:
     if inspect.isasyncgenfunction(function):
 
         @functools.wraps(function)
-        async def asynchronous_generator(*args: Any, **kwargs: Any) -> Any:
+        async def asynchronous_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             source = function(*args, **kwargs)
             step = source.__anext__()
             try:

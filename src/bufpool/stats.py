@@ -103,7 +103,7 @@ class PoolStats(NamedTuple):
         if not isinstance(earlier, PoolStats):
             return NotImplemented
         then = {each.size: each for each in earlier.classes}
-        classes = []
+        classes: list[ClassStats] = []
         for each in self.classes:
             was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))
             change = ClassStats(

@@ -1,278 +1,330 @@
-from collections.abc import Sequence
-from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from bufpool._typing import (
+    C8,
+    C16,
+    F2,
+    F4,
+    F8,
+    I1,
+    I2,
+    I4,
+    I8,
+    U1,
+    U2,
+    U4,
+    U8,
+    Align,
+    Bool,
+    Order,
+    OrderLike,
+    S,
+    Shape,
+    ShapeOrNone,
+    Typed,
+)
 from bufpool.native._handler import AllocatorPool
 
-# As in NumPy's own stubs: no dtype means float64, a scalar type or a dtype tells the array's type, and a string or a
-# type of Python's does not (for a type checker an int is a float).
-_S = TypeVar("_S", bound=np.generic)
 _A = TypeVar("_A", bound=NDArray[Any])
-_Typed: TypeAlias = type[_S] | np.dtype[_S]
-_Shape: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-_Alignment: TypeAlias = SupportsIndex | None
-_Order: TypeAlias = Literal["C", "F"] | None
-_OrderLike: TypeAlias = Literal["K", "A", "C", "F"] | None
 
 class ArrayPool(AllocatorPool):
     @overload
     def empty(
-        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
+        self, shape: Shape, dtype: None = ..., order: Order = "C", *, alignment: Align = None
     ) -> NDArray[np.float64]: ...
     @overload
     def empty(
-        self, shape: _Shape, dtype: _Typed[_S], order: _Order = "C", *, alignment: _Alignment = None
-    ) -> NDArray[_S]: ...
+        self, shape: Shape, dtype: Typed[S], order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[S]: ...
     @overload
     def empty(
-        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: _Alignment = None
-    ) -> NDArray[Any]: ...
+        self, shape: Shape, dtype: Bool, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.bool_]: ...
     @overload
-    def zeros(
-        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
+    def empty(
+        self, shape: Shape, dtype: I1, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int8]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: I2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int16]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: I4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int32]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: I8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: U1, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: U2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint16]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: U4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint32]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: U8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint64]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: F2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.float16]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: F4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: F8, order: Order = "C", *, alignment: Align = None
     ) -> NDArray[np.float64]: ...
     @overload
-    def zeros(
-        self, shape: _Shape, dtype: _Typed[_S], order: _Order = "C", *, alignment: _Alignment = None
-    ) -> NDArray[_S]: ...
+    def empty(
+        self, shape: Shape, dtype: C8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.complex64]: ...
     @overload
-    def zeros(
-        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: _Alignment = None
+    def empty(
+        self, shape: Shape, dtype: C16, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.complex128]: ...
+    @overload
+    def empty(
+        self, shape: Shape, dtype: DTypeLike, order: Order = "C", *, alignment: Align = None
     ) -> NDArray[Any]: ...
+    zeros = empty
+    ones = empty
     @overload
-    def ones(
-        self, shape: _Shape, dtype: None = ..., order: _Order = "C", *, alignment: _Alignment = None
+    def full(
+        self, shape: Shape, fill_value: S, dtype: None = None, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[S]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: Typed[S], order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[S]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: Bool, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.bool_]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: I1, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int8]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: I2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int16]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: I4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int32]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: I8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: U1, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: U2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint16]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: U4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint32]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: U8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.uint64]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: F2, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.float16]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: F4, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: F8, order: Order = "C", *, alignment: Align = None
     ) -> NDArray[np.float64]: ...
     @overload
-    def ones(
-        self, shape: _Shape, dtype: _Typed[_S], order: _Order = "C", *, alignment: _Alignment = None
-    ) -> NDArray[_S]: ...
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: C8, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.complex64]: ...
     @overload
-    def ones(
-        self, shape: _Shape, dtype: DTypeLike, order: _Order = "C", *, alignment: _Alignment = None
-    ) -> NDArray[Any]: ...
+    def full(
+        self, shape: Shape, fill_value: Any, dtype: C16, order: Order = "C", *, alignment: Align = None
+    ) -> NDArray[np.complex128]: ...
     @overload
     def full(
         self,
-        shape: _Shape,
-        fill_value: _S,
-        dtype: None = None,
-        order: _Order = "C",
-        *,
-        alignment: _Alignment = None,
-    ) -> NDArray[_S]: ...
-    @overload
-    def full(
-        self,
-        shape: _Shape,
-        fill_value: Any,
-        dtype: _Typed[_S],
-        order: _Order = "C",
-        *,
-        alignment: _Alignment = None,
-    ) -> NDArray[_S]: ...
-    @overload
-    def full(
-        self,
-        shape: _Shape,
+        shape: Shape,
         fill_value: Any,
         dtype: DTypeLike | None = None,
-        order: _Order = "C",
+        order: Order = "C",
         *,
-        alignment: _Alignment = None,
+        alignment: Align = None,
     ) -> NDArray[Any]: ...
     @overload
     def empty_like(
         self,
         prototype: _A,
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: Literal[True] = True,
         shape: None = None,
     ) -> _A: ...
     @overload
     def empty_like(
         self,
-        prototype: NDArray[_S],
+        prototype: NDArray[S],
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
-    @overload
-    def empty_like(
-        self,
-        prototype: ArrayLike,
-        dtype: _Typed[_S],
-        order: _OrderLike = "K",
-        subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
     @overload
     def empty_like(
         self,
         prototype: ArrayLike,
-        dtype: DTypeLike | None = None,
-        order: _OrderLike = "K",
+        dtype: Typed[S],
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
+    @overload
+    def empty_like(
+        self,
+        prototype: ArrayLike,
+        dtype: DTypeLike | None = None,
+        order: OrderLike = "K",
+        subok: bool = True,
+        shape: ShapeOrNone = None,
     ) -> NDArray[Any]: ...
     @overload
     def zeros_like(
         self,
         a: _A,
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: Literal[True] = True,
         shape: None = None,
     ) -> _A: ...
     @overload
     def zeros_like(
         self,
-        a: NDArray[_S],
+        a: NDArray[S],
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
     @overload
     def zeros_like(
         self,
         a: ArrayLike,
-        dtype: _Typed[_S],
-        order: _OrderLike = "K",
+        dtype: Typed[S],
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
     @overload
     def zeros_like(
         self,
         a: ArrayLike,
         dtype: DTypeLike | None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
+        shape: ShapeOrNone = None,
     ) -> NDArray[Any]: ...
-    @overload
-    def ones_like(
-        self,
-        a: _A,
-        dtype: None = None,
-        order: _OrderLike = "K",
-        subok: Literal[True] = True,
-        shape: None = None,
-    ) -> _A: ...
-    @overload
-    def ones_like(
-        self,
-        a: NDArray[_S],
-        dtype: None = None,
-        order: _OrderLike = "K",
-        subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
-    @overload
-    def ones_like(
-        self,
-        a: ArrayLike,
-        dtype: _Typed[_S],
-        order: _OrderLike = "K",
-        subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
-    @overload
-    def ones_like(
-        self,
-        a: ArrayLike,
-        dtype: DTypeLike | None = None,
-        order: _OrderLike = "K",
-        subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[Any]: ...
+    ones_like = zeros_like
     @overload
     def full_like(
         self,
         a: _A,
         fill_value: Any,
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: Literal[True] = True,
         shape: None = None,
     ) -> _A: ...
     @overload
     def full_like(
         self,
-        a: NDArray[_S],
+        a: NDArray[S],
         fill_value: Any,
         dtype: None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
     @overload
     def full_like(
         self,
         a: ArrayLike,
         fill_value: Any,
-        dtype: _Typed[_S],
-        order: _OrderLike = "K",
+        dtype: Typed[S],
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
-    ) -> NDArray[_S]: ...
+        shape: ShapeOrNone = None,
+    ) -> NDArray[S]: ...
     @overload
     def full_like(
         self,
         a: ArrayLike,
         fill_value: Any,
         dtype: DTypeLike | None = None,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = True,
-        shape: _Shape | None = None,
+        shape: ShapeOrNone = None,
     ) -> NDArray[Any]: ...
     @overload
     def array(
         self,
-        object: NDArray[_S],
+        object: NDArray[S],
         dtype: None = None,
         *,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = False,
         ndmin: int = 0,
-    ) -> NDArray[_S]: ...
+    ) -> NDArray[S]: ...
     @overload
     def array(
         self,
         object: ArrayLike,
-        dtype: _Typed[_S],
+        dtype: Typed[S],
         *,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = False,
         ndmin: int = 0,
-    ) -> NDArray[_S]: ...
+    ) -> NDArray[S]: ...
     @overload
     def array(
         self,
         object: ArrayLike,
         dtype: DTypeLike | None = None,
         *,
-        order: _OrderLike = "K",
+        order: OrderLike = "K",
         subok: bool = False,
         ndmin: int = 0,
     ) -> NDArray[Any]: ...
     @overload
-    def ascontiguousarray(self, a: NDArray[_S], dtype: None = None) -> NDArray[_S]: ...
+    def ascontiguousarray(self, a: NDArray[S], dtype: None = None) -> NDArray[S]: ...
     @overload
-    def ascontiguousarray(self, a: ArrayLike, dtype: _Typed[_S]) -> NDArray[_S]: ...
+    def ascontiguousarray(self, a: ArrayLike, dtype: Typed[S]) -> NDArray[S]: ...
     @overload
     def ascontiguousarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
-    @overload
-    def asfortranarray(self, a: NDArray[_S], dtype: None = None) -> NDArray[_S]: ...
-    @overload
-    def asfortranarray(self, a: ArrayLike, dtype: _Typed[_S]) -> NDArray[_S]: ...
-    @overload
-    def asfortranarray(self, a: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]: ...
+    asfortranarray = ascontiguousarray
     def owns(self, a: NDArray[Any]) -> bool: ...
 
 def touch(array: NDArray[Any]) -> None: ...

@@ -1,11 +1,11 @@
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Generic, Literal, NoReturn, SupportsIndex, final
+from typing import Any, Generic, Literal, NoReturn, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import TypeVar
 
+from bufpool._typing import Align, Order, Shape
 from bufpool.native._arrays import ArrayPool
 
 _S_co = TypeVar("_S_co", bound=np.generic, default=Any, covariant=True)
@@ -24,11 +24,11 @@ class Lease(Generic[_S_co]):
         /,
     ) -> Literal[False]: ...
 
-# The caller knows the dtype: `BufferPool.lease` has the overloads.
+# The caller knows the dtype: `Lender.lease` has the overloads.
 def make_lease(
     pool: ArrayPool,
-    shape: SupportsIndex | Sequence[SupportsIndex],
+    shape: Shape,
     dtype: DTypeLike | None = None,
-    order: Literal["C", "F"] | None = "C",
-    alignment: SupportsIndex | None = None,
+    order: Order = "C",
+    alignment: Align = None,
 ) -> Lease[Any]: ...

@@ -10,6 +10,7 @@ The rule is that a stale name never aliases. At the end of the block there are t
 """
 
 from cpython.object cimport PyObject
+from types import GenericAlias
 
 cimport cython
 cimport numpy as cnp
@@ -45,6 +46,8 @@ cdef class Lease:
     >>> total()
     (2000, 0)
     """
+
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, *args, **kwargs):
         raise TypeError("a Lease is made by BufferPool.lease()")

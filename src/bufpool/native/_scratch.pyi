@@ -1,11 +1,11 @@
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Generic, Literal, NoReturn, SupportsIndex, final
+from typing import Any, Generic, Literal, NoReturn, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import TypeVar
 
+from bufpool._typing import Align, Order, Shape
 from bufpool.native._arrays import ArrayPool
 
 _S = TypeVar("_S", bound=np.generic, default=Any)
@@ -30,11 +30,11 @@ class Scratch(Generic[_S]):
         /,
     ) -> Literal[False]: ...
 
-# The caller knows the dtype: `BufferPool.scratch` has the overloads.
+# The caller knows the dtype: `Lender.scratch` has the overloads.
 def make_scratch(
     pool: ArrayPool,
-    shape: SupportsIndex | Sequence[SupportsIndex],
+    shape: Shape,
     dtype: DTypeLike | None = None,
-    order: Literal["C", "F"] | None = "C",
-    alignment: SupportsIndex | None = None,
+    order: Order = "C",
+    alignment: Align = None,
 ) -> Scratch[Any]: ...

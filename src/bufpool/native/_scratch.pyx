@@ -1,5 +1,7 @@
 """L4: one shape and dtype, checked out again and again: the fastest path. Users hold this; a shelf has the arrays."""
 
+from types import GenericAlias
+
 cimport cython
 
 from bufpool.native._arrays cimport ArrayPool
@@ -55,6 +57,7 @@ cdef class Scratch:
     >>> scratch.release(a)
     """
 
+    __class_getitem__ = classmethod(GenericAlias)
     __enter__ = turn(True)
     __exit__ = turn(False)
 

@@ -58,6 +58,10 @@ class ObjectStats(NamedTuple):
     >>> stats = pool.stats()
     >>> stats.checkouts, stats.created, stats.reuse_rate
     (10, 1, 0.9)
+    >>> with pool.lease():
+    ...     pass
+    >>> (pool.stats() - stats).checkouts                 # what happened in between
+    1
     """
 
     size: int
@@ -84,6 +88,47 @@ class ObjectStats(NamedTuple):
     def reuse_rate(self) -> float:
         """Part of the checkouts that got an object that was there, 0 to 1; NaN before the first."""
         return 1 - min(self.created, self.checkouts) / self.checkouts if self.checkouts else math.nan
+
+    def __sub__(self, earlier: ObjectStats) -> ObjectStats:
+        """What happened since `earlier`: counts and `peak_in_use` as differences, means of what came since then.
+
+        What two snapshots cannot tell is NaN: quantiles and the longest of the waits, unless all came since then, and
+        `hold_mean`, unless no checkout had been sampled before.
+        """
+        if not isinstance(earlier, ObjectStats):
+            return NotImplemented
+        made, waits = self.created - earlier.created, self.waits - earlier.waits
+        all_new = earlier.waits == 0
+        return ObjectStats(
+            size=self.size - earlier.size,
+            idle=self.idle - earlier.idle,
+            in_use=self.in_use - earlier.in_use,
+            waiting=self.waiting - earlier.waiting,
+            peak_in_use=self.peak_in_use - earlier.peak_in_use,
+            checkouts=self.checkouts - earlier.checkouts,
+            created=made,
+            create_seconds=_mean_of(made, self.create_seconds, self.created, earlier.create_seconds),
+            waits=waits,
+            wait_mean=_mean_of(waits, self.wait_mean, self.waits, earlier.wait_mean),
+            wait_p50=self.wait_p50 if all_new else math.nan,
+            wait_p95=self.wait_p95 if all_new else math.nan,
+            wait_p99=self.wait_p99 if all_new else math.nan,
+            wait_max=self.wait_max if all_new else math.nan,
+            timeouts=self.timeouts - earlier.timeouts,
+            refused=self.refused - earlier.refused,
+            failures=self.failures - earlier.failures,
+            hold_mean=self.hold_mean if math.isnan(earlier.hold_mean) else math.nan,
+            discards=MappingProxyType(
+                {reason: count - earlier.discards[reason] for reason, count in self.discards.items()}
+            ),
+        )
+
+
+def _mean_of(newest: int, mean: float, count: int, mean_before: float) -> float:
+    """The mean of the newest so many of `count` times; NaN of none."""
+    if newest in (0, count):
+        return mean if newest else math.nan
+    return (mean * count - mean_before * (count - newest)) / newest
 
 
 class Advice(NamedTuple):

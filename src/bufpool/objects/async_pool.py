@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from bufpool.native._pool_lease import TaskFront
 from bufpool.objects.manager import Manager
 from bufpool.objects.ports import Tasks, TasksInThreads
 from bufpool.objects.readings import Readings
-from bufpool.objects.settings import checked
+from bufpool.objects.settings import Settings, checked
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,6 +47,11 @@ class AsyncPool(TaskFront[T], Readings[T]):
 
     __slots__ = ()
 
+    # Two, because type checkers cannot tell an awaitable object from one that is to be awaited.
+    @overload
+    def __init__(self, factory: Callable[[], Awaitable[T]], **settings: Unpack[Settings[T]]) -> None: ...
+    @overload
+    def __init__(self, factory: Callable[[], T], **settings: Unpack[Settings[T]]) -> None: ...
     def __init__(
         self,
         factory: Callable[[], T | Awaitable[T]],
@@ -119,7 +124,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
 
 def share(core: PoolCore) -> AsyncPool[Any]:
     """See `Pool.as_async`."""
-    shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)
+    shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)  # pyright: ignore[reportUnknownVariableType]
     shared._attach(core)
     shared._attach_port(TasksInThreads())
     return shared

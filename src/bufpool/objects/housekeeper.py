@@ -25,6 +25,7 @@ class Kept(Protocol):
     @property
     def over(self) -> bool:
         """Whether there is nothing to do any more."""
+        ...
 
     def upkeep_in_thread(self) -> None:
         """One round."""

@@ -68,17 +68,20 @@ class Lifecycle:
     def __init__(self, factory: Callable[[], Any], chosen: PoolSettings) -> None:
         self.factory = factory
         self.chosen = chosen
-        self.name = chosen.name
-        self.timeout = chosen.timeout
-        self.fair = chosen.fair
-        self.lifo = chosen.lifo
-        self.min_size = chosen.min_size
-        self.created = Times()
-        self.waits = Times()
-        self.held = Times()
-        self.ended = {reason: Count() for reason in REASONS}
-        self.timeouts, self.refused, self.failures = Count(), Count(), Count()
-        self.first_uses, self.rejected = Count(), Count()
+        self.name: str = chosen.name
+        self.timeout: float | None = chosen.timeout
+        self.fair: bool = chosen.fair
+        self.lifo: bool = chosen.lifo
+        self.min_size: int = chosen.min_size
+        self.created: Times = Times()
+        self.waits: Times = Times()
+        self.held: Times = Times()
+        self.ended: dict[str, Count] = {reason: Count() for reason in REASONS}
+        self.timeouts: Count = Count()
+        self.refused: Count = Count()
+        self.failures: Count = Count()
+        self.first_uses: Count = Count()
+        self.rejected: Count = Count()
         # While the factory fails: what it raised last, when to try again, how long the next pause is.
         self._failure: Exception | None = None
         self._retry_at = 0.0

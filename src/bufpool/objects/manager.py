@@ -85,7 +85,7 @@ class Manager(Lifecycle):
         """Change the bounds: what is too much goes, oldest first, what is out when it comes back."""
         core = self.core
         most = core.most if max_size is None else self.whole("max_size", max_size, 1, MOST)
-        self.min_size = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
+        self.min_size: int = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.resize(most)
         port.attend(self)  # there may be more to look after than before
         while (surplus := core.size - core.most) > 0:

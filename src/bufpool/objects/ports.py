@@ -97,7 +97,7 @@ class Callback:
     """
 
     def __init__(self, owner: object) -> None:
-        self.owner = id(owner)
+        self.owner: int = id(owner)
         self.who: object = here()
 
     def __enter__(self) -> None:
@@ -262,7 +262,8 @@ class TasksInThreads(Tasks):
 
 def _in_thread(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> asyncio.Future[Any]:
     loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
-    return loop.run_in_executor(None, copy_context().run, _call, owner, function, args)
+    run_here = copy_context().run
+    return loop.run_in_executor(None, run_here, _call, owner, function, args)  # pyright: ignore[reportArgumentType]
 
 
 async def _finish(work: asyncio.Future[Any]) -> None:

@@ -6,13 +6,15 @@ import itertools
 import sys
 from collections.abc import Callable, Collection
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 from bufpool import settings
 from bufpool.errors import FactoryError, SettingError
 from bufpool.native._pool_core import MOST
 
-__all__ = ["PoolSettings", "checked"]
+__all__ = ["PoolSettings", "Settings", "checked"]
+
+T = TypeVar("T")
 
 MOMENTS = ("checkout", "return", "idle")
 OVERFLOWS = ("wait", "fail", "create")
@@ -20,8 +22,45 @@ OVERFLOWS = ("wait", "fail", "create")
 _numbers = itertools.count(1)
 
 
+class Settings(TypedDict, Generic[T], total=False):
+    """The settings of `bufpool.Pool` by keyword, for functions of your own that pass them on.
+
+    Examples
+    --------
+    >>> import bufpool, io
+    >>> from typing import Unpack
+    >>> from bufpool.resources import Settings
+    >>> def texts(**settings: Unpack[Settings[io.StringIO]]) -> bufpool.Pool[io.StringIO]:
+    ...     return bufpool.Pool(io.StringIO, **settings)
+    >>> texts(max_size=3).max_size
+    3
+    """
+
+    min_size: int
+    max_size: int
+    timeout: float | None
+    max_waiting: int | None
+    overflow: Literal["wait", "fail", "create"]
+    fair: bool
+    lifo: bool
+    check: Callable[[T], object] | None
+    check_on: str | Collection[str]
+    check_after: float
+    check_interval: float
+    reset: Callable[[T], object] | None
+    close: Callable[[T], object] | None
+    max_idle: float | None
+    max_lifetime: float | None
+    max_uses: int | None
+    backoff: tuple[float, float]
+    discard_on: type[BaseException] | tuple[type[BaseException], ...]
+    leak_threshold: float | None
+    debug: bool | None
+    name: str | None
+
+
 class PoolSettings(NamedTuple):
-    """As `bufpool.Pool` takes them: times in seconds, None for what has no bound."""
+    """The same, checked, all of them: times in seconds, None for what has no bound."""
 
     name: str
     min_size: int
@@ -130,7 +169,7 @@ def _backoff(value: Any, name: str) -> tuple[float, float]:
 
 
 def _exceptions(value: Any, name: str) -> tuple[type[BaseException], ...]:
-    kinds = value if isinstance(value, tuple) else (value,)
+    kinds: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)  # pyright: ignore[reportUnknownVariableType]
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(

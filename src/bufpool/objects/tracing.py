@@ -60,7 +60,7 @@ class Holder(NamedTuple, Generic[T]):
 def capture() -> Trace:
     """Who is checking an object out."""
     calls: list[tuple[CodeType, int]] = []
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and len(calls) < DEPTH:
         calls.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back

@@ -3,3 +3,7 @@
 Each recipe is a function that returns a pool; what it sets can be set differently by keyword, as can all other settings
 of the pool. Modules are imported by those who use them: ``from bufpool.resources import dbapi``.
 """
+
+from bufpool.objects.settings import Settings
+
+__all__ = ["Settings"]

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from functools import partial
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 from bufpool import AsyncPool, Pool
+from bufpool.resources import Settings
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +48,9 @@ C = TypeVar("C", bound=Connection)
 A = TypeVar("A", bound=AsyncConnection)
 
 
-def connections(connect: Callable[[], C], *, test: str = "SELECT 1", **settings: Any) -> Pool[C]:
+def connections(
+    connect: Callable[[], C], *, test: str = "SELECT 1", **settings: Unpack[Settings[C]]
+) -> Pool[C]:
     """Pool of database connections for threads.
 
     A connection is tried with a query when it is taken, and replaced if the query fails. What is not committed when it
@@ -89,12 +92,15 @@ def connections(connect: Callable[[], C], *, test: str = "SELECT 1", **settings:
         # With many drivers the query has begun a transaction.
         connection.rollback()
 
-    own: dict[str, Any] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
+    own: Settings[C] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
     return Pool(connect, **own | settings)
 
 
 def sqlite(
-    database: str | os.PathLike[str], *, options: Mapping[str, Any] | None = None, **settings: Any
+    database: str | os.PathLike[str],
+    *,
+    options: Mapping[str, Any] | None = None,
+    **settings: Unpack[Settings[sqlite3.Connection]],
 ) -> Pool[sqlite3.Connection]:
     """Pool of connections to one SQLite database.
 
@@ -131,7 +137,7 @@ def sqlite(
 
 
 def async_connections(
-    connect: Callable[[], Awaitable[A]], *, test: str = "SELECT 1", **settings: Any
+    connect: Callable[[], Awaitable[A]], *, test: str = "SELECT 1", **settings: Unpack[Settings[A]]
 ) -> AsyncPool[A]:
     """Pool of database connections for tasks.
 
@@ -154,5 +160,5 @@ def async_connections(
     async def close(connection: A) -> None:
         await connection.close()
 
-    own: dict[str, Any] = {"check": check, "reset": reset, "close": close}
+    own: Settings[A] = {"check": check, "reset": reset, "close": close}
     return AsyncPool(connect, **own | settings)

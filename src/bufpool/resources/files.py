@@ -6,14 +6,15 @@ import os
 import tempfile
 from operator import methodcaller
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO, Unpack
 
 from bufpool import Pool
+from bufpool.resources import Settings
 
 __all__ = ["readers", "scratch"]
 
 
-def readers(path: str | os.PathLike[str], **settings: Any) -> Pool[BinaryIO]:
+def readers(path: str | os.PathLike[str], **settings: Unpack[Settings[BinaryIO]]) -> Pool[BinaryIO]:
     """Pool of handles of one file, each with a position of its own, opened to read bytes.
 
     Each is handed out at the file's beginning. When another file was put in the place of this one, by a rename say, the
@@ -50,11 +51,13 @@ def readers(path: str | os.PathLike[str], **settings: Any) -> Pool[BinaryIO]:
     def reset(file: BinaryIO) -> None:
         file.seek(0)
 
-    own: dict[str, Any] = {"check": check, "reset": reset, "close": methodcaller("close")}
+    own: Settings[BinaryIO] = {"check": check, "reset": reset, "close": methodcaller("close")}
     return Pool(start, **own | settings)
 
 
-def scratch(*, folder: str | os.PathLike[str] | None = None, **settings: Any) -> Pool[IO[bytes]]:
+def scratch(
+    *, folder: str | os.PathLike[str] | None = None, **settings: Unpack[Settings[IO[bytes]]]
+) -> Pool[IO[bytes]]:
     """Pool of temporary files to write and to read again, handed out empty.
 
     Parameters
@@ -84,5 +87,5 @@ def scratch(*, folder: str | os.PathLike[str] | None = None, **settings: Any) ->
         file.seek(0)
         file.truncate()
 
-    own: dict[str, Any] = {"reset": reset, "close": methodcaller("close")}
+    own: Settings[IO[bytes]] = {"reset": reset, "close": methodcaller("close")}
     return Pool(start, **own | settings)

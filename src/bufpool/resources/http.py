@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from operator import methodcaller
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 from bufpool import Pool
+from bufpool.resources import Settings
 from bufpool.resources.sockets import is_quiet
 
 __all__ = ["Connection", "SecureConnection", "connections"]
@@ -49,7 +50,9 @@ class SecureConnection(Connection, HTTPSConnection):
     """The same with TLS."""
 
 
-def connections(base: str, *, wait: float | None = 30.0, **settings: Any) -> Pool[Connection]:
+def connections(
+    base: str, *, wait: float | None = 30.0, **settings: Unpack[Settings[Connection]]
+) -> Pool[Connection]:
     """Pool of connections to one HTTP server.
 
     A connection that the server has closed meanwhile is replaced before it is handed out. The server may still close it
@@ -81,7 +84,7 @@ def connections(base: str, *, wait: float | None = 30.0, **settings: Any) -> Poo
     def start() -> Connection:
         return kind(host, url.port, timeout=wait)
 
-    own: dict[str, Any] = {
+    own: Settings[Connection] = {
         "check": Connection.is_usable,
         "reset": Connection.settle,
         "close": methodcaller("close"),

@@ -9,9 +9,10 @@ from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from ssl import SSLWantReadError
-from typing import Any, TypeAlias
+from typing import TypeAlias, Unpack
 
 from bufpool import AsyncPool, Pool
+from bufpool.resources import Settings
 
 __all__ = ["Stream", "connections", "is_quiet", "is_quiet_stream", "streams"]
 
@@ -19,7 +20,10 @@ Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def connections(
-    address: tuple[str, int] | Callable[[], socket.socket], *, wait: float | None = 10.0, **settings: Any
+    address: tuple[str, int] | Callable[[], socket.socket],
+    *,
+    wait: float | None = 10.0,
+    **settings: Unpack[Settings[socket.socket]],
 ) -> Pool[socket.socket]:
     """Pool of connected sockets for threads.
 
@@ -59,7 +63,7 @@ def connections(
     def reset(connection: socket.socket) -> None:
         connection.settimeout(wait)
 
-    own: dict[str, Any] = {
+    own: Settings[socket.socket] = {
         "check": is_quiet,
         "reset": reset,
         "close": methodcaller("close"),
@@ -88,7 +92,9 @@ def is_quiet(connection: socket.socket) -> bool:
     return False
 
 
-def streams(address: tuple[str, int] | Callable[[], Awaitable[Stream]], **settings: Any) -> AsyncPool[Stream]:
+def streams(
+    address: tuple[str, int] | Callable[[], Awaitable[Stream]], **settings: Unpack[Settings[Stream]]
+) -> AsyncPool[Stream]:
     r"""Pool of asyncio's streams, pairs of a reader and a writer, under the same rules as `connections`.
 
     Parameters
@@ -116,7 +122,7 @@ def streams(address: tuple[str, int] | Callable[[], Awaitable[Stream]], **settin
     b'hello\n'
     """
     connect = address if callable(address) else partial(asyncio.open_connection, *address)
-    own: dict[str, Any] = {"check": is_quiet_stream, "close": _close_stream, "discard_on": BaseException}
+    own: Settings[Stream] = {"check": is_quiet_stream, "close": _close_stream, "discard_on": BaseException}
     return AsyncPool(connect, **own | settings)
 
 

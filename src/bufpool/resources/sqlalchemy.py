@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import methodcaller
 from typing import Any
 
 from sqlalchemy import exc, pool
 
 from bufpool import Pool, PoolTimeoutError
+from bufpool.resources import Settings
 
 __all__ = ["BufpoolPool"]
 
@@ -38,7 +38,8 @@ class BufpoolPool(pool.Pool):
         As for `sqlalchemy.pool.Pool`.
     """
 
-    _is_asyncio = False  # waiting blocks the thread: not for create_async_engine
+    # Waiting blocks the thread: not for create_async_engine.
+    _is_asyncio = False  # pyright: ignore[reportAssignmentType]
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class BufpoolPool(pool.Pool):
         pool_size: int = 10,
         timeout: float = 30.0,
         use_lifo: bool = True,
-        pool_settings: Mapping[str, Any] | None = None,
+        pool_settings: Settings[pool.ConnectionPoolEntry] | None = None,
         **kw: Any,
     ) -> None:
         super().__init__(creator, **kw)
@@ -56,16 +57,15 @@ class BufpoolPool(pool.Pool):
             "use_lifo": use_lifo,
             "pool_settings": pool_settings,
         }
+        own: Settings[pool.ConnectionPoolEntry] = {
+            "max_size": pool_size,
+            "timeout": timeout,
+            "lifo": use_lifo,
+            "name": self._orig_logging_name,
+            "close": methodcaller("close"),
+        }
         self.connections: Pool[pool.ConnectionPoolEntry] = Pool(
-            self._create_connection,
-            **{
-                "max_size": pool_size,
-                "timeout": timeout,
-                "lifo": use_lifo,
-                "name": self._orig_logging_name,
-                "close": methodcaller("close"),
-                **(pool_settings or {}),
-            },
+            self._create_connection, **own | (pool_settings or {})
         )
 
     def _do_get(self) -> pool.ConnectionPoolEntry:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from operator import methodcaller
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from bufpool import Pool
+from bufpool.resources import Settings
 
 __all__ = ["processes", "threads"]
 
@@ -25,7 +26,7 @@ def processes(
     initargs: tuple[Any, ...] = (),
     *,
     context: str = "spawn",
-    **settings: Any,
+    **settings: Unpack[Settings[ProcessPoolExecutor]],
 ) -> Pool[ProcessPoolExecutor]:
     """Pool of worker processes, each a `ProcessPoolExecutor` of one.
 
@@ -57,7 +58,9 @@ def processes(
 
 
 def threads(
-    initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = (), **settings: Any
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+    **settings: Unpack[Settings[ThreadPoolExecutor]],
 ) -> Pool[ThreadPoolExecutor]:
     """Pool of worker threads, each a `ThreadPoolExecutor` of one, for what must stay in the thread that made it.
 
@@ -82,7 +85,7 @@ def threads(
     return _warm(lambda: ThreadPoolExecutor(1, "pooled", initializer, initargs), settings)
 
 
-def _warm(make: Callable[[], E], settings: Mapping[str, Any]) -> Pool[E]:
+def _warm(make: Callable[[], E], settings: Settings[E]) -> Pool[E]:
     def start() -> E:
         executor = make()
         try:
@@ -93,7 +96,8 @@ def _warm(make: Callable[[], E], settings: Mapping[str, Any]) -> Pool[E]:
             raise
         return executor
 
-    return Pool(start, **{"check": _answer, "close": methodcaller("shutdown"), **settings})
+    own: Settings[E] = {"check": _answer, "close": methodcaller("shutdown")}
+    return Pool(start, **own | settings)
 
 
 def _answer(executor: Executor) -> None:

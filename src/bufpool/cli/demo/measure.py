@@ -84,7 +84,7 @@ class Meter:
         self, warm_up: int, frames: int, pool: BufferPool | None, announce: Callable[[int], None]
     ) -> None:
         self.warm_up = warm_up
-        self.total = warm_up + frames
+        self.total: int = warm_up + frames
         self.pool = pool
         self.announce = announce
         self.seconds: list[float] = []

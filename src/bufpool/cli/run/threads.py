@@ -31,7 +31,7 @@ class Threads:
 
     def __init__(self, pool: BufferPool) -> None:
         self.pool = pool
-        self.count = 0
+        self.count: int = 0
         """Threads that the pool was installed in."""
         self._numbers = itertools.count(1)
         self._theirs: Any = None  # the program's own profile function
