@@ -107,6 +107,10 @@ typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.e
 	@cd tests && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" && echo "pyright --verifytypes bufpool" && \
 	told=$$(pyright --verifytypes bufpool --ignoreexternal) && grep score <<<"$$told" || { echo "$$told"; exit 1; }
 
+api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of public names, after a change that is meant
+	cd tests && "$(PY)" -m public_api
+	@git diff --stat -- tests/api.txt
+
 ##@ Package
 
 wheel: dist/.built ## An sdist, and a wheel made from it, in dist
@@ -156,4 +160,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
