@@ -122,6 +122,13 @@ class BufferPool(Lender, BufferMaker):
     def prewarm(self, n: int, shape: Shape, dtype: DTypeLike | None = None) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
 
+        Parameters
+        ----------
+        n : int
+            How many.
+        shape, dtype
+            As of `empty`.
+
         Raises
         ------
         LimitError
@@ -180,7 +187,12 @@ class BufferPool(Lender, BufferMaker):
     def thread_pool(self, max_workers: int | None = None, **kwargs: Any) -> ThreadPoolExecutor:
         """Return a `concurrent.futures.ThreadPoolExecutor` whose workers run under this pool.
 
-        Arguments as of the executor; an `initializer` of yours runs after the pool is installed.
+        Parameters
+        ----------
+        max_workers : int, optional
+            Most threads. Default: as of the executor.
+        **kwargs
+            Other arguments of the executor; an `initializer` of yours runs after the pool is installed.
 
         Raises
         ------

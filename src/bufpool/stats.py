@@ -26,6 +26,14 @@ class ClassStats(NamedTuple):
         Checkouts that found an idle block.
     misses : int
         Checkouts that made a block.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.BufferPool()
+    >>> a = pool.empty(1000, "u1")
+    >>> pool.stats().classes[0].size, pool.stats().classes[0].in_use
+    (1024, 1)
     """
 
     size: int

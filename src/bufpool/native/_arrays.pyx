@@ -242,6 +242,11 @@ cdef class ArrayPool(AllocatorPool):
 
         Arguments and errors as of `empty`; the dtype is by default that of ``numpy.array(fill_value)``.
 
+        Parameters
+        ----------
+        fill_value : scalar or array_like
+            What each element becomes; an array is broadcast to the shape.
+
         Examples
         --------
         >>> import bufpool
@@ -412,6 +417,11 @@ cdef class ArrayPool(AllocatorPool):
 
     def owns(self, cnp.ndarray a not None):
         """Whether the memory of array `a`, or of the array that it is a view of, comes from this pool.
+
+        Parameters
+        ----------
+        a : numpy.ndarray
+            Of any shape and dtype.
 
         Examples
         --------

@@ -45,6 +45,11 @@ cdef class Buffer:
     It supports ``len``, indexing, slicing (slices are memoryviews), ``bytes``, DLPack and the ``with`` statement. When
     nothing holds it any more, its memory returns to the pool by itself.
 
+    Attributes
+    ----------
+    nbytes : int
+        Its size in bytes, also once it is released.
+
     Examples
     --------
     >>> import bufpool, io
@@ -109,6 +114,16 @@ cdef class Buffer:
             Memoryviews, arrays or DLPack capsules look in. A `BufferError`; nothing is changed.
         DoubleReleaseError
             It was released before. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> b = bufpool.BufferPool().buffer(8)
+        >>> with memoryview(b):
+        ...     b.release()
+        Traceback (most recent call last):
+        bufpool.errors.ExportedError: ...
+        >>> b.release()
         """
         with cython.critical_section(self):
             if self.ended or self.block == NULL:
@@ -196,6 +211,13 @@ cdef class BufferMaker(PoolBase):
 
     def buffer(self, nbytes, *, alignment=None):
         """Return a `Buffer` of `nbytes` bytes for readers of the buffer protocol. Its contents are arbitrary.
+
+        Parameters
+        ----------
+        nbytes : int
+            Its size in bytes, from 0 to 64 TiB.
+        alignment : int, optional
+            Of the first byte, in bytes: a power of two up to 2 MiB; never less than the pool's own, 64 by default.
 
         Raises
         ------

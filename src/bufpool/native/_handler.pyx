@@ -155,6 +155,14 @@ cdef class AllocatorPool(PoolBase):
         ------
         MemoryError
             The interpreter has no memory for the change. It may be called again, and then goes on from there.
+
+        Examples
+        --------
+        >>> import bufpool, numpy as np
+        >>> pool = bufpool.BufferPool()
+        >>> pool.install()
+        >>> pool.uninstall(), pool.uninstall()
+        (True, False)
         """
         entries = _installed.get(())
         last = len(entries) - 1

@@ -34,6 +34,11 @@ cdef enum State:
 cdef class Lease:
     """An array for the length of a ``with`` block; made by `BufferPool.lease`.
 
+    Attributes
+    ----------
+    pool : BufferPool
+        The pool that the memory comes from.
+
     Examples
     --------
     >>> import bufpool

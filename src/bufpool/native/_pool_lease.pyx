@@ -149,6 +149,16 @@ cdef class PoolLease(Claim):
         ------
         ReleasedError
             The lease has no object: it is over, or was not entered. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(dict)
+        >>> lease = pool.lease()
+        >>> with lease as d:
+        ...     lease.release()                    # from here on somebody else may have `d`
+        ...     pool.idle
+        1
         """
         if not self.take_back():
             if self.stage == LENT and self.outlived():
@@ -158,7 +168,18 @@ cdef class PoolLease(Claim):
             self.core.lifecycle.return_in_thread(turn_of(self))
 
     def discard(self):
-        """Close the object, which is broken, instead of returning it. Errors as of `release`."""
+        """Close the object, which is broken, instead of returning it. Errors as of `release`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(dict)
+        >>> lease = pool.lease()
+        >>> with lease as d:
+        ...     lease.discard()
+        >>> pool.size
+        0
+        """
         if not self.take_back():
             if self.stage == LENT and self.outlived():
                 return                 # a fork's child: it belongs to the parent
@@ -183,7 +204,19 @@ cdef class PoolLease(Claim):
 @cython.final
 @cython.no_gc_clear
 cdef class AsyncPoolLease(Claim):
-    """An object for the length of an ``async with`` block; made by `AsyncPool.lease`."""
+    """An object for the length of an ``async with`` block; made by `AsyncPool.lease`.
+
+    Examples
+    --------
+    >>> import asyncio, bufpool
+    >>> async def main():
+    ...     lease = bufpool.AsyncPool(dict).lease()
+    ...     async with lease as d:
+    ...         d["seen"] = True
+    ...     return lease.released
+    >>> asyncio.run(main())
+    True
+    """
 
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -220,7 +253,7 @@ cdef class AsyncPoolLease(Claim):
         return self.over or (self.stage == LENT and not holds(self))
 
     async def release(self):
-        """Return the object before the end of the block.
+        """Return the object before the end of the block, as `PoolLease.release`.
 
         Raises
         ------
@@ -235,7 +268,7 @@ cdef class AsyncPoolLease(Claim):
             await self.core.lifecycle.check_in(turn_of(self), self.port)
 
     async def discard(self):
-        """Close the object, which is broken, instead of returning it. Errors as of `release`."""
+        """Close the object, which is broken, instead of returning it, as `PoolLease.discard`."""
         if not self.take_back():
             if self.stage == LENT and self.outlived():
                 return                 # a fork's child: it belongs to the parent
@@ -403,12 +436,27 @@ cdef class ThreadFront(PoolFront):
     def release(self, item, /):
         """Return an object that `acquire` or `try_acquire` gave, from whatever thread.
 
+        Parameters
+        ----------
+        item : object
+            Itself, not an equal one.
+
         Raises
         ------
         DoubleReleaseError
             The pool has it back already, or a lease has it, whose end returns it. A `ValueError`.
         ForeignReleaseError
             It is no object of this pool, or none any more. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> x = pool.acquire()
+        >>> pool.release(x)
+        >>> pool.release(x)
+        Traceback (most recent call last):
+        bufpool.errors.DoubleReleaseError: ...
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, ...)
@@ -451,6 +499,17 @@ cdef class TaskFront(PoolFront):
         """Check an object out; give it back with `release`. Prefer `lease`, which cannot forget it.
 
         Parameters and errors as of `Pool.lease`.
+
+        Examples
+        --------
+        >>> import asyncio, bufpool
+        >>> async def main():
+        ...     pool = bufpool.AsyncPool(list)
+        ...     x = await pool.acquire()
+        ...     await pool.release(x)
+        ...     return pool.idle
+        >>> asyncio.run(main())
+        1
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
@@ -459,7 +518,7 @@ cdef class TaskFront(PoolFront):
         return claim.lend(Standing.out)
 
     async def try_acquire(self):
-        """Check an object out if one is idle or there is room to make one; None if all are out. Errors as of `Pool`."""
+        """Check an object out if one is idle or there is room to make one, else None: as `Pool.try_acquire`."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
         if not quick(claim) and not await self._core.lifecycle.try_out(turn_of(claim), self._port):
@@ -467,7 +526,7 @@ cdef class TaskFront(PoolFront):
         return claim.lend(Standing.out)
 
     async def release(self, item, /):
-        """Return an object that `acquire` or `try_acquire` gave. Errors as of `Pool.release`."""
+        """Return an object that `acquire` or `try_acquire` gave, as `Pool.release`."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, ...)
         cdef uint32_t index = self._core.grab(item, False)

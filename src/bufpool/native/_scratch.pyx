@@ -86,6 +86,14 @@ cdef class Scratch:
             A further array is needed and the pool's limit leaves no room for it.
         ClosedError
             The pool is closed.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch((2, 3), "f4")
+        >>> a = scratch.acquire()
+        >>> a.shape
+        (2, 3)
         """
         return self.shelf.take()
 
@@ -94,12 +102,27 @@ cdef class Scratch:
 
         It is handed out again once nobody holds it or a view of it any more.
 
+        Parameters
+        ----------
+        array : numpy.ndarray
+            Itself, not a view of it.
+
         Raises
         ------
         DoubleReleaseError
             It was released before, or a ``with`` block has it, whose end releases it. A `ValueError`.
         ForeignReleaseError
             It is not an array of this scratch. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch(10)
+        >>> a = scratch.acquire()
+        >>> view = a[:5]
+        >>> scratch.release(a)
+        >>> scratch.acquire() is a              # `view` may still look into it
+        False
         """
         return self.shelf.give_back(array)
 

@@ -142,6 +142,13 @@ class Advice(NamedTuple):
         What `max_size` is.
     reasons : tuple of str
         Sentences, each with the figures that it rests on.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> print(bufpool.Pool(list).advice())
+    Too early to say; its size is unknown.
+    - 0 checkouts so far; 100 say something
     """
 
     pays: bool | None

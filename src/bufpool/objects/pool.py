@@ -137,15 +137,34 @@ class Pool(ThreadFront[T], Readings[T]):
 
         In the block of a lease too, whose end then does nothing.
 
+        Parameters
+        ----------
+        item : object
+            Itself, not an equal one.
+
         Raises
         ------
         DoubleReleaseError, ForeignReleaseError
             As of `release`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> with pool.lease() as x:
+        ...     pool.discard(x)
+        >>> pool.size, pool.stats().discards["discarded"]
+        (0, 1)
         """
         run(self._core.lifecycle.discard(item, THREADS))
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the bounds. Idle objects beyond `max_size` are closed now, others when they come back.
+
+        Parameters
+        ----------
+        min_size, max_size : int, optional
+            Objects that upkeep keeps, and most that there are. Default: as before.
 
         Raises
         ------
@@ -163,11 +182,29 @@ class Pool(ThreadFront[T], Readings[T]):
         run(self._core.lifecycle.resize(min_size, max_size, THREADS))
 
     def drain(self) -> None:
-        """Replace every object that exists now: idle ones are closed now, others when they come back."""
+        """Replace every object that exists now: idle ones are closed now, others when they come back.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> with pool.lease() as old:
+        ...     pool.drain()                       # the settings of the server have changed, say
+        >>> with pool.lease() as new:
+        ...     new is old
+        False
+        """
         run(self._core.lifecycle.drain(THREADS))
 
     def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
         """Make objects until `ready` of them, or `min_size`, exist.
+
+        Parameters
+        ----------
+        ready : int, optional
+            How many. Default: `min_size`.
+        timeout : float or None, optional
+            Seconds to wait for those that others are making; None: for ever. Default: the pool's.
 
         Raises
         ------
@@ -191,16 +228,38 @@ class Pool(ThreadFront[T], Readings[T]):
 
         Objects whose time is over are closed, idle ones checked, missing ones made, leaks told of. What the factory
         raises passes on.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, min_size=2)
+        >>> pool.maintain()
+        >>> pool.idle
+        2
         """
         run(self._core.lifecycle.upkeep(THREADS))
 
     def close(self, timeout: float | None = 0.0) -> None:
         """Hand out nothing more. Waiters get `ClosedError` at once; idle objects are closed, others when they return.
 
+        Parameters
+        ----------
+        timeout : float or None, default 0.0
+            Seconds to wait for those that are out; None: for ever; 0: not at all.
+
         Raises
         ------
         PoolTimeoutError
-            Not all were back after `timeout` seconds; 0, the default, does not wait. The pool is closed all the same.
+            Not all were back after `timeout` seconds, where it is not 0. The pool is closed all the same.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, min_size=1)
+        >>> pool.close()
+        >>> pool.acquire()
+        Traceback (most recent call last):
+        bufpool.errors.ClosedError: ...
         """
         run(self._core.lifecycle.close(timeout, THREADS))
 
@@ -208,6 +267,16 @@ class Pool(ThreadFront[T], Readings[T]):
         """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.
 
         Callbacks block, so for tasks they run in the loop's executor. It is one pool: closing either closes both.
+
+        Examples
+        --------
+        >>> import asyncio, bufpool
+        >>> pool = bufpool.Pool(bytearray, max_size=2)
+        >>> async def main():
+        ...     async with pool.as_async().lease():
+        ...         return pool.in_use
+        >>> asyncio.run(main())
+        1
         """
         from bufpool.objects.async_pool import share
 

@@ -20,7 +20,16 @@ class Readings(PoolFront[T]):
     __slots__ = ()
 
     def stats(self) -> ObjectStats:
-        """Return a snapshot of all counts and times. It stops nobody."""
+        """Return a snapshot of all counts and times. It stops nobody.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> with pool.lease():
+        ...     pool.stats().in_use
+        1
+        """
         return read(self._core.lifecycle)
 
     def advice(self) -> Advice:

@@ -48,6 +48,15 @@ class Holder(NamedTuple, Generic[T]):
         The task that took it, if the checkout was sampled.
     stack : str or None
         The calls that led to the checkout, the innermost last, if it was sampled.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.Pool(list)
+    >>> with pool.lease() as x:
+    ...     (holder,) = pool.leases()
+    >>> holder.object is x, holder.thread
+    (True, 'MainThread')
     """
 
     object: T

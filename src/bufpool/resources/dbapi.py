@@ -147,6 +147,16 @@ def async_connections(
         A function whose result is awaited: ``functools.partial(psycopg.AsyncConnection.connect, "dbname=app")``.
     test, **settings
         As for `connections`.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from bufpool.resources import dbapi
+    >>> async def main(connect):                            # psycopg's or aiosqlite's, say
+    ...     async with dbapi.async_connections(connect, max_size=3) as pool:
+    ...         async with pool.lease() as connection:
+    ...             cursor = await connection.execute("SELECT 1 + 1")
+    ...             return await cursor.fetchone()
     """
 
     async def check(connection: A) -> None:

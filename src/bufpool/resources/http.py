@@ -15,7 +15,15 @@ __all__ = ["Connection", "SecureConnection", "connections"]
 
 
 class Connection(HTTPConnection):
-    """An `HTTPConnection` that knows whether its last answer was read: only then can it serve a next request."""
+    """An `HTTPConnection` that knows whether its last answer was read: only then can it serve a next request.
+
+    Examples
+    --------
+    >>> from bufpool.resources import http
+    >>> connection = http.Connection("127.0.0.1", 8080)
+    >>> connection.is_usable()                              # it connects with the first request
+    True
+    """
 
     _answer: HTTPResponse | None = None
     _asked = False

@@ -76,6 +76,23 @@ def is_quiet(connection: socket.socket) -> bool:
     """Say whether an idle connection can be used: its peer has neither hung up nor sent anything.
 
     The look does not wait. A peer that vanished without a word, its machine switched off say, is not noticed.
+
+    Parameters
+    ----------
+    connection : socket.socket
+        Connected; its time-out stays as it is.
+
+    Examples
+    --------
+    >>> import socket
+    >>> from bufpool.resources import sockets
+    >>> here, there = socket.socketpair()
+    >>> sockets.is_quiet(here)
+    True
+    >>> there.close()
+    >>> sockets.is_quiet(here)
+    False
+    >>> here.close()
     """
     wait = connection.gettimeout()
     connection.setblocking(False)
@@ -127,7 +144,13 @@ def streams(
 
 
 async def is_quiet_stream(stream: Stream) -> bool:
-    """Say whether an idle stream can be used, as `is_quiet` does for a socket."""
+    """Say whether an idle stream can be used, as `is_quiet` does for a socket.
+
+    Parameters
+    ----------
+    stream : Stream
+        A reader and its writer, of the loop that runs.
+    """
     reader, _ = stream
     # The loop reads in the background: a round to look at the sockets, and one to take what is there.
     for _ in range(2):
