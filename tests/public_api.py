@@ -128,7 +128,9 @@ def signature(function: Any) -> str:
             parameter.VAR_POSITIONAL,
         ):
             shown.append("*")
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = "*" * (
+            (parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD)
+        )
         default = parameter.default
         value = "" if default is parameter.empty else f"={'...' if default is ... else repr(default)}"
         shown.append(f"{stars}{parameter.name}{value}")

@@ -40,7 +40,7 @@ def module_of(name: Name) -> Any:
     return sys.modules[getattr(name.thing, "__module__", None) or owner_of(name).__module__]
 
 
-def having(*kinds: str) -> Any:
+def having(*kinds: str) -> pytest.MarkDecorator:
     chosen = [name for name in NAMES if name.kind in kinds]
     return pytest.mark.parametrize("name", chosen, ids=[name.path for name in chosen])
 
