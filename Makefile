@@ -123,10 +123,16 @@ wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere
 	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
 	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1
 
+##@ Document
+
+docs: $(VENV)/.installed $(VENV)/.extra-docs ## The documentation, in docs/_build/html; a warning is an error
+	"$(PY)" -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
+
 ##@ Keep house
 
 clean: ## Remove everything that these commands made
-	rm -rf .venv .venvs build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf .venv .venvs build dist docs/_build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 	find src -name '*.so' -delete
 
@@ -160,4 +166,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api bench clean demo docs format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
