@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`. Neither the build nor a reader's browser asks anything of the network."""
+"""How the documentation is built, by `make docs`. Neither that nor a reader's browser asks anything of the network."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ ROOT_PAGES = {
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]+)?\)")
 
 
-def links_of_the_root(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
+def links_of_the_root(_app: Sphinx, path: Path, _parent: str, content: list[str]) -> None:
     """Turn links of an included page to places of this site; what is not on it becomes its plain name."""
 
     def turn(link: re.Match[str]) -> str:
@@ -90,7 +90,7 @@ def links_of_the_root(app: Sphinx, path: Path, parent: str, content: list[str]) 
 
 
 def words_that_name_nothing(
-    app: Sphinx, env: Any, node: pending_xref, content: nodes.TextElement
+    _app: Sphinx, _env: Any, node: pending_xref, content: nodes.TextElement
 ) -> nodes.TextElement | None:
     """A lower-case word in backticks that is no name of Python's is a parameter; anything else is a mistake."""
     parameter = node["reftype"] == "obj" and node["reftarget"].isidentifier() and node["reftarget"].islower()
@@ -103,7 +103,7 @@ class InlineDiagrams(SphinxPostTransform):
     default_priority = 5  # before images are collected as files of their own
     formats = ("html",)
 
-    def run(self, **kwargs: Any) -> None:
+    def run(self, **_kwargs: Any) -> None:
         for image in list(self.document.findall(nodes.image)):
             if "diagrams/" in image["uri"]:
                 drawing = (DOCS / image["uri"]).read_text(encoding="utf-8")
