@@ -29,6 +29,7 @@ extensions = [
     "sphinx_design",
 ]
 exclude_patterns = ["_build"]
+smartquotes = False  # code is quoted in running text
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 4
@@ -57,14 +58,19 @@ html_logo = html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["bufpool.css"]
 html_copy_source = html_show_sourcelink = False
+# Pages that are a section by themselves have nothing to list beside them.
+html_sidebars = {page: [] for page in ("tutorial", "when-not-to-pool", "performance", "reliability", "faq")}
 html_theme_options = {
     "logo": {"text": "bufpool"},
     "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
+    "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": ["page-toc"],
     "show_nav_level": 2,
     "navigation_with_keys": False,
+    "pygments_dark_style": "github-dark",
 }
 
 # Pages that stand at the root of the repository are shown here too. Their links are relative to the root.
@@ -75,6 +81,16 @@ ROOT_PAGES = {
     "CHANGELOG.md": "/project/changelog.md",
 }
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]+)?\)")
+# How GitHub wants a picture for light and one for dark.
+PICTURE = re.compile(
+    r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">'
+    r'\s*<img alt="([^"]*)" src="([^"]+)">\s*</picture>'
+)
+
+
+def pictures(_app: Sphinx, _page: str, content: list[str]) -> None:
+    """Make images of pictures for light and dark, so that they are copied and obey the switch of the theme."""
+    content[0] = PICTURE.sub(r"![\2](\3){.only-light}\n![\2](\1){.only-dark}", content[0])
 
 
 def links_of_the_root(_app: Sphinx, path: Path, _parent: str, content: list[str]) -> None:
@@ -112,6 +128,7 @@ class InlineDiagrams(SphinxPostTransform):
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", pictures)
     app.connect("include-read", links_of_the_root)
     app.connect("missing-reference", words_that_name_nothing)
     app.add_post_transform(InlineDiagrams)
