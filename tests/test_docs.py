@@ -181,22 +181,22 @@ def test_named_commands_exist(page: str) -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
     for command in re.findall(r"python -m bufpool ([a-z]+)", text):
         assert command in ("run", "demo", "bench"), f"{page}: python -m bufpool {command}"
+    known = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    for extras in re.findall(r"(?:bufpool|'\.)\[([\w,]+)\]", text):
+        assert set(extras.split(",")) <= set(known), f"{page}: [{extras}]"
 
 
 @in_checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_in_consoles_can_be_given(page: str) -> None:
-    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
     for block in blocks(read(page)):
         lines = block.code.splitlines() if block.kind == "console" else []
         for line in lines:
             if not line.startswith("$ "):
                 continue
             words = shlex.split(line[2:].replace("[args]", ""), comments=True)
-            while re.match(r"[A-Z_]+=", words[0]):
+            while len(words) > 1 and re.match(r"[A-Z_]+=", words[0]):
                 words.pop(0)
-            for extra in re.findall(r"\.\[([\w,]+)\]", line):
-                assert set(extra.split(",")) <= set(extras), f"{page}: {line}"
             if words[:3] == ["python", "-m", "bufpool"]:
                 make_parser().parse_args(words[3:])  # exits if there is no such command or option
             if words[0] == "bash":
