@@ -36,7 +36,9 @@ def members(owner: str) -> set[str]:
 
 def directives(text: str) -> dict[str, str]:
     """Each thing that a page of the reference shows, and the options that it is shown with."""
-    found = re.findall(r"^\.\. (?:auto\w+|py:data):: ([\w.]+)(?:\(\))?\n((?:   :.*\n)*)", text, re.MULTILINE)
+    found = re.findall(
+        r"^\.\. (?:auto\w+|py:data|module):: ([\w.]+)(?:\(\))?\n((?:   :.*\n)*)", text, re.MULTILINE
+    )
     return dict(found)
 
 
@@ -45,7 +47,8 @@ def reference() -> dict[str, str]:
 
 
 def test_the_reference_has_every_public_name() -> None:
-    assert set(PUBLIC) - set(reference()) == set()
+    shown = reference()
+    assert [name for name in PUBLIC if name not in shown and f"bufpool.{name}" not in shown] == []
 
 
 @pytest.mark.parametrize("owner", CLASSES)
