@@ -41,7 +41,7 @@ export REQUIREMENTS
 demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipeline, plain and pooled: a table and a picture
 	"$(PY)" -m bufpool demo $(ARGS)
 
-bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## Ratios on this machine, each beside its bound
+bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## Ratios on this machine, each beside its bound
 	"$(PY)" -m bufpool bench $(ARGS)
 
 scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
@@ -51,9 +51,9 @@ scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How chec
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
-TEST_EXTRAS ?= test demo bench
+TEST_EXTRAS ?= test demo bench peers
 
-test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
+test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) $(if $(filter bench,$(TEST_EXTRAS)),$(VENV)/.apart) ## The whole test suite
 	cd tests && "$(PY)" -m pytest $(ARGS)
 
 numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
@@ -147,6 +147,11 @@ $(VENV)/.created:
 $(VENV)/.extra-%: pyproject.toml $(VENV)/.created
 	"$(PY)" -c "$$REQUIREMENTS" $* >$@.txt
 	$(PIP) install --prefer-binary -r $@.txt
+	@touch $@
+
+# What no environment can hold beside the rest; a script that needs nothing installed.
+$(VENV)/.apart: src/bufpool/cli/bench/apart.py $(VENV)/.created
+	"$(PY)" $<
 	@touch $@
 
 # Compiled in build/, so that only what changed is compiled again; files copied there before are not trusted.
