@@ -48,6 +48,9 @@ scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How chec
 	"$(PY)" benchmarks/core_scaling.py
 	"$(PY)" -m bufpool bench --row threads --row threads-handoff
 
+figures: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## One run against every peer: the tables and charts of docs/performance.md (ARGS=--render: no run)
+	"$(PY)" benchmarks/figures.py $(ARGS)
+
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
@@ -64,6 +67,12 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
+
+compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails
+	"$(PY)" benchmarks/compare.py
+
+baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew and store them
+	"$(PY)" benchmarks/compare.py --renew
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; candidates="$(PYTHONS)"; \
@@ -165,4 +174,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api baseline bench clean compare demo figures format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest

@@ -59,6 +59,14 @@ def empty(how: str, size: int) -> Sample:
     return loop("empty(n, f4)", empty=make, n=size // 4, f4=np.float32)
 
 
+def lease_of_an_array(how: str, size: int) -> Sample:
+    """Borrow an array for a block of code, or get one and drop it."""
+    if how == "plain":
+        return loop("a = empty(n, u1); del a", empty=np.empty, n=size, u1=np.uint8)
+    pool = bufpool.BufferPool(name="bench")
+    return loop("with lease(n, u1) as a: pass", lease=pool.lease, n=size, u1=np.uint8)
+
+
 def zeros(how: str, size: int) -> Sample:
     """Get a zeroed array, write to each page, drop it."""
     make = np.zeros if how == "plain" else bufpool.BufferPool(name="bench").zeros
@@ -173,6 +181,7 @@ def _piece(name: str) -> Callable[[str, int], Sample]:
 WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     "scratch": scratch,
     "empty": empty,
+    "lease of an array": lease_of_an_array,
     "zeros": zeros,
     "four": four,
     "expression": expression,
