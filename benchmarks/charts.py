@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 from chart_data import Chart, Dot
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from reading import TIE
 from tables import times
 
@@ -34,10 +35,10 @@ DRESSES = {
 }
 
 #: Inches.
-WIDTH, ROW, MARGIN = 5.4, 0.235, 0.14
-_HEAD, _PANEL_HEAD, _FOOT = 0.42, 0.3, 0.36
-#: Of the width: where the axis begins and ends.
-_LEFT, _RIGHT = 0.03, 0.97
+WIDTH, ROW = 5.4, 0.235
+_HEAD, _PANEL_HEAD, _FOOT = 0.42, 0.36, 0.52
+#: Of the width: where text begins, and where the axis ends.
+_LEFT, _END = 0.02, 0.895
 
 _STYLE = {
     "font.size": 9.5,
@@ -55,7 +56,9 @@ def draw(chart: Chart, folder: Path, kind: str = "svg") -> list[Path]:
         path = folder / f"{chart.name}-{name}.{kind}"
         with mpl.rc_context({**_STYLE, "text.color": dress.text}):
             figure = _figure(chart, dress)
-            marks = {"Date": None, "Title": chart.title, "Description": chart.digest()} if kind == "svg" else None
+            marks = (
+                {"Date": None, "Title": chart.title, "Description": chart.digest()} if kind == "svg" else None
+            )
             face = "none" if kind == "svg" else {"light": "white", "dark": "#0d1117"}[name]
             figure.savefig(path, metadata=marks, facecolor=face, dpi=160)
         paths.append(path)
@@ -74,16 +77,17 @@ def _figure(chart: Chart, dress: Dress) -> Figure:
     start = min(0.56, 0.06 + labels * 0.0131)
     low, high = _limits(chart)
     top = height - _HEAD
-    for number, panel in enumerate(chart.panels):
+    for panel in chart.panels:
         if panel.title:
-            figure.text(_LEFT, (top - 0.13) / height, panel.title, weight="bold", va="center")
+            figure.text(_LEFT, (top - 0.2) / height, panel.title, weight="bold", va="center")
             top -= _PANEL_HEAD
         size = len(panel.dots) * ROW
-        axes = figure.add_axes((start, (top - size) / height, _RIGHT - start - 0.05, size / height))
+        axes = figure.add_axes((start, (top - size) / height, _END - start, size / height))
         _panel(axes, panel.dots, dress, low, high)
         top -= size
-        if number == len(chart.panels) - 1:
-            _foot(axes, dress)
+    _foot(axes, dress)
+    caption = "dot: median; line: least to most of the rounds; square: a tie"
+    figure.text(_LEFT, 0.1 / height, caption, size=8, color=dress.tie, va="center")
     return figure
 
 
@@ -105,13 +109,16 @@ def _panel(axes: Any, dots: tuple[Dot, ...], dress: Dress, low: float, high: flo
     axes.axvline(1, color=dress.text, linewidth=1, zorder=1)
     axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
     axes.tick_params(axis="y", length=0, labelcolor=dress.text, pad=4)
-    axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.xaxis.set_minor_locator(NullLocator())
     for row, dot in enumerate(dots):
         axes.axhline(row, color=dress.faint, linewidth=0.6, zorder=0)
         colour, marker = _look(dot.ratio, dress)
         if dot.low is not None and dot.high is not None:
             ends = (max(dot.low, low), min(dot.high, high))
-            axes.plot(ends, (row, row), color=colour, linewidth=2.2, alpha=0.45, solid_capstyle="butt", zorder=2)
+            axes.plot(
+                ends, (row, row), color=colour, linewidth=2.2, alpha=0.45, solid_capstyle="butt", zorder=2
+            )
         axes.plot(dot.ratio, row, marker, color=colour, markersize=6.5, zorder=3)
         axes.annotate(
             f"{times(dot.ratio)}×", (1.0, row), xycoords=("axes fraction", "data"), xytext=(2, 0),

@@ -1,4 +1,4 @@
-"""``make compare``: measure the ratios and fail if one is a quarter worse than the baseline; ``make baseline`` renews it.
+"""``make compare``: fail if a ratio is a quarter worse than the baseline, which ``make baseline`` renews.
 
 The baseline holds for one version of CPython on one processor. Elsewhere nothing is compared, and that is said.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import baseline
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "--benchmark-only", "-q", "-p", "no:cacheprovider"]
-COLUMNS = "--benchmark-columns=median,min,max"
+PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "-q", "-p", "no:cacheprovider"]
+OPTIONS = ["--benchmark-only", "--benchmark-columns=median,min,max"]
 
 
 def main() -> int:
@@ -24,13 +24,17 @@ def main() -> int:
     if options.renew:
         return run(f"--benchmark-json={baseline.FILE}")
     if baseline.of() != baseline.here():
-        print(f"compare: the baseline is of {baseline.of() or 'nothing'}, this is {baseline.here()}: not compared")
+        print(
+            f"compare: the baseline is of {baseline.of() or 'nothing'}, this is {baseline.here()}: not compared"
+        )
         return 0
-    return run(f"--benchmark-compare={baseline.FILE}", f"--benchmark-compare-fail=median:{baseline.ALLOWED:.0%}")
+    return run(
+        f"--benchmark-compare={baseline.FILE}", f"--benchmark-compare-fail=median:{baseline.ALLOWED:.0%}"
+    )
 
 
 def run(*options: str) -> int:
-    return subprocess.run([*PYTEST, COLUMNS, *options], cwd=ROOT, check=False).returncode
+    return subprocess.run([*PYTEST, *OPTIONS, *options], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

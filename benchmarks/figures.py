@@ -1,26 +1,28 @@
 """``make figures``: one run of the bench, from which the performance page, its charts and the README's table are made.
 
 Measuring and rendering are apart: the run is kept in ``docs/figures/run.json``, and ``--render`` makes everything from
-it again.
+it again. A free-threaded interpreter measures instead what means something there only, and has a file of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
-from charts import draw
+import core_scaling
+from blocks import blocks
 from chart_data import charts
+from charts import draw
 from page import fill
 from run_file import Run, load, save
-from tables import BLOCKS
 
 from bufpool.cli import bench
 from bufpool.cli.bench import array_peers, machine
-from bufpool.cli.bench.allocators import ALLOCATORS, DEFAULT, locate
+from bufpool.cli.bench.allocators import ALLOCATORS, locate
 from bufpool.cli.bench.allocators import missing as allocator_missing
 from bufpool.cli.bench.async_peers import ASYNC_PEERS
 from bufpool.cli.bench.by_hand import BY_HAND
@@ -33,12 +35,14 @@ from bufpool.cli.bench.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "docs" / "figures"
+RUN, RUN_FREE_THREADED = FIGURES / "run.json", FIGURES / "free-threaded.json"
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 
-#: Rows that mean something on a free-threaded interpreter only: `make scaling` has them.
-NOT_HERE = ("threads", "threads-handoff")
+#: Rows that mean something on a free-threaded interpreter only.
+THREADS = ("threads", "threads-handoff")
+FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 
-#: Fewer rounds than the bench has by itself: more rivals are measured, and it should not take longer.
+#: Fewer rounds than the bench has by itself, so that a run stays below a quarter of an hour.
 PLAN = replace(Plan(), rounds=9)
 
 #: Peers that one would look for in vain, and why.
@@ -58,22 +62,32 @@ def measure(plan: Plan) -> Run:
     report = Report()
     report.head()
     where, began = machine.describe(), time.monotonic()
-    rows = {row.id: bench.measure(row, plan, report) for row in ROWS if row.id not in NOT_HERE}
-    manners = {how: _manners(how) for how in ("lease", *BY_HAND, *PEERS) if how not in PEERS or not PEERS[how].missing()}
+    rows = {row.id: bench.measure(row, plan, report) for row in ROWS if (row.id in THREADS) is FREE_THREADED}
+    manners = {}
+    if not FREE_THREADED:
+        rows |= core_scaling.measure(report, plan.rounds, core_scaling.counts(int(where["cores"] or 1)))
+        there = [how for how in PEERS if not PEERS[how].missing()]
+        manners = {how: _manners(how) for how in ("lease", *BY_HAND, *there)}
     report.tail([result for results in rows.values() for result in results])
+    versions, absent = _versions()
+    seconds = round(time.monotonic() - began)
+    return Run(where, date.today().isoformat(), seconds, asdict(plan), versions, absent, manners, rows)
+
+
+def _versions() -> tuple[dict[str, str], dict[str, str]]:
+    """The version of each package and library that is here, and why each other is not."""
     versions, absent = {}, dict(NOT_COMPARED)
     for name, package in packages().items():
         if package.missing():
             absent[name] = package.missing()
         else:
-            versions[name] = package.version() or "?"
+            versions[name] = str(package.version())
     for name, allocator in ALLOCATORS.items():
         if allocator_missing(name):
             absent[name] = allocator_missing(name)
-        elif allocator is not DEFAULT and allocator.library:
+        elif allocator.library:
             versions[name] = Path(str(locate(allocator))).resolve().name
-    seconds = round(time.monotonic() - began)
-    return Run(where, date.today().isoformat(), seconds, asdict(plan), versions, absent, manners, rows)
+    return versions, absent
 
 
 def _manners(how: str) -> dict[str, str]:
@@ -83,26 +97,27 @@ def _manners(how: str) -> dict[str, str]:
         return found
 
 
-def render(run: Run) -> None:
+def render() -> None:
     """Charts into the folder of figures, tables into the pages."""
+    run, free = load(RUN), load(RUN_FREE_THREADED) if RUN_FREE_THREADED.exists() else None
     for chart in charts(run):
         for path in draw(chart, FIGURES):
             print(f"figures: {path.relative_to(ROOT)}")
-    blocks = {name: block(run) for name, block in BLOCKS.items()}
     for path in PAGES:
-        path.write_text(fill(path.read_text(encoding="utf-8"), blocks), encoding="utf-8")
+        path.write_text(fill(path.read_text(encoding="utf-8"), blocks(run, free)), encoding="utf-8")
         print(f"figures: {path.relative_to(ROOT)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make figures", description=__doc__)
-    parser.add_argument("--render", action="store_true", help="measure nothing, make all from the last run again")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing, make all from the last run again"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds, nothing above 16 MiB")
     options = parser.parse_args()
-    path = FIGURES / "run.json"
     if not options.render:
-        save(measure(QUICK if options.quick else PLAN), path)
-    render(load(path))
+        save(measure(QUICK if options.quick else PLAN), RUN_FREE_THREADED if FREE_THREADED else RUN)
+    render()
 
 
 if __name__ == "__main__":

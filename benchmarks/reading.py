@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bufpool.cli.bench.checks import Check, Result
 from run_file import Run
+
+from bufpool.cli.bench.checks import Check, Result
 
 #: Contenders within a twentieth of each other are a tie: on a shared machine one run cannot tell them apart.
 TIE = 1.05
 
 #: What stands on the other side of some checks is no rival but an ideal, or the pool itself.
-_NO_RIVALS = ("own objects", "pool at 64 KiB", "import numpy")
+_NO_RIVALS = ("own objects", "pool at 64 KiB", "import numpy", "1 thread", "stack alone")
 
 #: Figures of which more is better; of all others with a unit less is.
 _MORE_IS_BETTER = ("%",)
@@ -32,7 +33,7 @@ class Duel:
 
     @property
     def verdict(self) -> str:
-        """"ahead", "tie" or "behind"."""
+        """ "ahead", "tie" or "behind"."""
         if self.ratio > TIE:
             return "ahead"
         return "behind" if self.ratio < 1 / TIE else "tie"
@@ -41,7 +42,11 @@ class Duel:
 def duel(row: str, result: Result) -> Duel | None:
     """The result as a duel; None where it was not measured, or where there is no rival."""
     check, bound = result.check, result.check.bound
-    if result.figure is None or check.theirs in ("", *_NO_RIVALS) or check.theirs.endswith("waiters"):
+    if (
+        result.figure is None
+        or check.theirs in ("", *_NO_RIVALS)
+        or check.theirs.endswith(("waiters", " x 1"))
+    ):
         return None
     if not bound.own:
         figures = [result.figure, result.low, result.high]

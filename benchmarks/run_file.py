@@ -1,6 +1,7 @@
 """One run as a file: results of every row, what pools do with a mistake, the machine, versions and date.
 
-`save` writes a result a line, so that two runs can be compared by eye, and figures with as many digits as they are worth.
+`save` writes a result a line, so that two runs can be compared by eye, and figures with no more digits than they are
+worth.
 """
 
 from __future__ import annotations

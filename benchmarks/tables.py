@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from bufpool.cli.bench.checks import Result
 from reading import Duel, bounds, duels
 from run_file import Run
+
+from bufpool.cli.bench.checks import Result
 
 #: What a row is about, for a reader who has not seen the bench.
 SUBJECTS = {
@@ -29,6 +30,11 @@ SUBJECTS = {
     "objects-held": "8 threads, objects held 1 ms",
     "objects-async": "an object, asyncio",
     "objects-waiters": "a crowd that waits",
+    "core same": "core, each its own",
+    "core next": "core, handed on",
+    "core random": "core, at random",
+    "threads": "each thread its own",
+    "threads-handoff": "handed to the next thread",
 }
 
 
@@ -72,8 +78,8 @@ def machine(run: Run) -> str:
     count, missed = bounds(run)
     load = "" if found["load"] is None else f" Load when it began: {found['load']:.1f}."
     return (
-        f"The run: {day.day} {day:%B %Y}, {max(1, round(run.seconds / 60))} minutes, {run.plan['rounds']} rounds or more of "
-        f"each contender. {found['cpu']}, {found['cores']} cores, {found['system']}, transparent huge pages on "
+        f"The run: {day.day} {day:%B %Y}, {max(1, round(run.seconds / 60))} minutes, at least {run.plan['rounds']} "
+        f"rounds of each contender. {found['cpu']}, {found['cores']} cores, {found['system']}, transparent huge pages on "
         f"`{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
         f"Of the {count} bounds that the project holds itself to, {count - len(missed)} held."
     )
@@ -83,7 +89,12 @@ def losses(run: Run) -> str:
     """Every bound that did not hold, then every rival that is ahead, the farthest first."""
     _, missed = bounds(run)
     rows = [
-        (_subject(row, result.check.label), result.check.theirs or "itself", _said(result), str(result.check.bound))
+        (
+            _subject(row, result.check.label),
+            result.check.theirs or "itself",
+            _said(result),
+            str(result.check.bound),
+        )
         for row, result in missed
     ]
     bounds_missed = table(("bound that did not hold", "against", "figure (spread)", "bound"), rows)
@@ -124,23 +135,16 @@ def _said(result: Result) -> str:
     return f"{result.figure:.3g} {unit}".strip() + (f" ({wide})" if wide else "")
 
 
-def by_size(*rows: str, labels: Callable[[str], bool] = lambda _: True) -> Callable[[Run], str]:
+def by_size(run: Run, *rows: str, only: Callable[[str], bool] = lambda _: True) -> str:
     """Rivals down, sizes across: how many times as fast bufpool is, with the spread below."""
-
-    def block(run: Run) -> str:
-        found = [duel for duel in duels(run, *rows) if labels(duel.check.label)]
-        sizes = list(dict.fromkeys(duel.check.label for duel in found))
-        rivals = list(dict.fromkeys(duel.check.theirs for duel in found))
-        cell = {(duel.check.theirs, duel.check.label): duel for duel in found}
-        own = {duel.check.label: duel for duel in reversed(found)}
-        first = ["*bufpool itself takes*", *(amount(own[size].ours, own[size].unit) for size in sizes)]
-        body = [
-            [rival, *(_cell(cell.get((rival, size))) for size in sizes)]
-            for rival in rivals
-        ]
-        return table(("bufpool is … times as fast as", *sizes), [first, *body])
-
-    return block
+    found = [duel for duel in duels(run, *rows) if only(duel.check.label)]
+    sizes = list(dict.fromkeys(duel.check.label for duel in found))
+    cell = {(duel.check.theirs, duel.check.label): duel for duel in found}
+    own = {duel.check.label: duel for duel in reversed(found)}
+    first = ["*bufpool itself takes*", *(amount(own[size].ours, own[size].unit) for size in sizes)]
+    rivals = dict.fromkeys(duel.check.theirs for duel in found)
+    body = [[rival, *(_cell(cell.get((rival, size))) for size in sizes)] for rival in rivals]
+    return table(("bufpool is … times as fast as", *sizes), [first, *body])
 
 
 def _cell(duel: Duel | None) -> str:
@@ -186,9 +190,7 @@ _TWICE = {
 
 def peers(run: Run) -> str:
     """Every rival of `with pool.lease()`, the quickest first, with what it does when misused."""
-    found = {
-        duel.check.theirs: duel for duel in duels(run, "lease") if duel.check.ours == "lease"
-    }
+    found = {duel.check.theirs: duel for duel in duels(run, "lease") if duel.check.ours == "lease"}
     ours = next(iter(found.values()))
     lines = [("*bufpool*", amount(ours.ours, "s"), "", *_manners(run, "lease"))]
     for name, duel in sorted(found.items(), key=lambda item: item[1].ratio):
@@ -204,88 +206,81 @@ def _manners(run: Run, name: str) -> tuple[str, str]:
 
 
 def memory(run: Run) -> str:
-    found = [
-        (row, result) for row, result in run.results() if row in ("waste", "burst", "import") and result.figure is not None
-    ]
+    """What the pool costs other than time."""
+    rows = ("waste", "burst", "import")
+    found = [(row, result) for row, result in run.results() if row in rows and result.figure is not None]
     return table(
         ("", "figure", "bound"),
-        ((_subject(row, result.check.label), _said(result), str(result.check.bound)) for row, result in found),
+        (
+            (_subject(row, result.check.label), _said(result), str(result.check.bound))
+            for row, result in found
+        ),
     )
 
 
 def absent(run: Run) -> str:
     """Who was measured, in which version, and who could not be."""
-    measured = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items(), key=lambda kv: kv[0].lower()))
+    names = sorted(run.versions, key=str.lower)
+    measured = f"Measured: {', '.join(f'{name} {run.versions[name]}' for name in names)}."
     lines = "\n".join(f"- {name}: {why}" for name, why in run.absent.items())
-    return f"Measured: {measured}.\n\nNot measured:\n\n{lines}" if lines else f"Measured: {measured}."
+    return f"{measured}\n\nNot measured:\n\n{lines}" if lines else measured
 
 
 def everything(run: Run) -> str:
     """Every check of the run, for those who look for one."""
-    rows = []
-    for row, result in run.results():
-        check = result.check
-        unit = check.bound.unit if check.bound.own else check.bound.of
-        verdict = {True: "yes", False: "**no**", None: ""}[result.holds]
-        if result.figure is None:
-            rows.append((row, check.label, check.ours, "", check.theirs, "", result.note, "", str(check.bound), ""))
-        else:
-            figures = (amount(result.ours, unit), check.theirs, amount(result.theirs, unit))
-            rows.append(
-                (row, check.label, check.ours, *figures, f"{result.figure:.3f}", spread(result.low, result.high), str(check.bound), verdict)
-            )
     headings = ("row", "what", "ours", "", "against", "", "figure", "spread", "bound", "holds")
-    return f"<details><summary>Every figure of the run</summary>\n\n{table(headings, rows)}\n\n</details>"
+    lines = table(headings, (_line(row, result) for row, result in run.results()))
+    return f"<details><summary>Every figure of the run</summary>\n\n{lines}\n\n</details>"
 
 
-#: What a newcomer wants to know: the subject, and the results that tell it.
-HEADLINES = (
-    ("`sqrt(a*a + b*b) + c*d`, unchanged, against plain NumPy", "expression", ("1 KiB", "2 MiB", "16 MiB", "64 MiB"), "plain"),
-    ("the same against `out=` by hand", "expression", ("2 MiB", "64 MiB"), "out= by hand"),
-    ("the same against one fused loop by numba", "expression-peers", ("2 MiB", "64 MiB"), "numba"),
-    ("four arrays at once, against `np.empty`", "four", ("64 KiB", "1 MiB", "8 MiB"), "np.empty"),
-    ("the same against a list of ready arrays", "four", ("64 KiB", "1 MiB", "8 MiB"), "list"),
-    ("nine pieces of SciPy and scikit-image code on 4K frames, their mean", "real-code", ("geometric mean",), "plain"),
-    ("frames of 25 MiB from thread to thread, each byte written", "handoff", ("from main, filled", "from worker, filled"), "plain"),
-    ("an object, against psycopg_pool", "lease", ("with lease()",), "psycopg_pool"),
-    ("an object, against a list with a lock", "lease", ("with lease()",), "list + Lock"),
-    ("an object, against `queue.SimpleQueue`", "lease", ("with lease()",), "queue.SimpleQueue"),
-    ("2 threads on two objects, against `queue.SimpleQueue`", "objects-threads", ("2 threads",), "queue.SimpleQueue"),
-)
+def _line(row: str, result: Result) -> tuple[str, ...]:
+    check = result.check
+    if result.figure is None:
+        return (row, check.label, check.ours, "", check.theirs, "", result.note, "", str(check.bound), "")
+    unit = check.bound.unit if check.bound.own else check.bound.of
+    ours, theirs = amount(result.ours, unit), amount(result.theirs, unit)
+    figures = (f"{result.figure:.3f}", spread(result.low, result.high))
+    verdict = {True: "yes", False: "**no**", None: ""}[result.holds]
+    return (row, check.label, check.ours, ours, check.theirs, theirs, *figures, str(check.bound), verdict)
 
 
-def headlines(run: Run) -> str:
-    found = {(duel.row, duel.check.label, duel.check.theirs): duel for duel in duels(run)}
-    lines = []
-    for subject, row, labels, rival in HEADLINES:
-        cells = [
-            f"{marked(duel)} at {label}" if len(labels) > 1 and "from" not in label else f"{marked(duel)}{_source(label)}"
-            for label in labels
-            if (duel := found.get((row, label, rival)))
-        ]
-        if cells:
-            lines.append((subject, ", ".join(cells)))
-    return table(("", "bufpool is … times as fast"), lines)
+def core(run: Run) -> str:
+    """Contenders down, patterns across: of linear, with as many threads as cores; then the pool against others."""
+    rows = [row for row in run.rows if row.startswith("core ")]
+    linear = {
+        (result.check.label, row): result
+        for row in rows
+        for result in run.rows[row]
+        if result.check.theirs == "1 thread"
+    }
+    patterns = [SUBJECTS[row].partition(", ")[2] for row in rows]
+    contenders = list(dict.fromkeys(label for label, _ in linear))
+    shares = table(
+        ("share of linear", *patterns),
+        ([label, *(_share(linear.get((label, row))) for row in rows)] for label in contenders),
+    )
+    return f"{shares}\n\n{_lines(run, *rows)}"
 
 
-def _source(label: str) -> str:
-    return f" ({label.partition(',')[0]})" if label.startswith("from") else ""
+def _share(result: Result | None) -> str:
+    if result is None or result.figure is None:
+        return ""
+    shown = times(result.figure)
+    return f"{f'**{shown}**' if result.holds is False else shown} ({spread(result.low, result.high)})"
 
 
-#: The tables, by the name of their place in a page.
-BLOCKS: dict[str, Callable[[Run], str]] = {
-    "machine": machine,
-    "losses": losses,
-    "expression": by_size("expression", "expression-peers", labels=lambda label: "MiB" in label or label == "256 KiB"),
-    "expression-small": by_size("expression", labels=lambda label: "MiB" not in label and label != "256 KiB"),
-    "four": by_size("four"),
-    "empty": by_size("empty"),
-    "bytes": by_size("bytes"),
-    "pieces": pieces,
-    "peers": peers,
-    "crowds": crowds,
-    "memory": memory,
-    "absent": absent,
-    "everything": everything,
-    "headlines": headlines,
-}
+def free_threaded(run: Run | None) -> str:
+    """The rows that only an interpreter without a GIL has, from a run of its own."""
+    if run is None:
+        return "No run on a free-threaded interpreter is stored: `make figures PYTHON=python3.14t VENV=.venvs/3.14t`."
+    rows = ("threads", "threads-handoff")
+    linear = table(
+        ("", "share of linear", "bound"),
+        (
+            (_subject(row, result.check.label), _share(result), str(result.check.bound))
+            for row in rows
+            for result in run.rows.get(row, ())
+            if result.check.theirs.endswith(" x 1") and result.figure is not None
+        ),
+    )
+    return f"{machine(run)}\n\n{linear}\n\n{_lines(run, *rows)}"

@@ -1,4 +1,4 @@
-"""``make figures``: what is read from a run, what the page says of it, and that the committed page is of the committed run."""
+"""``make figures``: what is read from a run, what the page says of it, and that both are of one run as committed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if not (BENCHMARKS / "figures.py").exists():
     pytest.skip("needs the checkout", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-import chart_data  # noqa: E402
-import page  # noqa: E402
-import reading  # noqa: E402
-import run_file  # noqa: E402
-import tables  # noqa: E402
-from run_file import Run  # noqa: E402
+import blocks
+import chart_data
+import page
+import reading
+import run_file
+import tables
+from run_file import Run
 
 MACHINE = {
     "cpu": "A CPU",
@@ -52,7 +53,10 @@ def run_of(**rows: list[Result]) -> Run:
         plan={"rounds": 9},
         versions={"numba": "0.68.1", "Anopool": "1.0"},
         absent={"pycybase": "no longer on PyPI"},
-        manners={"lease": {"twice": "refused", "empty": "waits"}, "list": {"twice": "two have it", "empty": "None"}},
+        manners={
+            "lease": {"twice": "refused", "empty": "waits"},
+            "list": {"twice": "two have it", "empty": "None"},
+        },
         rows={name.replace("_", "-"): results for name, results in rows.items()},
     )
 
@@ -91,7 +95,9 @@ def test_a_ratio_says_how_many_times_as_fast_bufpool_is_whatever_the_bound_limit
     assert (slow.ratio, slow.low, slow.high) == (0.5, 0.4, 0.625)
 
 
-@pytest.mark.parametrize(("ratio", "verdict"), [(1.06, "ahead"), (1.04, "tie"), (0.96, "tie"), (0.94, "behind")])
+@pytest.mark.parametrize(
+    ("ratio", "verdict"), [(1.06, "ahead"), (1.04, "tie"), (0.96, "tie"), (0.94, "behind")]
+)
 def test_a_twentieth_is_a_tie(ratio, verdict):
     assert reading.duel("x", result("", "them", NO_CLAIM, ratio)).verdict == verdict
 
@@ -163,7 +169,7 @@ def test_a_run_without_losses_says_so():
 
 
 def test_rivals_and_sizes_make_a_table_with_losses_in_bold(run):
-    lines = tables.BLOCKS["expression"](run).splitlines()
+    lines = blocks.blocks(run, None)["expression"].splitlines()
     assert lines[0] == "| bufpool is … times as fast as | 2 MiB | 64 MiB |"
     assert lines[2] == "| *bufpool itself takes* | 1 µs | 1 µs |"
     assert lines[3] == "| plain | 2.50<br><small>2.00–3.12</small> | 1.40<br><small>1.12–1.75</small> |"
@@ -179,14 +185,53 @@ def test_peers_are_sorted_and_told_with_their_manners(run):
 
 def test_the_page_says_what_the_machine_was_and_who_is_missing(run):
     told_of = tables.machine(run)
-    for words in ("25 November 2026", "10 minutes", "A CPU", "2 cores", "CPython 3.11.7", "Load when it began: 0.2"):
+    for words in (
+        "25 November 2026",
+        "10 minutes",
+        "A CPU",
+        "2 cores",
+        "CPython 3.11.7",
+        "Load when it began: 0.2",
+    ):
         assert words in told_of
     assert "Of the 8 bounds that the project holds itself to, 5 held." in told_of
-    assert tables.absent(run) == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- pycybase: no longer on PyPI"
+    assert (
+        tables.absent(run)
+        == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- pycybase: no longer on PyPI"
+    )
 
 
 def test_a_rival_that_was_not_measured_is_in_the_table_of_everything(run):
     assert "not installed: gone" in tables.everything(run)
+
+
+def test_scaling_is_a_share_of_linear_and_then_a_duel():
+    run = run_of(**{
+        "core same": [
+            result("pool", "1 thread", speed(0.9), 0.8, ours="2 threads"),
+            result("malloc", "1 thread", NO_CLAIM, 0.7, ours="2 threads"),
+            result("pool, 2 threads", "malloc", NO_CLAIM, 2.0),
+        ]
+    })  # fmt: skip
+    shares, duels = tables.core(run).split("\n\n")
+    assert shares.splitlines()[0] == "| share of linear | each its own |"
+    assert shares.splitlines()[2:] == ["| pool | **0.80** (0.64–1.00) |", "| malloc | 0.70 (0.56–0.88) |"]
+    assert duels.splitlines()[2].startswith(
+        "| core, each its own, pool, 2 threads | 1 µs | malloc | 2 µs | 2.00"
+    )
+
+
+def test_free_threaded_interpreters_have_a_run_of_their_own():
+    assert "make figures PYTHON=" in tables.free_threaded(None)
+    run = run_of(
+        threads=[
+            result("buffer", "buffer x 1", speed(0.9), 0.95, ours="buffer x 2"),
+            result("buffer", "list x 2", speed(2.0), 9.0, ours="buffer x 2"),
+        ]
+    )
+    _, shares, duels = tables.free_threaded(run).split("\n\n")
+    assert "| each thread its own, buffer | 0.95 (0.76–1.19) | speed >= 0.90x |" in shares
+    assert "| each thread its own, buffer | 1 µs | list x 2 | 9 µs | 9.00 (7.20–11.2) |" in duels
 
 
 # Pages ---------------------------------------------------------------------------------------------------------------
@@ -251,24 +296,27 @@ def test_a_chart_is_drawn_in_both_dresses_and_says_what_it_shows(run, tmp_path):
 PAGES = ("docs/performance.md", "README.md")
 
 
+FIGURES = ROOT / "docs/figures"
+
+
 @pytest.fixture(scope="module")
 def committed() -> Run:
-    return run_file.load(ROOT / "docs/figures/run.json")
+    return run_file.load(FIGURES / "run.json")
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_the_committed_page_is_of_the_committed_run(committed, path):
     text = (ROOT / path).read_text(encoding="utf-8")
     assert page.places(text)
-    assert page.fill(text, {name: block(committed) for name, block in tables.BLOCKS.items()}) == text, (
-        "python benchmarks/figures.py --render"
-    )
+    free = FIGURES / "free-threaded.json"
+    found = blocks.blocks(committed, run_file.load(free) if free.exists() else None)
+    assert page.fill(text, found) == text, "python benchmarks/figures.py --render"
 
 
 def test_the_committed_charts_are_of_the_committed_run(committed):
     for chart in chart_data.charts(committed):
         for dress in ("light", "dark"):
-            drawing = (ROOT / f"docs/figures/{chart.name}-{dress}.svg").read_text(encoding="utf-8")
+            drawing = (FIGURES / f"{chart.name}-{dress}.svg").read_text(encoding="utf-8")
             assert chart.digest() in drawing, "python benchmarks/figures.py --render"
 
 
@@ -279,9 +327,11 @@ def test_the_run_has_many_peers_and_the_landing_chart_a_loss(committed):
     assert any(1 / reading.TIE < dot.ratio < reading.TIE for dot in landing)
 
 
-def test_what_is_written_by_hand_has_no_figures():
+def test_what_is_written_by_hand_has_no_figures(run):
     """A number with a unit, or of times, belongs into a place that is filled."""
     text = page.prose((ROOT / PAGES[0]).read_text(encoding="utf-8"))
     found = re.findall(r"\d[\d.,]*\s?(?:×|%|x\b|ns\b|µs\b|ms\b|times\b|MB\b)", text)
     assert found == []
-    assert set(page.places((ROOT / PAGES[0]).read_text(encoding="utf-8"))) == tables.BLOCKS.keys() - {"headlines"}
+    assert set(page.places((ROOT / PAGES[0]).read_text(encoding="utf-8"))) == blocks.blocks(
+        run, None
+    ).keys() - {"headlines"}

@@ -1,4 +1,4 @@
-"""``make compare``: ratios that are measured, steadied, stored and compared.  No test here says how fast anything is."""
+"""``make compare``: ratios are measured, steadied, stored and compared.  No test here says how fast anything is."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if not (BENCHMARKS / "ratios.py").exists():
     pytest.skip("needs the checkout", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
-import baseline  # noqa: E402
-import compare  # noqa: E402
-import ratios  # noqa: E402
-from ratios import RATIOS, Ratio  # noqa: E402
+import baseline
+import compare
+import ratios
+from ratios import RATIOS, Ratio
 
 RATIO = Ratio("a ratio", "scratch", "calls", "list", 64)
 
@@ -126,7 +126,16 @@ def test_pytest_benchmark_compares_the_ratios(tmp_path, factor, fails):
         "    benchmark.pedantic(clock.replay([1.5, 1.5, 1.5]), rounds=3, iterations=1)\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-only", "test_one.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-only",
+        "test_one.py",
+    ]
     stored = tmp_path / "stored.json"
     subprocess.run([*command, f"--benchmark-json={stored}"], cwd=tmp_path, check=True, capture_output=True)
     text = json.loads(stored.read_text(encoding="utf-8"))
