@@ -65,7 +65,9 @@ def measure(plan: Plan) -> Run:
     rows = {row.id: bench.measure(row, plan, report) for row in ROWS if (row.id in THREADS) is FREE_THREADED}
     manners = {}
     if not FREE_THREADED:
-        rows |= core_scaling.measure(report, plan.rounds, core_scaling.counts(int(where["cores"] or 1)))
+        rows |= core_scaling.measure(
+            report, min(5, plan.rounds), core_scaling.counts(int(where["cores"] or 1))
+        )
         there = [how for how in PEERS if not PEERS[how].missing()]
         manners = {how: _manners(how) for how in ("lease", *BY_HAND, *there)}
     report.tail([result for results in rows.values() for result in results])

@@ -79,8 +79,8 @@ def machine(run: Run) -> str:
     load = "" if found["load"] is None else f" Load when it began: {found['load']:.1f}."
     return (
         f"The run: {day.day} {day:%B %Y}, {max(1, round(run.seconds / 60))} minutes, at least {run.plan['rounds']} "
-        f"rounds of each contender. {found['cpu']}, {found['cores']} cores, {found['system']}, transparent huge pages on "
-        f"`{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
+        f"rounds of each contender. {found['cpu']}, {found['cores']} cores, {found['system']}, transparent huge pages "
+        f"on `{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
         f"Of the {count} bounds that the project holds itself to, {count - len(missed)} held."
     )
 
