@@ -26,8 +26,8 @@ SUBJECTS = {
     "burst": "held after a burst of 2 GiB",
     "import": "import",
     "lease": "an object",
-    "objects-threads": "threads on two objects",
-    "objects-held": "8 threads, objects held 1 ms",
+    "objects-threads": "a million checkouts of two objects",
+    "objects-held": "8 threads, two objects held 1 ms",
     "objects-async": "an object, asyncio",
     "objects-waiters": "a crowd that waits",
     "core same": "core, each its own",
@@ -48,7 +48,7 @@ def amount(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     if unit != "s":
-        return f"{value:.3g} {unit}"
+        return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
     for factor, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= factor:
             return f"{value / factor:.3g} {name}"
@@ -247,6 +247,8 @@ def _line(row: str, result: Result) -> tuple[str, ...]:
 def core(run: Run) -> str:
     """Contenders down, patterns across: of linear, with as many threads as cores; then the pool against others."""
     rows = [row for row in run.rows if row.startswith("core ")]
+    if not rows:
+        return "Not measured in this run."
     linear = {
         (result.check.label, row): result
         for row in rows

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the bench."""
     parser.description = (
         "Measure every claim of speed and memory on this machine and print it beside its bound. "
-        "Takes about eleven minutes and up to 8 GiB of memory; with --quick, about two minutes and 1 GiB."
+        "Takes about a quarter of an hour and up to 8 GiB of memory; with --quick, about three minutes and 1 GiB."
     )
     parser.add_argument("--quick", action="store_true", help="few rounds, nothing above 16 MiB")
     parser.add_argument("--row", action="append", metavar="ID", help="only this row; may be given again")
