@@ -92,7 +92,7 @@ def _figure(chart: Chart, dress: Dress) -> Figure:
 
 
 def _limits(chart: Chart) -> tuple[float, float]:
-    """The axis: every dot, the line, and room for the numbers; a spread may be cut off, and then it has an arrow."""
+    """The axis: every dot, and the line; a wide spread may run off it."""
     ratios = [dot.ratio for panel in chart.panels for dot in panel.dots]
     low, high = min([*ratios, 1.0]), max([*ratios, 1.0])
     span = (high / low) ** 0.08

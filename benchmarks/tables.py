@@ -48,11 +48,16 @@ def amount(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     if unit != "s":
-        return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+        return _joined(f"{value:,.0f}" if value >= 1000 else f"{value:.3g}", unit)
     for factor, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= factor:
-            return f"{value / factor:.3g} {name}"
-    return f"{value / 1e-9:.3g} ns"
+            return _joined(f"{value / factor:.3g}", name)
+    return _joined(f"{value / 1e-9:.3g}", "ns")
+
+
+def _joined(number: str, unit: str) -> str:
+    """With a space at which no line breaks."""
+    return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
 def times(ratio: float) -> str:
@@ -130,9 +135,9 @@ def _inverse(duel: Duel) -> str:
 
 
 def _said(result: Result) -> str:
-    unit = result.check.bound.unit if result.check.bound.own else ""
-    wide = spread(result.low, result.high)
-    return f"{result.figure:.3g} {unit}".strip() + (f" ({wide})" if wide else "")
+    bound, wide = result.check.bound, spread(result.low, result.high)
+    figure = amount(result.figure, bound.unit) if bound.own and bound.unit != "s" else f"{result.figure:.3g}"
+    return figure + (f" ({wide})" if wide else "")
 
 
 def by_size(run: Run, *rows: str, only: Callable[[str], bool] = lambda _: True) -> str:

@@ -45,6 +45,11 @@ def result(
     return Result(Check(label, ours, theirs, bound), 1e-6, other, ratio, ratio / spread, ratio * spread)
 
 
+def plain(text: str) -> str:
+    """With spaces at which lines break."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def run_of(**rows: list[Result]) -> Run:
     return Run(
         machine=MACHINE,
@@ -163,13 +168,21 @@ def test_every_loss_is_told_the_farthest_first(run):
     assert "| 4.00 (3.20–5.00) |" in ahead
 
 
+def test_units_suit_the_figure_and_stay_on_its_line():
+    assert tables.amount(1.5e-6, "s") == "1.5\N{NO-BREAK SPACE}µs"
+    given = ((2.0, "s"), (3e-3, "s"), (4e-8, "s"), (2047.4, "B"), (97.25, "%"))
+    found = [plain(tables.amount(value, unit)) for value, unit in given]
+    assert found == ["2 s", "3 ms", "40 ns", "2,047 B", "97.2 %"]
+    assert tables.amount(None, "s") == ""
+
+
 def test_a_run_without_losses_says_so():
     found = tables.losses(run_of(expression=[result("2 MiB", "plain", speed(2.2), 2.5)]))
     assert found == "Every bound held in this run.\n\nNobody was ahead of us in this run."
 
 
 def test_rivals_and_sizes_make_a_table_with_losses_in_bold(run):
-    lines = blocks.blocks(run, None)["expression"].splitlines()
+    lines = plain(blocks.blocks(run, None)["expression"]).splitlines()
     assert lines[0] == "| bufpool is … times as fast as | 2 MiB | 64 MiB |"
     assert lines[2] == "| *bufpool itself takes* | 1 µs | 1 µs |"
     assert lines[3] == "| plain | 2.50<br><small>2.00–3.12</small> | 1.40<br><small>1.12–1.75</small> |"
@@ -177,7 +190,7 @@ def test_rivals_and_sizes_make_a_table_with_losses_in_bold(run):
 
 
 def test_peers_are_sorted_and_told_with_their_manners(run):
-    lines = tables.peers(run).splitlines()
+    lines = plain(tables.peers(run)).splitlines()
     assert lines[2] == "| *bufpool* | 1 µs |  | refused | waits |"
     assert lines[3] == "| list | 100 ns | **0.10** (0.08–0.12) | **two clients get it** | None |"
     assert lines[4].startswith("| psycopg_pool | 20 µs | 20.0 (16.0–25.0) |")
@@ -213,7 +226,7 @@ def test_scaling_is_a_share_of_linear_and_then_a_duel():
             result("pool, 2 threads", "malloc", NO_CLAIM, 2.0),
         ]
     })  # fmt: skip
-    shares, duels = tables.core(run).split("\n\n")
+    shares, duels = plain(tables.core(run)).split("\n\n")
     assert shares.splitlines()[0] == "| share of linear | each its own |"
     assert shares.splitlines()[2:] == ["| pool | **0.80** (0.64–1.00) |", "| malloc | 0.70 (0.56–0.88) |"]
     assert duels.splitlines()[2].startswith(
@@ -229,7 +242,7 @@ def test_free_threaded_interpreters_have_a_run_of_their_own():
             result("buffer", "list x 2", speed(2.0), 9.0, ours="buffer x 2"),
         ]
     )
-    _, shares, duels = tables.free_threaded(run).split("\n\n")
+    _, shares, duels = plain(tables.free_threaded(run)).split("\n\n")
     assert "| each thread its own, buffer | 0.95 (0.76–1.19) | speed >= 0.90x |" in shares
     assert "| each thread its own, buffer | 1 µs | list x 2 | 9 µs | 9.00 (7.20–11.2) |" in duels
 
