@@ -41,19 +41,22 @@ export REQUIREMENTS
 demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipeline, plain and pooled: a table and a picture
 	"$(PY)" -m bufpool demo $(ARGS)
 
-bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## Ratios on this machine, each beside its bound
+bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## Ratios on this machine, each beside its bound
 	"$(PY)" -m bufpool bench $(ARGS)
 
 scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
 	"$(PY)" benchmarks/core_scaling.py
 	"$(PY)" -m bufpool bench --row threads --row threads-handoff
 
+figures: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## One run against every peer: the tables and charts of docs/performance.md (ARGS=--render: no run)
+	"$(PY)" benchmarks/figures.py $(ARGS)
+
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
-TEST_EXTRAS ?= test demo bench
+TEST_EXTRAS ?= test demo bench peers
 
-test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
+test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) $(if $(filter bench,$(TEST_EXTRAS)),$(VENV)/.apart) ## The whole test suite
 	cd tests && "$(PY)" -m pytest $(ARGS)
 
 numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
@@ -64,6 +67,12 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
+
+compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails
+	"$(PY)" benchmarks/compare.py
+
+baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew and store them
+	"$(PY)" benchmarks/compare.py --renew
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; candidates="$(PYTHONS)"; \
@@ -123,10 +132,16 @@ wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere
 	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
 	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1
 
+##@ Document
+
+docs: $(VENV)/.installed $(VENV)/.extra-docs ## The documentation, in docs/_build/html; a warning is an error
+	"$(PY)" -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
+
 ##@ Keep house
 
 clean: ## Remove everything that these commands made
-	rm -rf .venv .venvs build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf .venv .venvs build dist docs/_build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
 	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 	find src -name '*.so' -delete
 
@@ -149,6 +164,11 @@ $(VENV)/.extra-%: pyproject.toml $(VENV)/.created
 	$(PIP) install --prefer-binary -r $@.txt
 	@touch $@
 
+# What no environment can hold beside the rest; a script that needs nothing installed.
+$(VENV)/.apart: src/bufpool/cli/bench/apart.py $(VENV)/.created
+	"$(PY)" $<
+	@touch $@
+
 # Compiled in build/, so that only what changed is compiled again; files copied there before are not trusted.
 $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	@find build -path '*/lib.*' -type f ! -name '*.so' -delete 2>/dev/null || true
@@ -160,4 +180,4 @@ dist/.built: $(SOURCES) $(VENV)/.extra-dev
 	"$(PY)" -m build --outdir dist
 	@touch $@
 
-.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api baseline bench clean compare demo docs figures format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest

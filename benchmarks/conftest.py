@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
+import baseline
 import pytest
 from replay import Clock
 
@@ -18,6 +20,17 @@ from bufpool.cli.bench.timing import QUICK, Entrant, Plan, Samples, race
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="few rounds, nothing above 16 MiB")
+
+
+def pytest_benchmark_scale_unit(benchmarks: list[dict[str, Any]]) -> tuple[str, float] | None:
+    """Ratios are shown as they are; pytest-benchmark would tell them in milliseconds."""
+    return ("", 1.0) if all(each["group"] == "ratios" for each in benchmarks) else None
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Tell what ratios are comparable with; leave out the machine's name, and what nobody reads of its processor."""
+    machine_info["kind"] = baseline.here()
+    del machine_info["node"], machine_info["cpu"]
 
 
 @pytest.fixture(scope="session")

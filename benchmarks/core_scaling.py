@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bufpool.cli.bench.checks import NO_CLAIM, Check, cost, speed
+from bufpool.cli.bench.checks import NO_CLAIM, Check, Result, cost, speed
 from bufpool.cli.bench.parts import Row
 from bufpool.cli.bench.report import Report
 from bufpool.cli.bench.timing import compare
@@ -39,7 +39,15 @@ def compiled(folder: Path) -> Path:
     if compiler is None:
         sys.exit("core_scaling needs g++ or clang++")
     program = folder / "core_scaling"
-    flags = ["-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-pthread", f"-I{CORE.parents[1]}", f"-I{CORE}"]
+    flags = [
+        "-std=c++17",
+        "-O3",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-pthread",
+        f"-I{CORE.parents[1]}",
+        f"-I{CORE}",
+    ]
     sources = [HERE / "core_scaling.cpp", *sorted(CORE.glob("*.cpp"))]
     subprocess.run([compiler, *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
@@ -77,31 +85,42 @@ def checks(pattern: str, threads: list[int]) -> Iterator[tuple[Check, Key, Key]]
         yield Check("pool, 1 thread", "pool", "stack alone", cost(1.2)), ("pool", 1), ("stack alone", 1)
 
 
+def measure(report: Report, rounds: int, threads: list[int]) -> dict[str, list[Result]]:
+    """Run every pattern, its table printed meanwhile; the results by row."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        program = compiled(Path(folder))
+        for pattern, words in WORDS.items():
+            row = Row(f"core {pattern}", f"{words}; 1.00x is linear", ())
+            report.row(row)
+            samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
+            for turn in range(rounds):
+                for contender, number in samples if turn % 2 == 0 else reversed(samples):
+                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} threads")
+                    took = nanoseconds(program, contender, pattern, number) * 1e-9
+                    samples[contender, number].append(took)
+            rows[row.id] = [
+                compare(check, samples[ours], samples[theirs])
+                for check, ours, theirs in checks(pattern, threads)
+            ]
+            report.results(rows[row.id])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make scaling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="readings of each contender (default: 9)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="most threads (default: the cores)")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="most threads (default: the cores)"
+    )
     options = parser.parse_args()
     threads = counts(options.threads)
     if len(threads) < 2:
         sys.exit("core_scaling needs two cores")
     report = Report()
     report.head()
-    results = []
-    with tempfile.TemporaryDirectory() as folder:
-        program = compiled(Path(folder))
-        for pattern, words in WORDS.items():
-            report.row(Row(f"core {pattern}", f"{words}; 1.00x is linear", ()))
-            samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
-            for turn in range(options.rounds):
-                for contender, number in samples if turn % 2 == 0 else reversed(samples):
-                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} threads")
-                    took = nanoseconds(program, contender, pattern, number) * 1e-9
-                    samples[contender, number].append(took)
-            found = [compare(check, samples[ours], samples[theirs]) for check, ours, theirs in checks(pattern, threads)]
-            report.results(found)
-            results += found
-    report.tail(results)
+    rows = measure(report, options.rounds, threads)
+    report.tail([result for results in rows.values() for result in results])
 
 
 if __name__ == "__main__":

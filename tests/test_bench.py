@@ -191,6 +191,7 @@ PROMISES = {
         ("1 MiB", "list", cost(1.15)),
         ("8 MiB", "list", cost(1.15)),
     ],
+    "bytes": [],
     "expression": [
         ("64 B", "plain", cost(1.05)),
         ("256 B", "plain", cost(1.05)),
@@ -204,6 +205,7 @@ PROMISES = {
         *((size, "out= by hand", cost(1.05)) for size in FROM_1_MIB),
         *((size, peer, cost(1.05)) for size in (*EXPRESSION_SIZES, "2 MiB") for peer in PEERS),
     ],
+    "expression-peers": [],
     "real-code": [
         *((piece, "plain", speed(0.97)) for piece in real_code.PIECES),
         ("geometric mean", "plain", speed(1.25)),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Self
 
 import pytest
 
-from bufpool.cli.bench import contention, held, object_rows, objects, peers, rows, timing, waiters, workloads
+from bufpool.cli.bench import (
+    contention,
+    held,
+    object_rows,
+    objects,
+    rows,
+    waiters,
+    workloads,
+)
+from bufpool.cli.bench.async_peers import ASYNC_PEERS
+from bufpool.cli.bench.by_hand import BY_HAND
 from bufpool.cli.bench.checks import Check, at_least, at_most, cost, speed
+from bufpool.cli.bench.packages import Package
 from bufpool.cli.bench.parts import Figures, Race
-from bufpool.cli.bench.peers import PEERS, Peer
-from bufpool.cli.bench.timing import Entrant, Plan
+from bufpool.cli.bench.peers import PEERS
+from bufpool.cli.bench.timing import Plan
 from bufpool.cli.bench.worker import Worker
 
 TINY = Plan(rounds=3, generations=1, seconds=1e-4)
@@ -75,53 +85,23 @@ def test_every_peer_is_raced_and_asked_for_where_it_is():
         for crew in part.crews
         for entrant in crew
     }
-    assert raced.keys() >= PEERS.keys()
-    assert all(entrant.peer == (name if name in PEERS else "") for name, entrant in raced.items())
-
-
-# Peers ---------------------------------------------------------------------------------------------------------------
-
-
-def test_a_peer_that_is_missing_is_reported_with_what_to_install(monkeypatch):
-    monkeypatch.setitem(PEERS, "connpool", Peer("a_module_that_nobody_has", PEERS["connpool"].build))
-    monkeypatch.setattr(timing, "race", lambda crew, *_: {entrant.name: [1.0] for entrant in crew})
-    crew = (
-        Entrant("lease", "lease", "lease", 0),
-        Entrant("connpool", "lease", "connpool", 0, peer="connpool"),
-    )
-    check = Check("here", "lease", "connpool", speed(1.0))
-    (result,) = Race("here", 0, (crew,), (check,)).run(TINY, silent)
-    assert (result.figure, result.note) == (None, "not installed: pip install bufpool[bench]")
-
-
-@pytest.mark.parametrize(
-    ("source", "says"),
-    [
-        ("raise OSError('no such call')", "cannot be imported here: OSError('no such call')"),
-        ("raise ImportError('libpq')", "not installed: pip install it"),
-        ("", "not installed: pip install it"),  # another package whose module has the same name
-        ("Pool = object", ""),
-    ],
-)
-def test_a_peer_is_there_when_its_own_name_can_be_imported(monkeypatch, tmp_path, source, says):
-    (tmp_path / "peer_of_this_test.py").write_text(source, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "peer_of_this_test", raising=False)
-    monkeypatch.setitem(
-        PEERS, "peer", Peer("peer_of_this_test:Pool", PEERS["connpool"].build, "pip install it")
-    )
-    assert peers.missing("peer") == says
+    packages = {**PEERS, **ASYNC_PEERS}
+    assert raced.keys() >= packages.keys() | BY_HAND.keys()
+    assert all(entrant.peer is packages.get(name) for name, entrant in raced.items())
 
 
 # Workloads -----------------------------------------------------------------------------------------------------------
 
-BY_HAND = ("list pair", "list + Lock", "contextmanager", "queue.LifoQueue", "queue.SimpleQueue")
-OF_TASKS = ("object-pool-async", "anopool, async", "psycopg_pool, async")
 HOWS = {
-    "lease": ("lease", "acquire", *BY_HAND, *(name for name in PEERS if name not in OF_TASKS)),
-    "async lease": ("lease", "asyncio.Queue", *OF_TASKS),
+    "lease": ("lease", "acquire", *BY_HAND, *PEERS),
+    "async lease": ("lease", "asyncio.Queue", *ASYNC_PEERS),
     **{f"turns x {count}": ("lease", "queue.LifoQueue", "queue.SimpleQueue") for count in contention.COUNTS},
 }
+
+
+def skip_without(package: Package[Any] | None) -> None:
+    if package is not None and package.missing():
+        pytest.skip(package.missing())
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +114,7 @@ def worker():
 
 @pytest.mark.parametrize(("name", "how"), [(name, how) for name, hows in HOWS.items() for how in hows])
 def test_every_workload_runs_in_every_way(worker, name, how):
-    if how in PEERS and peers.missing(how):
-        pytest.skip(peers.missing(how))
+    skip_without(PEERS.get(how) or ASYNC_PEERS.get(how))
     worker.send_build(f"{name} {how}", name, how, 0)
     worker.receive()
     assert worker.sample(f"{name} {how}", 2) > 0
@@ -167,8 +146,7 @@ def test_what_is_held_is_measured_in_seconds(worker, how):
 
 @pytest.mark.parametrize("how", ["lease", "asyncio.Queue", "psycopg_pool, async"])
 def test_tasks_wait_are_served_and_told(how):
-    if how in PEERS and peers.missing(how):
-        pytest.skip(peers.missing(how))
+    skip_without(ASYNC_PEERS.get(how))
     found = waiters.tasks(how, 20)
     assert found["time"] > 0
     assert (found["closing"] is None) == (how == "asyncio.Queue")
@@ -238,7 +216,7 @@ def test_the_figures_of_threads_and_of_what_is_held(monkeypatch):
 
 def test_the_figures_of_waiters(monkeypatch):
     monkeypatch.setattr(object_rows, "Worker", FakeWorker)
-    monkeypatch.setattr(peers, "missing", lambda name: f"no {name}")
+    monkeypatch.setattr(Package, "missing", lambda package: f"no {package.distribution}")
     assert figures_of("objects-waiters") == [
         ("10,000 tasks, time", "1,000 waiters", 1.0),
         ("10,000 tasks, closing", "", 0.1),

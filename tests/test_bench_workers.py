@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bufpool.cli.bench import allocators as allocators_module
-from bufpool.cli.bench import objects, real_code, threads, timing, workloads
+from bufpool.cli.bench import array_peers, objects, real_code, threads, timing, workloads
 from bufpool.cli.bench.allocators import ALLOCATORS, environment, locate, missing
 from bufpool.cli.bench.checks import Check, Result, cost, speed
 from bufpool.cli.bench.parts import Race
@@ -115,14 +115,17 @@ def test_a_worker_that_dies_is_an_error_not_a_hang(monkeypatch):
 SHARED = ("buffer", "empty", "np.empty", "list", "queue")
 HOWS = {
     "scratch": ("list", "calls", "with"),
-    "four": ("plain", "pool", "list"),
-    "expression": ("plain", "pool", "out"),
+    "four": ("plain", "pool", "list", "dict", *array_peers.FOUR),
+    "expression": ("plain", "pool", "out", *array_peers.EXPRESSION),
+    "bytes": ("pool", "bytearray", *array_peers.BYTES),
     **{
         f"same thread x {count}": (*SHARED, "scratch", "expression", "plain expression", "nothing")
         for count in threads.COUNTS
     },
     **{f"ring x {count}": SHARED for count in threads.COUNTS},
 }
+
+PACKAGES = {"four": array_peers.FOUR, "expression": array_peers.EXPRESSION, "bytes": array_peers.BYTES}
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,11 @@ def test_every_workload_runs_in_every_way(worker, name, how):
         for module in real_code.NEEDS:
             pytest.importorskip(module)
         size = 90 * 160 * real_code.BYTES_PER_PIXEL
+    package = PACKAGES.get(name, {}).get(how)
+    if package is not None and package.missing():
+        pytest.skip(package.missing())
+    if how == "numpy-allocator" and missing("mimalloc"):
+        pytest.skip(missing("mimalloc"))
     worker.send_build(f"{name} {how}", name, how, size)
     worker.receive()
     assert worker.sample(f"{name} {how}", 2) > 0

@@ -1,7 +1,8 @@
 """What the documentation says is true: its code runs, its examples run, its names exist.
 
 Python blocks of a page run in order and share their names, as a reader would type them; blocks with prompts must also
-print what they show. Docstrings are collected from Python and compiled modules alike.
+print what they show. A block that imports what is not here is left out. Commands in consoles are not run: what they
+name must exist. Docstrings are collected from Python and compiled modules alike.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import inspect
 import os
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -29,18 +32,27 @@ import bufpool
 import bufpool.native
 import bufpool.objects
 import bufpool.resources
+from bufpool.cli import make_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 in_checkout = pytest.mark.skipif(
     not (ROOT / "docs").is_dir(), reason="no documentation here: these tests run beside an installed wheel"
 )
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+    if "_build" not in path.parts
+)
 OPTIONS = doctest.ELLIPSIS
 POOLS, STATS = (bufpool.BufferPool, bufpool.Pool), (bufpool.PoolStats, bufpool.ObjectStats)
 
 # Pages -------------------------------------------------------------------------------------------------------------
 
 RUN = ("python", "pycon")
+# Other kinds of blocks: commands; drawings and output.
+NOT_RUN = ("console", "text")
+# What some pages need and some machines have not: packages without wheels for each build of Python, a server's driver.
+OPTIONAL = ("psycopg", "scipy", "skimage", "sqlalchemy", "zstandard")
 FENCE = re.compile(r"^```(?P<kind>[a-z]+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -60,9 +72,11 @@ def blocks(text: str) -> list[Block]:
 
 
 def missing(block: Block) -> bool:
-    """Whether the block needs one of the packages that have no wheels for some builds of Python, and is not here."""
+    """Whether the block imports an optional package that is not here."""
     return any(
-        f"import {name}" in block.code and importlib.util.find_spec(name) is None for name in ("zstandard",)
+        re.search(rf"^(import|from) {name}\b", block.code, re.MULTILINE)
+        and importlib.util.find_spec(name) is None
+        for name in OPTIONAL
     )
 
 
@@ -94,34 +108,66 @@ def runnable() -> list[str]:
 
 @in_checkout
 @pytest.mark.parametrize("page", runnable())
-def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_runs(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     text = read(page)
     if "import resource" in text:
         pytest.importorskip("resource")
+    server = "import psycopg" in text and find_server(request, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    threads = threading.active_count()
+    before = own_threads()
 
     def follow() -> None:
         names: dict[str, Any] = {"__name__": page}
         for block in blocks(text):
-            if block.kind in RUN and not missing(block):
+            if block.kind in RUN and not missing(block) and (server or "import psycopg" not in block.code):
                 run_block(block, page, names)
 
     # What a page installs must not reach the next one.
     contextvars.copy_context().run(follow)
-    assert threading.active_count() == threads
+    assert own_threads() <= before
+
+
+def own_threads() -> set[threading.Thread]:
+    """All but the one that looks after pools, which comes and goes with them."""
+    return {thread for thread in threading.enumerate() if thread.name != "bufpool-housekeeper"}
+
+
+def find_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Let clients of PostgreSQL find the tests' own server as they do by themselves, by the environment."""
+    try:
+        server: Server = request.getfixturevalue("postgres")
+    except pytest.skip.Exception:
+        return False
+    monkeypatch.setenv("PGHOST", str(server.folder))
+    monkeypatch.setenv("PGUSER", "tester")
+    return True
 
 
 @in_checkout
 def test_the_pages_with_code_are_found() -> None:
-    assert {"README.md", "docs/index.md", "docs/tutorial.md", "docs/concepts.md"} <= set(runnable())
+    expected = {"README.md", "docs/index.md", "docs/tutorial.md", "docs/faq.md", "docs/concepts/memory.md"}
+    guides = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs/guides").glob("*.md")}
+    assert expected | guides - {"docs/guides/index.md"} <= set(runnable())
+
+
+@in_checkout
+@pytest.mark.parametrize("page", PAGES)
+def test_code_is_marked_as_code(page: str) -> None:
+    """A block is Python that runs, a console, or a drawing or output: nothing else goes untried."""
+    for block in blocks(read(page)):
+        assert block.kind in (*RUN, *NOT_RUN), f"{page}:{block.line}: a block of {block.kind}"
+        if block.kind == "text":
+            hidden = re.search(r"^(>>>|\$ |import |from \w+ import |with |def )", block.code, re.MULTILINE)
+            assert not hidden, f"{page}:{block.line}: code marked as text"
 
 
 @in_checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = read(page)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\b(?:src|srcset)="([^"]+)"', text):
         if not target.startswith(("http://", "https://", "#")):
             assert ((ROOT / page).parent / target.partition("#")[0]).exists(), f"{page} links to {target}"
 
@@ -135,6 +181,36 @@ def test_named_commands_exist(page: str) -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
     for command in re.findall(r"python -m bufpool ([a-z]+)", text):
         assert command in ("run", "demo", "bench"), f"{page}: python -m bufpool {command}"
+    known = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    for extras in re.findall(r"(?:bufpool|'\.)\[([\w,]+)\]", text):
+        assert set(extras.split(",")) <= set(known), f"{page}: [{extras}]"
+
+
+@in_checkout
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_consoles_can_be_given(page: str) -> None:
+    for block in blocks(read(page)):
+        lines = block.code.splitlines() if block.kind == "console" else []
+        for line in lines:
+            if not line.startswith("$ "):
+                continue
+            words = shlex.split(line[2:].replace("[args]", ""), comments=True)
+            while len(words) > 1 and re.match(r"[A-Z_]+=", words[0]):
+                words.pop(0)
+            if words[:3] == ["python", "-m", "bufpool"]:
+                make_parser().parse_args(words[3:])  # exits if there is no such command or option
+            if words[0] == "bash":
+                assert (ROOT / words[1]).is_file(), f"{page}: {line}"
+
+
+@in_checkout
+@pytest.mark.parametrize("page", PAGES)
+def test_named_files_exist(page: str) -> None:
+    text = read(page)
+    for name in re.findall(r"`((?:docs|examples|src|tests|benchmarks)/[\w./]+)`", text):
+        assert (ROOT / name).exists(), f"{page}: {name}"
+    for name in re.findall(r"\b(test_\w+\.py)\b", text):
+        assert (ROOT / "tests" / name).is_file(), f"{page}: {name}"
 
 
 @in_checkout

@@ -54,7 +54,7 @@ class BufferPool(Lender, BufferMaker):
         Of every block, in bytes: a power of two up to 2 MiB.
     upstream : {'thp', 'plain', 'hugetlb'}
         Where memory comes from: transparent huge pages where a region holds one, plain pages, or explicit huge pages
-        of the system's reserve (`PoolStats.degraded` counts the regions that it could not serve).
+        of the system's reserve (``degraded`` of `PoolStats` counts the regions that it could not serve).
     mlock : bool
         Lock the memory, so that it is never swapped out. Bounded by ``ulimit -l``.
     prefault : bool

@@ -8,17 +8,46 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bufpool._version import __version__
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 COMMANDS = {
     "run": "run an unchanged program with its NumPy memory from a pool",
     "demo": "a real picture pipeline on 4K frames, plain and under the pool, side by side",
     "bench": "every claim of speed and memory, measured on this machine beside its bound",
 }
+
+
+def make_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """Make the parser of the command line.
+
+    Parameters
+    ----------
+    wanted : collection of str, optional
+        The commands that have their options; those of the others would cost an import. Default: all.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        What it parses tells the command's function, ``main``, and its own ``parser``.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m bufpool",
+        description="Memory for NumPy arrays and buffers, kept ready for reuse.",
+        epilog="'python -m bufpool COMMAND --help' tells more of each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"bufpool {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, allow_abbrev=False)
+        if name in wanted:
+            module = importlib.import_module(f"bufpool.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(main=module.main, parser=command)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,26 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status. Mistakes in the arguments raise `SystemExit`, as `argparse` does.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m bufpool",
-        description="Memory for NumPy arrays and buffers, kept ready for reuse.",
-        epilog="'python -m bufpool COMMAND --help' tells more of each command.",
-    )
-    parser.add_argument("--version", action="version", version=f"bufpool {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # No option before the command takes a value, so the first plain word is the command.
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, allow_abbrev=False)
-        if name == chosen:
-            module = importlib.import_module(f"bufpool.cli.{name}")
-            module.add_arguments(command)
-            command.set_defaults(main=module.main, arguments=arguments)
+    parser = make_parser([word for word in arguments if not word.startswith("-")][:1])
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
     args, unknown = parser.parse_known_args(arguments)
     if unknown:  # argparse would show the usage of all commands, not of the one that was meant
-        commands.choices.get(chosen or "", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    args.arguments = arguments
     status: int = args.main(args)
     return status

@@ -15,7 +15,7 @@ __all__ = ["Connection", "SecureConnection", "connections"]
 
 
 class Connection(HTTPConnection):
-    """An `HTTPConnection` that knows whether its last answer was read: only then can it serve a next request.
+    """An `http.client.HTTPConnection` that knows whether its last answer was read: only then can it serve the next.
 
     Examples
     --------

@@ -25,8 +25,8 @@ class BufpoolPool(pool.Pool):
     creator
         Makes a connection; `create_engine` gives it.
     pool_size : int
-        Most connections at a time. There is no `max_overflow`: where `QueuePool` has 5 of the one and 10 of the other,
-        15 here allow as many; a `max_idle` in `pool_settings` closes those that are not needed for so long.
+        Most connections at a time. There is no `max_overflow`: where ``QueuePool`` has 5 of the one and 10 of the
+        other, 15 here allow as many; a `max_idle` in `pool_settings` closes those that are not needed for so long.
     timeout : float
         Seconds to wait for one (``pool_timeout=`` of `create_engine`), then `sqlalchemy.exc.TimeoutError`.
     use_lifo : bool

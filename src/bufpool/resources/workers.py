@@ -28,10 +28,10 @@ def processes(
     context: str = "spawn",
     **settings: Unpack[Settings[ProcessPoolExecutor]],
 ) -> Pool[ProcessPoolExecutor]:
-    """Pool of worker processes, each a `ProcessPoolExecutor` of one.
+    """Pool of worker processes, each a `concurrent.futures.ProcessPoolExecutor` of one.
 
     A worker that died is noticed when it is next taken, and replaced. Its borrower, if there was one, gets
-    `BrokenProcessPool` from the job's future. A job that a borrower did not wait for is finished before the worker is
+    ``BrokenProcessPool`` from the job's future. A job that a borrower did not wait for is finished before the worker is
     handed on, or closed.
 
     Parameters
@@ -62,7 +62,9 @@ def threads(
     initargs: tuple[Any, ...] = (),
     **settings: Unpack[Settings[ThreadPoolExecutor]],
 ) -> Pool[ThreadPoolExecutor]:
-    """Pool of worker threads, each a `ThreadPoolExecutor` of one, for what must stay in the thread that made it.
+    """Pool of worker threads, for what must stay in the thread that made it.
+
+    Each is a `concurrent.futures.ThreadPoolExecutor` of one.
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
 """``python -m bufpool bench``: every claim of speed and memory, measured on the user's machine beside its bound.
 
 `rows` holds the claims, `workloads` what is timed, `timing` how, `worker` the processes it happens in, `allocators`
-the rivals under NumPy, `probes` the figures that are no races, and `report` the table. The pool of objects has files of
-its own: `object_rows` the claims, `objects`, `contention`, `held` and `waiters` what is measured, `peers` the rivals.
+the rivals under NumPy, `array_peers` the others for arrays, `probes` the figures that are no races, and `report` the
+table. The pool of objects has files of its own: `object_rows` the claims, `objects`, `contention`, `held` and `waiters`
+what is measured, `peers`, `async_peers` and `by_hand` the rivals, `manners` what those do with a mistake. `packages`
+and `apart` tell which of other people's packages are here.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the bench."""
     parser.description = (
         "Measure every claim of speed and memory on this machine and print it beside its bound. "
-        "Takes about eleven minutes and up to 8 GiB of memory; with --quick, about two minutes and 1 GiB."
+        "Takes about a quarter of an hour and up to 8 GiB of memory; with --quick, about three minutes and 1 GiB."
     )
     parser.add_argument("--quick", action="store_true", help="few rounds, nothing above 16 MiB")
     parser.add_argument("--row", action="append", metavar="ID", help="only this row; may be given again")
@@ -83,7 +85,7 @@ def main(args: argparse.Namespace) -> int:
 
     plan = _plan(args)
     report.head()
-    found = {row.id: _measure(row, plan, report) for row in rows}
+    found = {row.id: measure(row, plan, report) for row in rows}
     results = [result for of_row in found.values() for result in of_row]
     report.tail(results)
     if args.json is not None:
@@ -93,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     return int(failed or (args.strict and broken))
 
 
-def _measure(row: Row, plan: Plan, report: Report) -> list[Result]:
+def measure(row: Row, plan: Plan, report: Report) -> list[Result]:
     """Run one row's parts; one that fails is reported and does not cost the user the rest of the table."""
     from bufpool.cli.bench.checks import Result
     from bufpool.cli.bench.worker import WorkerError

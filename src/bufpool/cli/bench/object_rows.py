@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from bufpool.cli.bench import contention, held, peers
+from bufpool.cli.bench import by_hand, contention, held, peers
+from bufpool.cli.bench.async_peers import ASYNC_PEERS
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_least, at_most, cost, speed, told
+from bufpool.cli.bench.packages import Package
 from bufpool.cli.bench.parts import Figures, Race, Row
 from bufpool.cli.bench.timing import Entrant, Plan, compare
 from bufpool.cli.bench.worker import Worker
@@ -17,9 +19,11 @@ CONNECTION_POOLS = {name: speed(5.0) for name in ("psycopg_pool", "SQLAlchemy")}
 #: Pools that notice a double release, as ours does.
 CAREFUL = {name: speed(1.0) for name in ("fastalloc", "fastalloc, no lock", "anopool", "connpool")}
 #: Other pools of objects. Most hand an object to two clients after a double release.
-OTHERS = dict.fromkeys(("object-pool", "generic-pool", "pondpond", "cuttlepool", "queuepool"), NO_CLAIM)
+OTHERS = dict.fromkeys((name for name in peers.PEERS if name not in CONNECTION_POOLS | CAREFUL), NO_CLAIM)
+#: What one writes by hand without a ``with``.
+_PAIRS = dict.fromkeys(("list pair", "list + Lock", "queue.LifoQueue", "queue.SimpleQueue"), NO_CLAIM)
 #: What one writes by hand; none of it notices anything.
-BY_HAND = dict.fromkeys(("list pair", "list + Lock", "queue.LifoQueue", "queue.SimpleQueue"), NO_CLAIM)
+BY_HAND = dict.fromkeys(by_hand.BY_HAND, NO_CLAIM)
 
 ASYNC = {
     "object-pool-async": speed(10.0),
@@ -32,9 +36,12 @@ ASYNC = {
 MANY_TASKS, MANY_THREADS = 10_000, 1_000
 
 
+_PACKAGES: dict[str, Package[Any]] = {**peers.PEERS, **ASYNC_PEERS}
+
+
 def _entrant(workload: str, how: str) -> Entrant:
     """All in one process: a checkout takes less time than processes differ by."""
-    return Entrant(how, workload, how, 0, seat="shared", peer=how if how in peers.PEERS else "")
+    return Entrant(how, workload, how, 0, seat="shared", peer=_PACKAGES.get(how))
 
 
 def _race(label: str, workload: str, ours: str, against: Mapping[str, Bound]) -> Race:
@@ -128,7 +135,7 @@ def _measure_waiters(name: str, many: int, checks: tuple[Check, ...], plan: Plan
 
     few = many // 10
     rivals = {check.theirs for check in checks} - {_waiters(few), ""}
-    lacks = {how: peers.missing(how) if how in peers.PEERS else "" for how in rivals}
+    lacks = {how: ASYNC_PEERS[how].missing() if how in ASYNC_PEERS else "" for how in rivals}
     probes: dict[str, Probe] = {
         "lease": probe("lease", many),
         _waiters(few): probe("lease", few),
@@ -167,10 +174,10 @@ ROWS = (
                 "with lease()",
                 "lease",
                 "lease",
-                {**CONNECTION_POOLS, **CAREFUL, "contextmanager": NO_CLAIM, **BY_HAND},
+                {**CONNECTION_POOLS, **CAREFUL, **BY_HAND},
             ),
             _race("with lease(), others", "lease", "lease", OTHERS),
-            _race("acquire, release", "lease", "acquire", BY_HAND),
+            _race("acquire, release", "lease", "acquire", _PAIRS),
         ),
     ),
     Row(

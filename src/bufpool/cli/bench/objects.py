@@ -6,55 +6,29 @@ Those with several clients at once have files of their own: `contention`, `held`
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import bufpool
-from bufpool.cli.bench import contention, held, peers, waiters
+from bufpool.cli.bench import async_peers, by_hand, contention, held, manners, peers, waiters
 from bufpool.cli.bench.sampling import Sample, async_loop, loop
 
 
 def lease(how: str, _size: int) -> Sample:
     """Take the one object there is and give it back at once; nobody else wants it.
 
-    "lease" and "acquire" are ours, with the default settings: no check, no reset. The others are a peer, or what
-    one writes by hand: "list pair" and "contextmanager" over a list without a lock, "list + Lock", and two queues.
+    "lease" and "acquire" are ours, with the default settings: no check, no reset. The others are a peer, or what one
+    writes by hand.
     """
     if how in peers.PEERS:
-        return peers.sample(how)
+        return peers.PEERS[how].make(1).sample()
+    if how in by_hand.BY_HAND:
+        return by_hand.BY_HAND[how](1).sample()
+    if how == "lease":
+        return manners.ours(1).sample()
     pool = bufpool.Pool(object, max_size=1, name="bench")
-    ready: list[Any] = [object()]
-    waiting: queue.SimpleQueue[Any] | queue.LifoQueue[Any]
-    waiting = queue.SimpleQueue() if how == "queue.SimpleQueue" else queue.LifoQueue()
-    waiting.put(object())
-
-    @contextmanager
-    def borrowed() -> Iterator[Any]:
-        one = ready.pop()
-        try:
-            yield one
-        finally:
-            ready.append(one)
-
-    ways: dict[str, Callable[[], Sample]] = {
-        "lease": lambda: loop("with lease() as x: pass", lease=pool.lease),
-        "acquire": lambda: loop("release(acquire())", acquire=pool.acquire, release=pool.release),
-        "list pair": lambda: loop("append(pop())", append=ready.append, pop=ready.pop),
-        "list + Lock": lambda: loop(
-            "with lock: x = pop()\nwith lock: append(x)",
-            lock=threading.Lock(),
-            append=ready.append,
-            pop=ready.pop,
-        ),
-        "contextmanager": lambda: loop("with borrowed() as x: pass", borrowed=borrowed),
-        "queue.LifoQueue": lambda: loop("put(get())", get=waiting.get, put=waiting.put),
-        "queue.SimpleQueue": lambda: loop("put(get())", get=waiting.get, put=waiting.put),
-    }
-    return ways[how]()
+    return loop("release(acquire())", acquire=pool.acquire, release=pool.release)
 
 
 def async_lease(how: str, _size: int) -> Sample:
@@ -62,9 +36,9 @@ def async_lease(how: str, _size: int) -> Sample:
 
     "lease" is ours, "asyncio.Queue" a queue with the object in it, the others are peers.
     """
-    if how in peers.PEERS:
-        return peers.sample(how)
-    tasks = peers.runner()
+    if how in async_peers.ASYNC_PEERS:
+        return async_peers.ASYNC_PEERS[how].make()
+    tasks = async_peers.runner()
     if how == "asyncio.Queue":
         ready: asyncio.Queue[Any] = asyncio.Queue()
         ready.put_nowait(object())
@@ -82,6 +56,7 @@ WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
 PROBES: dict[str, Callable[..., Any]] = {
     "counts": contention.counts,
     "held": held.held,
+    "manners": manners.manners,
     "waiting tasks": waiters.tasks,
     "waiting threads": waiters.threads,
 }

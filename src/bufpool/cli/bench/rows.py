@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from bufpool.cli.bench import object_rows, probes, real_code, threads
+from bufpool.cli.bench import array_peers, object_rows, probes, real_code, threads
 from bufpool.cli.bench.allocators import ALLOCATORS, DEFAULT
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_most, cost, speed
 from bufpool.cli.bench.parts import Crew, Figures, Race, Row, crews
@@ -65,15 +65,27 @@ def _empty() -> tuple[Race, ...]:
     return (*races, flat)
 
 
-def _four(size: int, faster: float) -> Race:
+#: Bounds against np.empty and a list of ready arrays, where the project has some.
+FOUR_BOUNDS = {MIB: (speed(100.0), cost(1.15)), 8 * MIB: (speed(50.0), cost(1.15))}
+
+
+def _four(size: int) -> Race:
+    """Those that keep arrays ready share a process; those that ask an allocator have a heap of their own."""
     name = label(size)
-    crew = (
-        Entrant("pool", "four", "pool", size, seat="shared"),
+    plain, ready = FOUR_BOUNDS.get(size, (NO_CLAIM, NO_CLAIM))
+    ours = Entrant("pool", "four", "pool", size, seat="shared")
+    others = [
         Entrant("np.empty", "four", "plain", size),
-        Entrant("list", "four", "list", size, seat="shared"),
-    )
-    checks = (Check(name, "pool", "np.empty", speed(faster)), Check(name, "pool", "list", cost(1.15)))
-    return Race(name, size, (crew,), checks)
+        *(Entrant(how, "four", how, size, seat="shared") for how in ("list", "dict")),
+        *(
+            Entrant(how, "four", how, size, seat="" if how == "numpy-allocator" else "shared", peer=package)
+            for how, package in array_peers.FOUR.items()
+        ),
+        *(Entrant(allocator, "four", "plain", size, allocator) for allocator in PEERS),
+    ]
+    bounds = {"np.empty": plain, "list": ready}
+    checks = tuple(Check(name, "pool", each.name, bounds.get(each.name, NO_CLAIM)) for each in others)
+    return Race(name, size, crews(ours, others, 4 * size), checks)
 
 
 #: 64 B to 256 MiB in steps of four, and 2 MiB, which has a bound of its own.
@@ -107,6 +119,32 @@ def _expression(size: int) -> Race:
     else:
         teams = crews(alone, [*here, *rivals], each)
     return Race(name, size, teams, tuple(checks))
+
+
+def _expression_peers(size: int) -> Race:
+    """Other packages, each in a process of its own: two of them have threads and settings of the whole process."""
+    name = label(size)
+    ours = Entrant("pool", "expression", "pool", size)
+    others = [
+        Entrant(how, "expression", how, size, peer=package) for how, package in array_peers.EXPRESSION.items()
+    ]
+    checks = tuple(Check(name, "pool", each.name, NO_CLAIM) for each in others)
+    return Race(name, size, crews(ours, others, 7 * size), checks)
+
+
+def _bytes(size: int) -> Race:
+    name = label(size)
+    ours = Entrant("pool.buffer", "bytes", "pool", size, seat="shared")
+    others = (
+        Entrant("bytearray", "bytes", "bytearray", size, seat="shared"),
+        *(
+            Entrant(how, "bytes", how, size, seat="shared", peer=package)
+            for how, package in array_peers.BYTES.items()
+        ),
+    )
+    return Race(
+        name, size, ((ours, *others),), tuple(Check(name, ours.name, each.name, NO_CLAIM) for each in others)
+    )
 
 
 def _piece(name: str) -> Race:
@@ -194,13 +232,23 @@ ROWS = (
     Row("empty", "pool.empty(n, float32) and drop, against np.empty; 64 MiB against 64 KiB", _empty()),
     Row(
         "four",
-        "four arrays at once, a write to each page, all dropped, against np.empty and a list of ready arrays",
-        (_four(MIB, 100.0), _four(8 * MIB, 50.0)),
+        "four arrays at once, a write to each page, all dropped, against np.empty, ready arrays, allocators, pools",
+        tuple(_four(size) for size in (64 * KIB, MIB, 8 * MIB, 64 * MIB)),
+    ),
+    Row(
+        "bytes",
+        "pool.buffer(n) and drop, untouched, against what else gives bytes; bytearray and cymem zero theirs",
+        tuple(_bytes(size) for size in (4 * KIB, 64 * KIB, MIB)),
     ),
     Row(
         "expression",
         "np.sqrt(a*a + b*b) + c*d, float32, unchanged under `with pool:`",
         tuple(_expression(size) for size in EXPRESSION_SIZES),
+    ),
+    Row(
+        "expression-peers",
+        "the same expression by packages that fuse it, results written in place, or that change NumPy's allocator",
+        tuple(_expression_peers(size) for size in (256 * KIB, 2 * MIB, 16 * MIB, 64 * MIB)),
     ),
     Row(
         "real-code",
@@ -245,7 +293,11 @@ ROWS = (
     Row(
         "threads-handoff",
         "as many threads as cores, each takes 1 KiB and the next one gives it back, in batches of 64; 1.00x is linear",
-        (_in_threads("ring", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, ("buffer", "empty")),),
+        (
+            _in_threads(
+                "ring", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_CLAIM}, ("buffer", "empty")
+            ),
+        ),
     ),
     Row(
         "waste",

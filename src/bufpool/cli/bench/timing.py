@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from bufpool.cli.bench import allocators, peers
+from bufpool.cli.bench import allocators
 from bufpool.cli.bench.checks import Bound, Check, Result
+from bufpool.cli.bench.packages import Package
 from bufpool.cli.bench.worker import Worker, WorkerError
 
 #: Above this size samples are longer: a few iterations are none too many for one reading.
@@ -77,11 +79,11 @@ class Entrant:
     size: int
     allocator: str = "default"
     seat: str = ""
-    peer: str = ""  #: the package that it is, if it is one of `peers.PEERS`
+    peer: Package[Any] | None = None  #: the package that it is, if it is one
 
     def lacks(self) -> str:
         """Why it cannot run here, with what to do about it; empty if it can."""
-        return allocators.missing(self.allocator) or (peers.missing(self.peer) if self.peer else "")
+        return allocators.missing(self.allocator) or ("" if self.peer is None else self.peer.missing())
 
 
 Samples = dict[str, list[float]]

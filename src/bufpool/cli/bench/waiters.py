@@ -18,8 +18,8 @@ from time import perf_counter, sleep
 from typing import Any
 
 import bufpool
+from bufpool.cli.bench.async_peers import psycopg_class
 from bufpool.cli.bench.held import queued
-from bufpool.cli.bench.peers import psycopg_async_class
 from bufpool.cli.bench.probes import KIB, resident
 
 Found = dict[str, float | None]
@@ -122,7 +122,7 @@ async def _way(how: str) -> _Way:
         return pool.lease, lambda: pool.close(None)
     if how == "psycopg_pool, async":
         peer = resolve_name("psycopg_pool:AsyncConnectionPool")(
-            min_size=1, connection_class=psycopg_async_class(), open=False
+            min_size=1, connection_class=psycopg_class(), open=False
         )
         await peer.open(wait=True)
         return peer.connection, peer.close

@@ -17,10 +17,9 @@ from time import perf_counter
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench import objects, real_code, threads
+from bufpool.cli.bench import array_peers, objects, real_code, threads
+from bufpool.cli.bench.array_peers import PAGE
 from bufpool.cli.bench.sampling import Sample, loop
-
-PAGE = 4096
 
 #: Frames that the reader of a handoff holds together.
 BATCH = 4
@@ -60,6 +59,14 @@ def empty(how: str, size: int) -> Sample:
     return loop("empty(n, f4)", empty=make, n=size // 4, f4=np.float32)
 
 
+def lease_of_an_array(how: str, size: int) -> Sample:
+    """Borrow an array for a block of code, or get one and drop it."""
+    if how == "plain":
+        return loop("a = empty(n, u1); del a", empty=np.empty, n=size, u1=np.uint8)
+    pool = bufpool.BufferPool(name="bench")
+    return loop("with lease(n, u1) as a: pass", lease=pool.lease, n=size, u1=np.uint8)
+
+
 def zeros(how: str, size: int) -> Sample:
     """Get a zeroed array, write to each page, drop it."""
     make = np.zeros if how == "plain" else bufpool.BufferPool(name="bench").zeros
@@ -67,17 +74,16 @@ def zeros(how: str, size: int) -> Sample:
 
 
 def four(how: str, size: int) -> Sample:
-    """Four arrays live at once, one write to each page of each, then all dropped."""
-    names = "abcd"
-    touch = "; ".join(f"{name}[::page] = 1" for name in names)
+    """Four arrays live at once, one write to each page of each, then all dropped or given back."""
+    if how in array_peers.FOUR:
+        return array_peers.FOUR[how].make(size)
+    if how == "dict":
+        return array_peers.by_key(size)
     if how == "list":
-        ready = [np.empty(size, np.uint8) for _ in names]
-        get = "; ".join(f"{name} = pop()" for name in names)
-        put = "; ".join(f"append({name})" for name in reversed(names))
-        return loop(f"{get}; {touch}; {put}", pop=ready.pop, append=ready.append, page=PAGE)
+        ready = [np.empty(size, np.uint8) for _ in range(4)]
+        return array_peers.four_in_turn("pop()", "append({})", pop=ready.pop, append=ready.append)
     make = np.empty if how == "plain" else bufpool.BufferPool(name="bench").empty
-    get = "; ".join(f"{name} = empty(n, u1)" for name in names)
-    return loop(f"{get}; {touch}; del {', '.join(names)}", empty=make, n=size, u1=np.uint8, page=PAGE)
+    return array_peers.four_in_turn("empty(n, u1)", "", empty=make, n=size, u1=np.uint8)
 
 
 def expression(how: str, size: int) -> Sample:
@@ -85,11 +91,11 @@ def expression(how: str, size: int) -> Sample:
 
     ``out`` is the best version by hand: two scratch arrays, everything else in place.
     """
+    if how in array_peers.EXPRESSION:
+        return array_peers.EXPRESSION[how].make(size)
 
     def build() -> Sample:
-        rng = np.random.default_rng(7)
-        # Filled in place: freeing a large temporary here would move glibc's mmap threshold before the race starts.
-        inputs = {name: rng.random(size // 4, dtype=np.float32) for name in "abcd"}
+        inputs = array_peers.operands(size)
         if how == "out":
             t, u = np.empty_like(inputs["a"]), np.empty_like(inputs["a"])
             root = "mul(a, a, out=t); mul(b, b, out=u); add(t, u, out=t); sqrt(t, out=t)"
@@ -175,9 +181,11 @@ def _piece(name: str) -> Callable[[str, int], Sample]:
 WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     "scratch": scratch,
     "empty": empty,
+    "lease of an array": lease_of_an_array,
     "zeros": zeros,
     "four": four,
     "expression": expression,
+    "bytes": array_peers.some_bytes,
     **{
         f"handoff {source} {write}": partial(handoff, source=source, write=write)
         for source in ("main", "worker")

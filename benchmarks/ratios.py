@@ -1,0 +1,89 @@
+"""Ratios that a change must not make worse: our time over that of something simple, beside it in one process.
+
+Times differ from machine to machine, and on a shared one from minute to minute; these ratios do so little that a
+quarter more means slower code. Chosen for that: all work in the caches or at least in memory that was touched before,
+and none waits for another thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bufpool.cli.bench.worker import Worker
+
+KIB, MIB = 1 << 10, 1 << 20
+
+#: Fresh processes: where code and blocks come to lie differs from one to the next.
+GENERATIONS = 5
+#: Samples of both in each, in turns, of which the least counts: what other programs take is only ever added.
+ROUNDS = 8
+#: Length of a sample.
+SECONDS = 0.008
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`ours` over `theirs`, two ways of one workload of the bench."""
+
+    name: str
+    workload: str
+    ours: str
+    theirs: str
+    size: int = 0
+
+
+RATIOS = (
+    Ratio("scratch, calls", "scratch", "calls", "list", 64 * KIB),
+    Ratio("scratch, with", "scratch", "with", "list", 64 * KIB),
+    Ratio("empty 64 B", "empty", "pool", "plain", 64),
+    Ratio("empty 64 KiB", "empty", "pool", "plain", 64 * KIB),
+    Ratio("empty 1 MiB", "empty", "pool", "plain", MIB),
+    Ratio("zeros 4 KiB", "zeros", "pool", "plain", 4 * KIB),
+    Ratio("lease of an array", "lease of an array", "pool", "plain", 64 * KIB),
+    Ratio("buffer", "bytes", "pool", "bytearray", 4 * KIB),
+    Ratio("four 64 KiB", "four", "pool", "list", 64 * KIB),
+    Ratio("four 1 MiB", "four", "pool", "list", MIB),
+    Ratio("expression 64 B", "expression", "pool", "plain", 64),
+    Ratio("expression 1 MiB", "expression", "pool", "out", MIB),
+    Ratio("lease", "lease", "lease", "list + Lock"),
+    Ratio("acquire, release", "lease", "acquire", "list + Lock"),
+    Ratio("async lease", "async lease", "lease", "asyncio.Queue"),
+)
+
+
+def measure(ratios: Iterable[Ratio]) -> dict[Ratio, list[float]]:
+    """A figure of each for every generation."""
+    wanted = tuple(ratios)
+    found: dict[Ratio, list[float]] = {ratio: [] for ratio in wanted}
+    for _ in range(GENERATIONS):
+        with Worker() as worker:
+            worker.ready()
+            for ratio in wanted:
+                found[ratio].append(_once(worker, ratio))
+    return found
+
+
+def _once(worker: Worker, ratio: Ratio) -> float:
+    ways = (ratio.ours, ratio.theirs)
+    loops = {}
+    for how in ways:
+        worker.send_build(how, ratio.workload, how, ratio.size)
+        worker.receive()
+        loops[how] = worker.calibrate(how, SECONDS)
+    took: dict[str, list[float]] = {how: [] for how in ways}
+    for turn in range(ROUNDS):
+        for how in ways if turn % 2 == 0 else reversed(ways):
+            took[how].append(worker.sample(how, loops[how]) / loops[how])
+    return min(took[ratio.ours]) / min(took[ratio.theirs])
+
+
+def steadied(ratio: Ratio, first: Sequence[float], most: float, again: int = 2) -> list[float]:
+    """The figures; where their median is above `most`, the best of up to `again` more measurements."""
+    best = list(first)
+    for _ in range(again):
+        if median(best) <= most:
+            break
+        best = min(best, measure([ratio])[ratio], key=median)
+    return best
