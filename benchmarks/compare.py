@@ -14,7 +14,7 @@ import baseline
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "-q", "-p", "no:cacheprovider"]
-OPTIONS = ["--benchmark-only", "--benchmark-columns=median,min,max"]
+OPTIONS = ["--benchmark-only", "--benchmark-sort=fullname", "--benchmark-columns=median,min,max"]
 
 
 def main() -> int:

@@ -45,11 +45,6 @@ FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 #: Fewer rounds than the bench has by itself, so that a run stays below a quarter of an hour.
 PLAN = replace(Plan(), rounds=9)
 
-#: Peers that one would look for in vain, and why.
-NOT_COMPARED = {
-    "pycybase": "no longer on PyPI",
-}
-
 
 def packages() -> dict[str, Package]:
     """Every package that a rival is from, by its distribution."""
@@ -78,7 +73,7 @@ def measure(plan: Plan) -> Run:
 
 def _versions() -> tuple[dict[str, str], dict[str, str]]:
     """The version of each package and library that is here, and why each other is not."""
-    versions, absent = {}, dict(NOT_COMPARED)
+    versions, absent = {}, {}
     for name, package in packages().items():
         if package.missing():
             absent[name] = package.missing()

@@ -52,6 +52,10 @@ def test_a_peer_is_there_when_its_own_name_can_be_imported(monkeypatch, tmp_path
     assert Package("peer", "peer_of_this_test:Pool", made, "pip install it").missing() == says
 
 
+def test_a_peer_for_a_later_python_says_so():
+    assert Package("peer", "pytest", made, python=(9, 1)).missing() == "needs Python 9.1"
+
+
 def test_a_package_makes_what_its_entry_names_and_tells_its_version():
     assert Package("pytest", "pytest", made).make() is pytest
     assert Package("pytest", "pytest:skip", made).make() is pytest.skip

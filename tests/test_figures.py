@@ -57,7 +57,7 @@ def run_of(**rows: list[Result]) -> Run:
         seconds=605,
         plan={"rounds": 9},
         versions={"numba": "0.68.1", "Anopool": "1.0"},
-        absent={"pycybase": "no longer on PyPI"},
+        absent={"pycybase": "needs Python 3.12"},
         manners={
             "lease": {"twice": "refused", "empty": "waits"},
             "list": {"twice": "two have it", "empty": "None"},
@@ -210,7 +210,7 @@ def test_the_page_says_what_the_machine_was_and_who_is_missing(run):
     assert "Of the 8 bounds that the project holds itself to, 5 held." in told_of
     assert (
         tables.absent(run)
-        == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- pycybase: no longer on PyPI"
+        == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- pycybase: needs Python 3.12"
     )
 
 

@@ -167,9 +167,17 @@ def _cymem(cymem: Any, size: int) -> Sample:
     return loop("new(1, n)", new=cymem.Address, n=size)
 
 
+def _pycybase(allocators: Any, size: int) -> Sample:
+    allocator = allocators.HeapAllocator()
+    # Zeroed, without the lock that it takes unless told not to.
+    statement = "free(new(n, False), False)"
+    return loop(statement, new=allocator.request, free=allocator.free, n=size)
+
+
 BYTES: dict[str, Package[Sample]] = {
     "pyarrow": Package("pyarrow", "pyarrow", _arrow_bytes, INSTALL_PEERS),
     "cymem": Package("cymem", "cymem.cymem", _cymem, INSTALL_PEERS),
+    "pycybase": Package("pycybase", "cbase.allocator_protocol", _pycybase, INSTALL_PEERS, python=(3, 12)),
 }
 
 

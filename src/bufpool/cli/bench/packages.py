@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,15 +34,20 @@ class Package(Generic[T]):
         Makes what is measured; its first argument is what `entry` names.
     install : str
         What to tell a user who lacks it.
+    python : tuple of int
+        The first version of Python that it is made for.
     """
 
     distribution: str
     entry: str
     build: Callable[..., T]
     install: str = INSTALL
+    python: tuple[int, int] = (3, 11)
 
     def missing(self) -> str:
         """Why it cannot be had here, with what to do about it; empty where it can be had."""
+        if sys.version_info < self.python:
+            return f"needs Python {self.python[0]}.{self.python[1]}"
         module, _, attribute = self.entry.partition(":")
         install = apart.INSTALL if self.distribution in apart.APART else self.install
         try:

@@ -237,7 +237,7 @@ ROWS = (
     ),
     Row(
         "bytes",
-        "pool.buffer(n) and drop, untouched, against what else gives bytes; bytearray and cymem zero theirs",
+        "pool.buffer(n) and drop, untouched, against what else gives bytes; all others but pyarrow zero theirs",
         tuple(_bytes(size) for size in (4 * KIB, 64 * KIB, MIB)),
     ),
     Row(
