@@ -66,18 +66,13 @@ mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
-	@set -eu; candidates="$(PYTHONS)"; \
-	if [ -z "$$candidates" ]; then candidates="python3.11 python3.12 python3.13 python3.14 python3.13t python3.14t \
-		$$(ls -d "$$HOME"/.pyenv/versions/3.1[1-9]*/bin/python 2>/dev/null || true)"; fi; \
-	seen=" "; failed=""; \
-	for python in $$candidates; do \
-		version=$$("$$python" -c 'import sys, sysconfig; print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' 2>/dev/null) || { \
-			if [ -n "$(PYTHONS)" ]; then echo "matrix: cannot run $$python" >&2; failed="$$failed $$python"; fi; continue; }; \
-		case "$$seen" in *" $$version "*) continue;; esac; seen="$$seen$$version "; \
+	@set -eu; found=$$($(PYTHON) tools/pythons.py $(PYTHONS)); failed=""; \
+	while read -r version python; do \
 		echo "== Python $$version ($$python)"; \
-		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' || failed="$$failed $$version"; \
-	done; \
-	echo "matrix: tested$$seen"; \
+		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' \
+			</dev/null || failed="$$failed $$version"; \
+	done <<<"$$found"; \
+	echo "matrix: tested $$(cut -d' ' -f1 <<<"$$found" | paste -sd' ')"; \
 	if [ -n "$$failed" ]; then echo "matrix: failed on$$failed" >&2; exit 1; fi
 
 ##@ Check
@@ -113,15 +108,14 @@ api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of 
 
 ##@ Package
 
-wheel: dist/.built ## An sdist, and a wheel made from it, in dist
+# Those of the wheels' tests that every Python has wheels of its own for.
+WHEEL_EXTRAS ?= test,demo
 
-wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere; the suite and a small demo there
-	@set -eu; elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
-	$(PYTHON) -m venv "$$elsewhere/env"; python="$$elsewhere/env/bin/python"; \
-	"$$python" -m pip --disable-pip-version-check --quiet install "$$(echo dist/*.whl)[demo,bench,test]"; \
-	cp -R tests pyproject.toml "$$elsewhere"; \
-	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
-	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1
+wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found or in PYTHONS: looked at, tried elsewhere
+	"$(PY)" tools/wheels.py --pythons "$(PYTHONS)" --extras $(WHEEL_EXTRAS) $(if $(TWICE),--twice) -- $(ARGS)
+
+reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, in two places: the same bytes
+	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),$(PYTHON))" --twice --untried
 
 ##@ Keep house
 
@@ -155,9 +149,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-dist/.built: $(SOURCES) $(VENV)/.extra-dev
-	rm -rf dist
-	"$(PY)" -m build --outdir dist
-	@touch $@
-
-.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove reproducible scaling test typecheck wheels
