@@ -65,6 +65,9 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
+portable: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-portable ## For Windows, macOS, aarch64 by zig: compiled, run in emulators (PART=ci: compiled)
+	cd tests && "$(PY)" -m prove portable $(if $(PART),,--full)
+
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; found=$$($(PYTHON) tools/pythons.py $(PYTHONS)); failed=""; \
 	while read -r version python; do \
@@ -83,7 +86,13 @@ lint: $(VENV)/.extra-dev ## Style of Python, Cython, C++ headers, spelling, work
 	"$(VENV)/bin/codespell"
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
-	"$(VENV)/bin/zizmor" --offline --quiet --no-progress .github
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-issue-forms $$(ls .github/ISSUE_TEMPLATE/*.yml | grep -v config.yml)
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	"$(VENV)/bin/zizmor" --persona=pedantic --offline --quiet --no-progress .github
+	@# A Python or a system that is lost from the wheels is lost from this list.
+	@for system in "linux x86_64" "linux aarch64" "macos x86_64" "macos arm64" "windows AMD64" "windows ARM64"; do \
+		"$(VENV)/bin/cibuildwheel" --print-build-identifiers --platform $${system% *} --archs $${system#* } || exit 1; \
+	done | diff tools/wheels.txt - || { echo "lint: tools/wheels.txt lists other wheels than cibuildwheel would build" >&2; exit 1; }
 	@# Each file of the core stands on its own: it includes what it uses, and compiles without a warning.
 	@for file in $$(find src/bufpool/core -name '*.hpp' -o -name '*.cpp'); do \
 		echo "#include \"$${file#src/}\"" | $(CXX) -x c++ -std=c++17 -O1 -Wall -Wextra -Wpedantic -Werror \
@@ -108,14 +117,17 @@ api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of 
 
 ##@ Package
 
-# Those of the wheels' tests that every Python has wheels of its own for.
-WHEEL_EXTRAS ?= test,demo
+# The extras beside a wheel: what every Python has wheels of. Tests of the demo and the bench skip themselves.
+WHEEL_EXTRAS ?= test
 
 wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found or in PYTHONS: looked at, tried elsewhere
 	"$(PY)" tools/wheels.py --pythons "$(PYTHONS)" --extras $(WHEEL_EXTRAS) $(if $(TWICE),--twice) -- $(ARGS)
 
 reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, in two places: the same bytes
 	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),$(PYTHON))" --twice --untried
+
+release: ## State, describe and tag VERSION=1.2.3 (ARGS=--dry-run: say what would be done); a push of the tag publishes
+	$(PYTHON) tools/release.py $(VERSION) $(ARGS)
 
 ##@ Keep house
 
@@ -149,4 +161,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-.PHONY: api bench clean demo format help lint matrix mutants numpy-suite prove reproducible scaling test typecheck wheels
+.PHONY: api bench clean demo format help lint matrix mutants numpy-suite portable prove release reproducible scaling test typecheck wheels

