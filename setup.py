@@ -105,7 +105,7 @@ class BuildSdist(sdist):
     def make_archive(
         self,
         base_name: str,
-        format: str,  # noqa: A002 - the base class names it so
+        format: str,
         root_dir: str | None = None,
         base_dir: str | None = None,
         owner: str | None = None,
