@@ -74,19 +74,17 @@ compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths agai
 baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew and store them
 	"$(PY)" benchmarks/compare.py --renew
 
+portable: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-portable ## For Windows, macOS, aarch64 by zig: compiled, run in emulators (PART=ci: compiled)
+	cd tests && "$(PY)" -m prove portable $(if $(PART),,--full)
+
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
-	@set -eu; candidates="$(PYTHONS)"; \
-	if [ -z "$$candidates" ]; then candidates="python3.11 python3.12 python3.13 python3.14 python3.13t python3.14t \
-		$$(ls -d "$$HOME"/.pyenv/versions/3.1[1-9]*/bin/python 2>/dev/null || true)"; fi; \
-	seen=" "; failed=""; \
-	for python in $$candidates; do \
-		version=$$("$$python" -c 'import sys, sysconfig; print("%d.%d" % sys.version_info[:2] + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' 2>/dev/null) || { \
-			if [ -n "$(PYTHONS)" ]; then echo "matrix: cannot run $$python" >&2; failed="$$failed $$python"; fi; continue; }; \
-		case "$$seen" in *" $$version "*) continue;; esac; seen="$$seen$$version "; \
+	@set -eu; found=$$($(PYTHON) tools/pythons.py $(PYTHONS)); failed=""; \
+	while read -r version python; do \
 		echo "== Python $$version ($$python)"; \
-		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' || failed="$$failed $$version"; \
-	done; \
-	echo "matrix: tested$$seen"; \
+		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' \
+			</dev/null || failed="$$failed $$version"; \
+	done <<<"$$found"; \
+	echo "matrix: tested $$(cut -d' ' -f1 <<<"$$found" | paste -sd' ')"; \
 	if [ -n "$$failed" ]; then echo "matrix: failed on$$failed" >&2; exit 1; fi
 
 ##@ Check
@@ -97,7 +95,13 @@ lint: $(VENV)/.extra-dev ## Style of Python, Cython, C++ headers, spelling, work
 	"$(VENV)/bin/codespell"
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
-	"$(VENV)/bin/zizmor" --offline --quiet --no-progress .github
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-issue-forms $$(ls .github/ISSUE_TEMPLATE/*.yml | grep -v config.yml)
+	"$(VENV)/bin/check-jsonschema" --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	"$(VENV)/bin/zizmor" --persona=pedantic --offline --quiet --no-progress .github
+	@# A Python or a system that is lost from the wheels is lost from this list.
+	@for system in "linux x86_64" "linux aarch64" "macos x86_64" "macos arm64" "windows AMD64" "windows ARM64"; do \
+		"$(VENV)/bin/cibuildwheel" --print-build-identifiers --platform $${system% *} --archs $${system#* } || exit 1; \
+	done | diff tools/wheels.txt - || { echo "lint: tools/wheels.txt lists other wheels than cibuildwheel would build" >&2; exit 1; }
 	@# Each file of the core stands on its own: it includes what it uses, and compiles without a warning.
 	@for file in $$(find src/bufpool/core -name '*.hpp' -o -name '*.cpp'); do \
 		echo "#include \"$${file#src/}\"" | $(CXX) -x c++ -std=c++17 -O1 -Wall -Wextra -Wpedantic -Werror \
@@ -122,15 +126,17 @@ api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of 
 
 ##@ Package
 
-wheel: dist/.built ## An sdist, and a wheel made from it, in dist
+# The extras beside a wheel: what every Python has wheels of. Tests of the demo and the bench skip themselves.
+WHEEL_EXTRAS ?= test
 
-wheeltest: dist/.built ## Install that wheel into an empty environment elsewhere; the suite and a small demo there
-	@set -eu; elsewhere=$$(mktemp -d); trap 'rm -rf "$$elsewhere"' EXIT; \
-	$(PYTHON) -m venv "$$elsewhere/env"; python="$$elsewhere/env/bin/python"; \
-	"$$python" -m pip --disable-pip-version-check --quiet install "$$(echo dist/*.whl)[demo,bench,test]"; \
-	cp -R tests pyproject.toml "$$elsewhere"; \
-	cd "$$elsewhere/tests"; "$$python" -m pytest $(ARGS); \
-	cd "$$elsewhere"; "$$python" -m bufpool demo --size 640x360 --frames 2 --rounds 1
+wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found or in PYTHONS: looked at, tried elsewhere
+	"$(PY)" tools/wheels.py --pythons "$(PYTHONS)" --extras $(WHEEL_EXTRAS) $(if $(TWICE),--twice) -- $(ARGS)
+
+reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, in two places: the same bytes
+	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),$(PYTHON))" --twice --untried
+
+release: ## State, describe and tag VERSION=1.2.3 (ARGS=--dry-run: say what would be done); a push of the tag publishes
+	$(PYTHON) tools/release.py $(VERSION) $(ARGS)
 
 ##@ Document
 
@@ -175,9 +181,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-dist/.built: $(SOURCES) $(VENV)/.extra-dev
-	rm -rf dist
-	"$(PY)" -m build --outdir dist
-	@touch $@
-
-.PHONY: api baseline bench clean compare demo docs figures format help lint matrix mutants numpy-suite prove scaling test typecheck wheel wheeltest
+.PHONY: api baseline bench clean compare demo docs figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling test typecheck wheels

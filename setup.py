@@ -6,8 +6,11 @@ Every ``src/bufpool/native/*.pyx`` becomes one extension module; a new file need
 
 from __future__ import annotations
 
+import gzip
 import os
 import sys
+import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from Cython.Build import cythonize
 from Cython.Compiler import Options
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 DEBUG = os.environ.get("BUFPOOL_DEBUG", "") not in ("", "0")
 
@@ -95,6 +99,41 @@ class BuildExtensions(build_ext):
         super().build_extensions()
 
 
+class BuildSdist(sdist):
+    """An archive that is the same, byte for byte, wherever and whenever it is made with one ``SOURCE_DATE_EPOCH``."""
+
+    def make_archive(
+        self,
+        base_name: str,
+        format: str,
+        root_dir: str | None = None,
+        base_dir: str | None = None,
+        owner: str | None = None,
+        group: str | None = None,
+    ) -> str:
+        """Files in the order of their names, of one time, and nobody's."""
+        if format != "gztar" or base_dir is None:
+            return str(super().make_archive(base_name, format, root_dir, base_dir, owner, group))
+        made = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+            member.mtime = made
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            return member
+
+        path = f"{base_name}.tar.gz"
+        with (
+            Path(path).open("wb") as file,
+            # Without a name and a time of its own in its header.
+            gzip.GzipFile("", "wb", 9, file, mtime=made) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=plain)  # a folder's files in the order of their names
+        return path
+
+
 def _flags(compiler: str) -> tuple[list[str], list[str]]:
     """For compiling and for linking."""
     if compiler == "msvc":
@@ -139,6 +178,6 @@ def _extensions() -> list[Extension]:
 
 setup(
     ext_modules=_extensions(),
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_ext": BuildExtensions, "sdist": BuildSdist},
     options={"build": {"build_base": BUILD_BASE}, "build_ext": {"parallel": _jobs()}},
 )

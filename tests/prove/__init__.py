@@ -3,7 +3,7 @@
 The suite runs a short form of each, from the same functions.
 
 - families: ``model``, ``stress``, ``deaths``, ``faults``, ``tasks``, ``extension``, ``mutants``: what is tried, and at
-  what size;
+  what size; ``elsewhere``, run by ``make portable``, compiles and runs for other systems;
 - their programs: ``at_random``, ``objects_at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks);
   ``starved``, ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in
   ``tests/core`` and ``tests/model``;
@@ -13,7 +13,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import cancelled, deaths, extension, faults, model, mutants, stress
+from prove import cancelled, deaths, elsewhere, extension, faults, model, mutants, stress
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -24,4 +24,8 @@ FAMILIES: dict[str, Family] = {
     "tasks": cancelled.proofs,
     "extension": extension.proofs,
     "mutants": mutants.proofs,
+    "portable": elsewhere.proofs,
 }
+
+#: Run when it is named, and not with the others: it has a compiler to fetch, and takes minutes the first time.
+APART = ("portable",)

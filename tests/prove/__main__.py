@@ -6,13 +6,18 @@ import argparse
 import sys
 import time
 
-from prove import FAMILIES
+from prove import APART, FAMILIES
 
 
 def main() -> int:
     what = "Try to break bufpool, and say how hard it was tried."
     parser = argparse.ArgumentParser(prog="make prove", description=what)
-    parser.add_argument("families", nargs="*", metavar="family", help=f"of {', '.join(FAMILIES)}; all by default")
+    parser.add_argument(
+        "families",
+        nargs="*",
+        metavar="family",
+        help=f"of {', '.join(FAMILIES)}; all but {APART[0]} by default",
+    )
     parser.add_argument("--full", action="store_true", help="more of everything, about an hour")
     options = parser.parse_args()
     for unknown in set(options.families) - set(FAMILIES):
@@ -20,7 +25,7 @@ def main() -> int:
 
     began = time.monotonic()
     count = violations = lacking = 0
-    for family in options.families or FAMILIES:
+    for family in options.families or [name for name in FAMILIES if name not in APART]:
         for proof in FAMILIES[family](options.full):
             if proof.lacks:
                 lacking += 1

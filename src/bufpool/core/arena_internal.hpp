@@ -22,6 +22,7 @@ extern PageMap g_pages;
 #define BUFPOOL_THREAD_LOCAL thread_local
 #endif
 extern BUFPOOL_THREAD_LOCAL ThreadCache* t_recent BUFPOOL_TLS_MODEL;
+extern BUFPOOL_THREAD_LOCAL ThreadCache* t_caches;   // all of this thread
 
 inline ThreadCache* Arena::cache(bool may_map) noexcept {
     ThreadCache* const recent = t_recent;

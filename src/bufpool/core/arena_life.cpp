@@ -2,10 +2,7 @@
 #include <new>
 
 #include "arena_internal.hpp"
-
-#if !defined(_WIN32)
-#include <pthread.h>
-#endif
+#include "thread_end.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -24,7 +21,6 @@ namespace {
 
 Lock g_registry_lock;
 Arena* g_arenas = nullptr;                       // all ever made, newest first
-thread_local ThreadCache* t_caches = nullptr;    // all of this thread
 #if !defined(_WIN32)
 bool g_fork_safe = false;                        // what is done around a fork is registered; under the registry's lock
 #endif
@@ -32,6 +28,7 @@ bool g_fork_safe = false;                        // what is done around a fork i
 }  // namespace
 
 BUFPOOL_THREAD_LOCAL ThreadCache* t_recent = nullptr;
+BUFPOOL_THREAD_LOCAL ThreadCache* t_caches = nullptr;
 
 // --- a thread's caches --------------------------------------------------------------------------------------------
 
@@ -44,15 +41,9 @@ struct ThreadExit {
             caches = next;
         }
     }
-#if defined(_WIN32)
-    static void WINAPI on_exit(void* caches) { run(caches); }
-#else
-    static void on_exit(void* caches) { run(caches); }
-#endif
-    static void run(void*) noexcept {
-        ThreadCache* const all = t_caches;
+    static void BUFPOOL_THREAD_END run(void* caches) noexcept {
         t_recent = t_caches = nullptr;           // a later destructor of this thread may come back and adopt anew
-        give_back(all);
+        give_back(static_cast<ThreadCache*>(caches));
     }
     static void fork_prepare() { Arena::before_fork(); }
     static void fork_parent() { Arena::after_fork_parent(); }
@@ -61,22 +52,17 @@ struct ThreadExit {
 
 namespace {
 
-// A key of the system's own thread-local storage, because C++'s thread_local destructors need the C++ run-time library.
-struct ExitKey {
-#if defined(_WIN32)
-    DWORD key = FlsAlloc(&ThreadExit::on_exit);
-    bool arm(bool) noexcept { return FlsSetValue(key, this) != 0; }
-#else
-    pthread_key_t key;
-    bool made = pthread_key_create(&key, &ThreadExit::on_exit) == 0;
-    // glibc keeps the first 32 keys in the thread itself, and asks malloc for room for the others.
-    bool arm(bool may_allocate) noexcept {
-        if (!made || (!may_allocate && key >= 32 && pthread_getspecific(key) == nullptr)) return false;
-        return pthread_setspecific(key, this) == 0;
-    }
-#endif
-};
-ExitKey g_exit_key;
+// Its word is `t_caches` at all times: a cache that was given back must not be given back again.
+ThreadEnd g_thread_end(&ThreadExit::run);
+
+// A cache leaves the thread's list.
+void give_back_at(ThreadCache** link) noexcept {
+    ThreadCache* const cache = *link;
+    *link = cache->next_of_thread;
+    cache->next_of_thread = nullptr;
+    g_thread_end.keep(t_caches);                 // has its place: it cannot fail
+    ThreadExit::give_back(cache);
+}
 
 }  // namespace
 
@@ -106,15 +92,13 @@ BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
         ThreadCache* const each = *link;
         if (each->arena == this) return t_recent = each;
         if (each->arena->closed.load_relaxed() != 0) {
-            *link = each->next_of_thread;
-            each->next_of_thread = nullptr;
-            ThreadExit::give_back(each);
+            give_back_at(link);
         } else {
             link = &each->next_of_thread;
         }
     }
     t_recent = nullptr;
-    if (!g_exit_key.arm(may_map)) return nullptr;       // without notice of the thread's end nothing may be parked
+    if (!g_thread_end.can_keep(may_map)) return nullptr;
     ThreadCache* found = caches_.load_acquire();
     for (; found != nullptr; found = found->next_of_arena) {
         std::uint32_t free = 0;
@@ -124,6 +108,10 @@ BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
         if (!may_map) return nullptr;
         found = map_caches();
         if (found == nullptr) return nullptr;
+    }
+    if (!g_thread_end.keep(found)) {                     // without notice of the thread's end nothing may be parked
+        found->taken.store_release(0);
+        return nullptr;
     }
     for (std::uint32_t c = 0; c < kMagazineClasses; ++c) found->magazines[c].capacity = magazine_capacity(c);
     found->next_of_thread = t_caches;
@@ -174,9 +162,7 @@ void Arena::give_back_own() noexcept {
     for (ThreadCache** link = &t_caches; *link != nullptr; link = &(*link)->next_of_thread) {
         ThreadCache* const each = *link;
         if (each->arena != this) continue;
-        *link = each->next_of_thread;
-        each->next_of_thread = nullptr;
-        ThreadExit::give_back(each);
+        give_back_at(link);
         break;
     }
 }

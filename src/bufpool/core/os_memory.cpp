@@ -20,13 +20,26 @@ void touch_pages(void* start, std::size_t bytes) noexcept {
 
 #if defined(_WIN32)
 
+namespace {
+
+// Windows locks no more than the least working set of the process, some 200 KiB at first: it grows by as much.
+bool lock_region(void* start, std::size_t bytes) noexcept {
+    if (VirtualLock(start, bytes)) return true;
+    SIZE_T least, most;
+    const HANDLE self = GetCurrentProcess();
+    if (!GetProcessWorkingSetSize(self, &least, &most)) return false;
+    return SetProcessWorkingSetSize(self, least + bytes, most + bytes) && VirtualLock(start, bytes);
+}
+
+}  // namespace
+
 MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
-    const std::size_t rounded = (bytes + kPage - 1) & ~(kPage - 1);
-    // Windows aligns to 64 KiB by itself; its large pages need a privilege and a commit up front, so that
-    // huge_advised means plain pages here and huge_explicit is reported as degraded.
+    const std::size_t rounded = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    // Windows aligns to 64 KiB by itself; its large pages need a privilege that users do not have, so that huge_advised
+    // means plain pages here and huge_explicit is reported as degraded.
     void* const start = VirtualAlloc(nullptr, rounded, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     if (start == nullptr) return MapResult::no_memory;
-    if (upstream.lock && !VirtualLock(start, rounded)) {
+    if (upstream.lock && !lock_region(start, rounded)) {
         VirtualFree(start, 0, MEM_RELEASE);
         return MapResult::not_lockable;
     }
@@ -95,10 +108,10 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
     std::size_t rounded = (bytes + granule - 1) & ~(granule - 1);
     void* start = nullptr;
     bool degraded = false;
-#if defined(MAP_HUGETLB)
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
     if (upstream.pages == Pages::huge_explicit && rounded >= kHugePage) {
         const std::size_t whole = (rounded + kHugePage - 1) & ~(kHugePage - 1);
-        start = map_anonymous(whole, MAP_HUGETLB);
+        start = map_anonymous(whole, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);   // 2^21: the system's own size may be another
         degraded = start == nullptr;
         if (!degraded) rounded = whole;
     }

@@ -28,7 +28,7 @@ struct Upstream {
 enum class MapResult : std::uint32_t { ok = 0, no_memory = 1, not_lockable = 2 };
 
 struct Region {
-    void* start;          // aligned to kHugePage from kHugePage bytes up, to kRegionAlign below
+    void* start;          // aligned to kRegionAlign; except on Windows, to kHugePage from kHugePage bytes up
     std::size_t bytes;
     bool degraded;        // explicit huge pages were asked for and not to be had
 };
@@ -41,7 +41,7 @@ void unmap_region(void* start, std::size_t bytes) noexcept;
 void touch_pages(void* start, std::size_t bytes) noexcept;
 
 std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
-std::uint64_t precise_ns() noexcept;    // the same clock, exact; for waiting
+std::uint64_t precise_ns() noexcept;    // exact, from a zero of its own; for waiting
 std::uint64_t physical_memory() noexcept;  // bytes; 0 if unknown
 
 }  // namespace bufpool

@@ -29,5 +29,5 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil
 
 # For who waits, in whatever pool.
 cdef uint64_t coarse_ns() noexcept nogil       # milliseconds, and cheap
-cdef uint64_t precise_ns() noexcept nogil      # of the same clock
+cdef uint64_t precise_ns() noexcept nogil      # exact, from a zero of its own
 cdef object breathe()                          # lets CPython do what it keeps for this thread

@@ -117,6 +117,20 @@ LIVING = (
         STRESS,
     ),
     Bug(
+        "the end of a thread looks for what was parked in the thread's own variables",
+        LIVES,
+        "    static void BUFPOOL_THREAD_END run(void* caches) noexcept {\n",
+        "    static void BUFPOOL_THREAD_END run(void* caches) noexcept {\n        caches = t_caches;\n",
+        LIFE,
+    ),
+    Bug(
+        "a cache that left its thread goes with it at the end all the same",
+        LIVES,
+        "    g_thread_end.keep(t_caches);                 // has its place: it cannot fail\n",
+        "",
+        LIFE,
+    ),
+    Bug(
         "a cache is taken by a load and a store",
         LIVES,
         "        std::uint32_t free = 0;\n        if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
