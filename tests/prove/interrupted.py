@@ -153,6 +153,18 @@ class Interrupting:
         return self
 
 
+def ask_for_opcodes() -> None:
+    """CPython 3.12 tells a trace function of opcodes once some frame before it has asked for them."""
+    sys.settrace(Interrupting(1 << 60))
+    try:
+        (lambda: None)()
+    finally:
+        sys.settrace(None)
+
+
+ask_for_opcodes()
+
+
 def interrupted(caller: Any, pool: BufferPool, scratch: Scratch, tracer: Any) -> str:
     """Run under the tracer: how it ended."""
     sys.settrace(tracer)
