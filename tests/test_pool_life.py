@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from clients import A_WHILE, Client, Failing, Gate, Maker, Thing, balanced, filled, until, usable
 
 from bufpool import Pool
+from bufpool.objects.housekeeper import Housekeeper
 
 
 @pytest.fixture
@@ -213,6 +215,37 @@ def test_the_housekeeper_survives_whatever_a_callback_raises(
     until(lambda: bad.size == 0, "no object")
     if not isinstance(error, Exception):
         until(lambda: [each.exc_value for each in told] == [error, error], "two reports")
+
+
+def test_the_housekeeper_survives_pools_that_go_while_it_looks() -> None:
+    """FAULTS 19: garbage is collected in the middle of its look at the list, and takes pools off it."""
+
+    class Looked:
+        period, over = 0.0, False
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    thresholds = gc.get_threshold()
+    for moment in range(1, 100):
+        housekeeper = Housekeeper()
+        housekeeper._thread = threading.current_thread()  # it has no thread but this one
+        last = Looked()
+        gc.collect()
+        gc.disable()
+        try:
+            for pool in [*(Looked() for _ in range(50)), last]:
+                housekeeper.attend(pool)
+            del pool
+            no_spare_tuples = [(number, number) for number in range(3000)]  # so that each new one is counted
+            gc.set_threshold(gc.get_count()[0] + moment)
+            gc.enable()
+            found = housekeeper._next()
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.enable()
+        assert found is not None
+        del no_spare_tuples
 
 
 def test_the_housekeeper_keeps_no_pool_alive(maker: Maker) -> None:

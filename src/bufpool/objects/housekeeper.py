@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import weakref
+from math import inf
 from time import monotonic
 from typing import Any, Protocol
 
@@ -70,11 +71,13 @@ class Housekeeper:
     def _next(self) -> weakref.ref[Kept] | None:
         """Wait for a pool whose time has come; None when there is none left."""
         with self._condition:
-            while self._due:
-                pool, when = min(list(self._due.items()), key=lambda item: item[1])
-                if (rest := when - monotonic()) <= 0:
+            # A copy of the keys makes no other object: no finaliser can come in between and change what is copied.
+            while pools := list(self._due):
+                pool = min(pools, key=lambda known: self._due.get(known, inf))
+                if (rest := self._due.get(pool, inf) - monotonic()) <= 0:
                     return pool
-                self._condition.wait(rest)
+                if rest < inf:  # otherwise all that were copied are gone
+                    self._condition.wait(rest)
             self._thread = None
             return None
 

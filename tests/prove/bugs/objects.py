@@ -97,4 +97,11 @@ OBJECTS = (
         "0 <= timeout",
         Suite("test_pool_waiting.py -k no_end"),
     ),
+    Bug(
+        "a pool that goes takes itself off the housekeeper's list while that is read",
+        HOUSEKEEPER,
+        "while pools := list(self._due):",
+        "while pools := [known for known, _ in self._due.items()]:",
+        Suite("test_pool_life.py -k while_it_looks"),
+    ),
 )
