@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -229,6 +230,21 @@ def test_a_callback_that_asks_its_own_pool_does_not_wait_for_itself(role: str, a
     assert all(isinstance(each, ReentrantError) for each in told)
     assert "'own': a callback of the pool asked it for an object, and would wait for itself" in str(told[0])
     assert (pool.size, pool.in_use, pool.waiting) == (0, 0, 0)
+
+
+def test_a_callback_that_a_task_runs_into_is_told_so_too() -> None:
+    """FAULTS 70, for a pool for threads that is used in a task: the callback blocks the task's thread."""
+
+    def again() -> Thing:
+        with pool.lease(timeout=1):
+            return Thing()
+
+    async def follow() -> None:
+        with pytest.raises(ReentrantError):
+            pool.acquire()
+
+    pool = Pool(again, max_size=1)
+    asyncio.run(follow())
 
 
 def test_a_callback_may_have_what_is_idle_and_what_another_pool_has() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,6 +130,56 @@ def test_a_query_that_fails_shows_a_broken_connection(database: Path) -> None:
         assert pool.stats().discards["broken"] == 1
 
 
+class Recorder:
+    """A driver that writes down what it is asked; with `status`, one that tells its state, as psycopg does."""
+
+    def __init__(self, status: int | None = None, autocommit: bool = False) -> None:
+        self.asked: list[str] = []
+        self._autocommit = autocommit
+        if status is not None:
+            self.info = SimpleNamespace(transaction_status=status)
+
+    @property
+    def autocommit(self) -> bool:
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.asked.append(f"autocommit {value}")
+        self._autocommit = value
+
+    def cursor(self) -> Recorder:
+        return self
+
+    def execute(self, query: str) -> None:
+        self.asked.append(query)
+
+    def fetchall(self) -> None:
+        """There is nothing."""
+
+    def close(self) -> None:
+        """There is nothing: for the cursor too."""
+
+    def rollback(self) -> None:
+        self.asked.append("rollback")
+
+
+@pytest.mark.parametrize(
+    ("driver", "asked"),
+    [
+        (Recorder(), ["SELECT 1", "rollback"]),
+        (Recorder(status=0), ["autocommit True", "SELECT 1", "autocommit False"]),
+        (Recorder(status=2), ["SELECT 1", "rollback"]),  # its client, or its maker, has left a transaction open
+        (Recorder(status=0, autocommit=True), ["SELECT 1", "rollback"]),  # as its maker wants it
+    ],
+)
+def test_a_check_begins_no_transaction_where_that_is_for_nothing(driver: Recorder, asked: list[str]) -> None:
+    with dbapi.connections(lambda: driver, reset=None, min_size=1) as pool:
+        pool.wait()
+        with pool.lease() as connection:
+            assert connection.asked == asked
+
+
 # PostgreSQL ----------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +230,21 @@ def test_a_check_leaves_no_transaction_open(psycopg: Any, postgres: Server, admi
         for _ in range(2):
             with pool.lease() as connection:
                 assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+                assert not connection.autocommit
+        pid = pid_of(connection)
+        (last,) = admin.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone()
+        assert last == "SELECT 1"  # one round trip: neither BEGIN nor ROLLBACK
+
+
+def test_a_transaction_that_is_left_open_on_purpose_fails_no_check(
+    psycopg: Any, postgres: Server, admin: Any
+) -> None:
+    with dbapi.connections(lambda: psycopg.connect(postgres.dsn), max_size=1, reset=None) as pool:
+        with pool.lease() as connection:
+            connection.execute("INSERT INTO event VALUES ('left open')")
+        with pool.lease() as connection:
+            assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert pool.stats().created == 1
 
 
 def test_backends_killed_while_idle_are_noticed_and_replaced(
@@ -238,6 +304,11 @@ def test_tasks_share_asynchronous_connections(psycopg: Any, postgres: Server, ad
             async with pool.lease() as connection:
                 await connection.execute("DELETE FROM event")
             async with pool.lease() as connection:
+                assert not connection.autocommit
+                (last,) = admin.execute(
+                    "SELECT query FROM pg_stat_activity WHERE pid = %s", (pid_of(connection),)
+                ).fetchone()
+                assert last == "SELECT 1"
                 cursor = await connection.execute("SELECT count(*) FROM event")
                 assert await cursor.fetchone() == (60,)
             for pid in pids:

@@ -66,17 +66,19 @@ def asyncio_now() -> Any:
 
 def here() -> object:
     """The task that runs, or the thread."""
-    if "asyncio" in sys.modules:
-        with suppress(RuntimeError):  # no loop
-            if task := asyncio_now().current_task():
-                return task
+    # Asked first whether a loop runs: `current_task` says so by an exception, which costs more than the rest of a checkout.
+    if "asyncio" in sys.modules and asyncio_now()._get_running_loop() is not None:
+        if task := asyncio_now().current_task():
+            return task
     return threading.get_ident()
 
 
 def inside(owner: object) -> bool:
     """Whether this thread or task is in a callback of `owner`'s."""
     callbacks = _inside.get()
-    return bool(callbacks) and any(each.owner == id(owner) and each.who == here() for each in callbacks)
+    return bool(callbacks) and any(
+        each.owner == id(owner) and each.who in (threading.get_ident(), here()) for each in callbacks
+    )
 
 
 def run(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -96,9 +98,11 @@ class Callback:
     What it starts has a copy of its context, which outlives it. There nobody is in it any more, once it is over.
     """
 
-    def __init__(self, owner: object) -> None:
+    __slots__ = ("_token", "owner", "who")
+
+    def __init__(self, owner: object, who: object) -> None:
         self.owner: int = id(owner)
-        self.who: object = here()
+        self.who = who
 
     def __enter__(self) -> None:
         self._token = _inside.set((*_inside.get(), self))
@@ -111,7 +115,8 @@ class Callback:
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    result = call_within(_inside, Callback(owner), function, args)
+    # It blocks its thread: whoever runs here meanwhile is in it, a task too, which need not be asked for.
+    result = call_within(_inside, Callback(owner, threading.get_ident()), function, args)
     if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
         raise FactoryError(f"{function!r} returned a coroutine: such callbacks need a bufpool.AsyncPool")
@@ -162,7 +167,7 @@ class Tasks:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        with Callback(owner):
+        with Callback(owner, here()):
             result = function(*args)
             return await result if inspect.isawaitable(result) else result
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
 from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
@@ -44,6 +43,9 @@ class AsyncConnection(Protocol):
         """End the connection."""
 
 
+#: What libpq calls a connection without a transaction.
+_IDLE = 0
+
 C = TypeVar("C", bound=Connection)
 A = TypeVar("A", bound=AsyncConnection)
 
@@ -68,6 +70,8 @@ def connections(
 
     Notes
     -----
+    The query is one round trip with psycopg, where it can do without a transaction. With other drivers a rollback follows.
+
     Commit what shall stay. Beware of what ``with connection:`` means to a driver: SQLite's commits at its end, while
     psycopg's closes the connection (use ``with connection.transaction():``).
 
@@ -85,12 +89,26 @@ def connections(
     (2,)
     """
 
-    def check(connection: C) -> None:
-        with closing(connection.cursor()) as cursor:
+    def ask(connection: C) -> None:
+        cursor = connection.cursor()
+        try:
             cursor.execute(test)
             cursor.fetchall()
-        # With many drivers the query has begun a transaction.
-        connection.rollback()
+        finally:
+            cursor.close()
+
+    def check(connection: C) -> None:
+        if not _switches(connection):
+            ask(connection)
+            # With many drivers the query has begun a transaction.
+            connection.rollback()
+            return
+        switch: Any = connection
+        switch.autocommit = True
+        try:
+            ask(connection)
+        finally:
+            switch.autocommit = False
 
     own: Settings[C] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
     return Pool(connect, **own | settings)
@@ -159,10 +177,21 @@ def async_connections(
     ...             return await cursor.fetchone()
     """
 
-    async def check(connection: A) -> None:
+    async def ask(connection: A) -> None:
         cursor = await connection.execute(test)
         await cursor.close()
-        await connection.rollback()
+
+    async def check(connection: A) -> None:
+        if not _switches(connection):
+            await ask(connection)
+            await connection.rollback()
+            return
+        switch: Any = connection
+        await switch.set_autocommit(True)
+        try:
+            await ask(connection)
+        finally:
+            await switch.set_autocommit(False)
 
     async def reset(connection: A) -> None:
         await connection.rollback()
@@ -172,3 +201,14 @@ def async_connections(
 
     own: Settings[A] = {"check": check, "reset": reset, "close": close}
     return AsyncPool(connect, **own | settings)
+
+
+def _switches(connection: Any) -> bool:
+    """Whether the query can do without a transaction, whose begin and end are two more round trips.
+
+    psycopg tells the state of a connection without one, and changes `autocommit` without one. With other drivers that
+    may be a query too.
+    """
+    info = getattr(connection, "info", None)
+    idle: bool = getattr(info, "transaction_status", None) == _IDLE
+    return idle and connection.autocommit is False

@@ -25,9 +25,16 @@ RECIPES = (
     Bug(
         "a check leaves its transaction open",
         DBAPI,
-        "begun a transaction.\n        connection.rollback()\n",
-        "begun a transaction.\n",
-        Suite("test_resources_dbapi.py -k leaves_no_transaction"),
+        "            connection.rollback()\n            return\n        switch: Any = connection\n        switch.autocommit",
+        "            return\n        switch: Any = connection\n        switch.autocommit",
+        Suite("test_resources_dbapi.py -k begins_no_transaction"),
+    ),
+    Bug(
+        "a check turns autocommit on within a transaction",
+        DBAPI,
+        "return idle and connection.autocommit is False",
+        "return info is not None and connection.autocommit is False",
+        Suite("test_resources_dbapi.py -k begins_no_transaction"),
     ),
     Bug(
         "the end of a stream counts as silence",
