@@ -7,10 +7,12 @@ from typing import Any, Self
 import pytest
 
 from bufpool.cli.bench import (
+    connections,
     contention,
     held,
     object_rows,
     objects,
+    peers,
     rows,
     waiters,
     workloads,
@@ -35,6 +37,7 @@ PROMISES = {
             for peer in ("fastalloc", "fastalloc, no lock", "anopool", "connpool")
         ),
     ],
+    "connection": [],
     "objects-threads": [
         *((f"{count} threads", "queue.LifoQueue", speed(5.0)) for count in (2, 4)),
         *((f"{count} threads, slowest", "queue.LifoQueue", at_least(50.0, "%")) for count in (2, 4)),
@@ -85,7 +88,7 @@ def test_every_peer_is_raced_and_asked_for_where_it_is():
         for crew in part.crews
         for entrant in crew
     }
-    packages = {**PEERS, **ASYNC_PEERS}
+    packages = {**PEERS, **ASYNC_PEERS}  # a connection's rivals are in both tables, under one name
     assert raced.keys() >= packages.keys() | BY_HAND.keys()
     assert all(entrant.peer is packages.get(name) for name, entrant in raced.items())
 
@@ -95,6 +98,7 @@ def test_every_peer_is_raced_and_asked_for_where_it_is():
 HOWS = {
     "lease": ("lease", "acquire", *BY_HAND, *PEERS),
     "async lease": ("lease", "asyncio.Queue", *ASYNC_PEERS),
+    **{f"connection, {kind}": ("lease", *connections.RIVALS) for kind in connections.KINDS},
     **{f"turns x {count}": ("lease", "queue.LifoQueue", "queue.SimpleQueue") for count in contention.COUNTS},
 }
 
@@ -123,6 +127,37 @@ def test_every_workload_runs_in_every_way(worker, name, how):
 def test_all_workloads_are_tried_here_and_known_to_the_workers():
     assert objects.WORKLOADS.keys() == HOWS.keys()
     assert objects.WORKLOADS.keys() <= workloads.WORKLOADS.keys()
+
+
+# Connections ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[str]:
+    """What the stand-in for a connection is asked from now on."""
+    asked: list[str] = []
+    monkeypatch.setattr(peers.Cursor, "execute", lambda cursor, _: asked.append("query") or cursor)
+    monkeypatch.setattr(peers.Connection, "rollback", lambda _: asked.append("rollback"))
+    return asked
+
+
+@pytest.mark.parametrize("check", connections.KINDS.values(), ids=connections.KINDS)
+@pytest.mark.parametrize("how", ["lease", *connections.RIVALS])
+def test_all_pools_of_connections_take_the_same_care(asked, how, check):
+    """A query on the way out where one is asked for, and nothing left open on the way in."""
+    skip_without(connections.RIVALS.get(how))
+    way = connections.connection(how, 1, check)
+    way.give(way.take())  # SQLAlchemy asks nothing of a connection that it has just made
+    asked.clear()
+    handle = way.take()
+    assert asked.count("query") == int(check)
+    if how == "psycopg_pool":
+        from psycopg.pq import TransactionStatus
+
+        handle.pgconn.transaction_status = TransactionStatus.INTRANS
+    asked.clear()
+    way.give(handle)
+    assert asked == ["rollback"]
 
 
 # Probes --------------------------------------------------------------------------------------------------------------

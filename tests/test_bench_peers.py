@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -114,6 +116,42 @@ def test_they_are_installed_in_folders_of_their_own_without_what_they_require(mo
     apart.main()
     assert [command[-2:] for command in commands] == [[str(twins / name), name] for name in ("one", "other")]
     assert all("--no-deps" in command and "--target" in command for command in commands)
+
+
+# Ways ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("statement", "calls"), [("slow()", "quick()"), ("quick()", "slow()"), ("quick()", "")])
+def test_a_peer_is_timed_by_the_quicker_of_its_ways(statement, calls):
+    called: list[str] = []
+    names = {"slow": lambda: called.append("slow") or time.sleep(1e-4), "quick": lambda: called.append("quick")}
+    sample = Way(statement, names, object, list.append, calls=calls).sample()
+    called.clear()
+    sample(3)
+    assert called == ["quick"] * 3
+
+
+WAYS = """
+from bufpool.cli.bench.peers import PEERS
+from bufpool.cli.bench.sampling import loop
+for name, package in PEERS.items():
+    if not package.missing():
+        way = package.make(1)
+        for form in filter(None, (way.statement, way.calls)):
+            print(name, form, flush=True)
+            assert loop(form, **way.names)(3) > 0
+print("all")
+"""
+
+
+def test_both_ways_of_a_peer_are_a_checkout_and_a_return():
+    """There is one object: a second checkout needs the first one's return. Some peers leave loops and threads behind."""
+    command = [sys.executable, "-c", WAYS]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired as expired:
+        pytest.fail(f"waits for ever: {str(expired.stdout).split(chr(10))[-2:]}")
+    assert done.stdout.endswith("all\n"), done.stdout + done.stderr
 
 
 # Manners -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Other packages' pools for tasks, each set up for the quickest checkout that it has; see `peers`."""
+"""Other packages' pools for tasks, each set up for the quickest checkout that it has, timed as `peers` are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bufpool.cli.bench.packages import Package
 from bufpool.cli.bench.peers import LIBPQ, Connection, idle
-from bufpool.cli.bench.sampling import Sample, async_loop
+from bufpool.cli.bench.sampling import Sample, async_loop, quickest
 
 
 def runner() -> asyncio.Runner:
@@ -60,7 +60,9 @@ def _psycopg_async(pools: Any) -> Sample:
 
     tasks = runner()
     pool = tasks.run(make())
-    return async_loop("async with connection() as x: pass", tasks.run, connection=pool.connection)
+    names = {"connection": pool.connection, "take": pool.getconn, "give": pool.putconn}
+    forms = ("async with connection() as x: pass", "await give(await take())")
+    return quickest([async_loop(form, tasks.run, **names) for form in forms])
 
 
 ASYNC_PEERS: dict[str, Package[Sample]] = {

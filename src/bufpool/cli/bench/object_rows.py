@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from bufpool.cli.bench import by_hand, contention, held, peers
+from bufpool.cli.bench import by_hand, connections, contention, held, peers
 from bufpool.cli.bench.async_peers import ASYNC_PEERS
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_least, at_most, cost, speed, told
 from bufpool.cli.bench.packages import Package
@@ -168,7 +168,7 @@ def _linear(kind: str, many: int, limit: float) -> tuple[Check, ...]:
 ROWS = (
     Row(
         "lease",
-        "`with pool.lease() as x: pass`, nobody else about, against other pools and what one writes by hand",
+        "`with pool.lease() as x: pass`, an object that needs no care, against other pools and what one writes by hand",
         (
             _race(
                 "with lease()",
@@ -178,6 +178,14 @@ ROWS = (
             ),
             _race("with lease(), others", "lease", "lease", OTHERS),
             _race("acquire, release", "lease", "acquire", _PAIRS),
+        ),
+    ),
+    Row(
+        "connection",
+        "a database connection by `resources.dbapi`, rolled back on return, by itself and with a query at each checkout",
+        tuple(
+            _race(kind, f"connection, {kind}", "lease", dict.fromkeys(connections.RIVALS, NO_CLAIM))
+            for kind in connections.KINDS
         ),
     ),
     Row(

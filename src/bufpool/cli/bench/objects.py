@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import bufpool
-from bufpool.cli.bench import async_peers, by_hand, contention, held, manners, peers, waiters
+from bufpool.cli.bench import async_peers, by_hand, connections, contention, held, manners, peers, waiters
 from bufpool.cli.bench.sampling import Sample, async_loop, loop
 
 
@@ -29,6 +29,11 @@ def lease(how: str, _size: int) -> Sample:
         return manners.ours(1).sample()
     pool = bufpool.Pool(object, max_size=1, name="bench")
     return loop("release(acquire())", acquire=pool.acquire, release=pool.release)
+
+
+def connection(how: str, _size: int, check: bool) -> Sample:
+    """`lease` with the care that a connection wants, by the recipe; the others are pools of connections."""
+    return connections.connection(how, 1, check).sample()
 
 
 def async_lease(how: str, _size: int) -> Sample:
@@ -50,6 +55,7 @@ def async_lease(how: str, _size: int) -> Sample:
 WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     "lease": lease,
     "async lease": async_lease,
+    **{f"connection, {kind}": partial(connection, check=check) for kind, check in connections.KINDS.items()},
     **{f"turns x {count}": partial(contention.turns, count=count) for count in contention.COUNTS},
 }
 

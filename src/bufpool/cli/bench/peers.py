@@ -1,9 +1,9 @@
 """Other packages' pools of objects: which there are, and how each is asked for an object.
 
 Each is set up for the quickest checkout that it has: its objects ready, no check, no reset, nothing measured, and no
-thread of its own where it lets one choose. What a pool of connections wants a connection to be is a class here whose
-methods do nothing: no server answers, and what is timed is the pool's own work. A peer with a `with` is timed by it,
-one without by its two calls.
+thread of its own where it lets one choose. What a pool of connections wants a connection to be is a class whose methods
+do nothing: no server answers, and what is timed is the pool's own work. A peer that has a `with` and two calls is timed
+by the quicker of the two. What pools of connections do for a connection is another row's: see `connections`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,41 @@ from typing import Any, Self
 from bufpool.cli.bench.packages import INSTALL, Package
 from bufpool.cli.bench.ways import Way, of_managers
 
+def _both(name: str, manage: Any, take: Any, give: Any) -> Way:
+    """A ``with`` over what `manage` gives, and two calls."""
+    names = {name: manage, "take": take, "give": give}
+    return Way(f"with {name}() as x: pass", names, take, give, calls="give(take())")
+
+
 # Connections without a server ----------------------------------------------------------------------------------------
 
 
+class Cursor:
+    """What asks a query, for nothing."""
+
+    def execute(self, _query: object) -> Self:
+        return self
+
+    def fetchall(self) -> list[object]:
+        return []
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Connection:
-    """What SQLAlchemy and psycopg_pool do with a connection, all of it for nothing."""
+    """What pools do with a connection, all of it for nothing."""
+
+    autocommit = False
 
     def __init__(self, pgconn: object = None) -> None:
         self.pgconn = pgconn
+
+    def cursor(self) -> Cursor:
+        return Cursor()
+
+    def execute(self, query: object) -> Cursor:
+        return self.cursor().execute(query)
 
     def close(self) -> None:
         """Do nothing."""
@@ -46,13 +73,22 @@ def idle() -> SimpleNamespace:
     return SimpleNamespace(transaction_status=resolve_name("psycopg.pq:TransactionStatus").IDLE)
 
 
-def _psycopg(pools: Any, size: int) -> Way:
+def psycopg_pool(pools: Any, size: int, **settings: Any) -> Any:
+    """A `psycopg_pool.ConnectionPool` of connections that do nothing."""
     connections = SimpleNamespace(connect=lambda *_, **__: Connection(idle()))
-    pool = pools.ConnectionPool(min_size=size, connection_class=connections, open=True)
+    pool = pools.ConnectionPool(min_size=size, connection_class=connections, open=True, **settings)
     atexit.register(pool.close)  # left open, it complains of threads that are gone by then
     pool.wait()
-    names = {"connection": pool.connection}
-    return Way("with connection() as x: pass", names, pool.getconn, pool.putconn)
+    return pool
+
+
+def psycopg_way(pool: Any) -> Way:
+    """How a `psycopg_pool.ConnectionPool` is asked."""
+    return _both("connection", pool.connection, pool.getconn, pool.putconn)
+
+
+def _psycopg(pools: Any, size: int) -> Way:
+    return psycopg_way(psycopg_pool(pools, size))
 
 
 def _sqlalchemy(pools: Any, size: int) -> Way:
@@ -79,7 +115,7 @@ def _sqlalchemy(pools: Any, size: int) -> Way:
 def _fastalloc(kind: str) -> Callable[[Any, int], Way]:
     def build(fastalloc: Any, size: int) -> Way:
         pool = getattr(fastalloc, kind)(object, size, pre_initialize=True)
-        return Way("with allocate() as x: pass", {"allocate": pool.allocate}, pool.get, pool.release)
+        return _both("allocate", pool.allocate, pool.get, pool.release)
 
     return build
 
@@ -100,12 +136,12 @@ def _connpool(connpool: Any, size: int) -> Way:
     )
     pool = connpool.ConnectionPool(connpool.CallableFactory(object), settings)
     atexit.register(pool.close)
-    return Way("with connection() as x: pass", {"connection": pool.connection}, pool.acquire, pool.release)
+    return _both("connection", pool.connection, pool.acquire, pool.release)
 
 
 def _object_pool(pool_class: Any, size: int) -> Way:
     pool = pool_class(object, max_size=size)
-    return Way("with item() as x: pass", {"item": pool.item}, pool.get, pool.put)
+    return _both("item", pool.item, pool.get, pool.put)
 
 
 _names = count()
@@ -124,24 +160,23 @@ def _py_object_pool(pool_class: Any, size: int) -> Way:
 
 def _resource_pool(resource_pool: Any, size: int) -> Way:
     pool = resource_pool.LazyPool(object, pool_size=size)
-    return Way("with reserve() as x: pass", {"reserve": pool.reserve}, pool.get, pool.put)
+    return _both("reserve", pool.reserve, pool.get, pool.put)
 
 
 def _pypool(pypool: Any, size: int) -> Way:
     pool = pypool.Pool(object, max_size=size)
-    return Way("with reserve() as x: pass", {"reserve": pool.reserve}, pool.get, pool.put_nowait)
+    return _both("reserve", pool.reserve, pool.get, pool.put_nowait)
 
 
 def _pyresourcepool(pool_class: Any, size: int) -> Way:
     pool = pool_class([object() for _ in range(size)])
-    names = {"get": pool.get_resource}
-    return Way("with get() as x: pass", names, pool.get_resource_unmanaged, pool.return_resource)
+    return _both("get_resource", pool.get_resource, pool.get_resource_unmanaged, pool.return_resource)
 
 
 def _generic_pool(generic_pool: Any, size: int) -> Way:
     factory = type("Objects", (generic_pool.Factory,), {"create": lambda _: object()})()
     pool = generic_pool.Pool(factory, maxsize=size)
-    return Way("with item() as x: pass", {"item": pool.item}, pool.acquire, pool.release)
+    return _both("item", pool.item, pool.acquire, pool.release)
 
 
 def _syncpool(pool_class: Any, size: int) -> Way:
@@ -190,6 +225,7 @@ def _cuttlepool(cuttlepool: Any, size: int) -> Way:
         take,
         lambda wrapper: wrapper.close(),
         lambda wrapper: kept[id(wrapper)][1],
+        "get().close()",
     )
 
 
@@ -197,7 +233,7 @@ def _queuepool(queuepool: Any, size: int) -> Way:
     pool = queuepool.Pool("bench", size, maxIdleTime=None, maxOpenTime=None, maxUsageCount=None)
     for number in range(size):
         pool.put(queuepool.ResourceManager(f"object {number}"))
-    return Way("with take() as x: pass", {"take": pool.take}, pool.take, pool.put)
+    return _both("take", pool.take, pool.take, pool.put)
 
 
 def _distributed(pool_class: Any, size: int) -> Way:
