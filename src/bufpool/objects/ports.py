@@ -66,7 +66,7 @@ def asyncio_now() -> Any:
 
 def here() -> object:
     """The task that runs, or the thread."""
-    # Asked first whether a loop runs: `current_task` says so by an exception, which costs more than the rest of a checkout.
+    # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
     if "asyncio" in sys.modules and asyncio_now()._get_running_loop() is not None:
         if task := asyncio_now().current_task():
             return task

@@ -70,7 +70,8 @@ def connections(
 
     Notes
     -----
-    The query is one round trip with psycopg, where it can do without a transaction. With other drivers a rollback follows.
+    With psycopg the query is one round trip, because it can do without a transaction. With other drivers a rollback
+    follows.
 
     Commit what shall stay. Beware of what ``with connection:`` means to a driver: SQLite's commits at its end, while
     psycopg's closes the connection (use ``with connection.transaction():``).
