@@ -68,8 +68,8 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
-compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails
-	"$(PY)" benchmarks/compare.py
+compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails (ARGS=--require: nothing to compare too)
+	"$(PY)" benchmarks/compare.py $(ARGS)
 
 baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew and store them
 	"$(PY)" benchmarks/compare.py --renew

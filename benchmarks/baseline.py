@@ -14,6 +14,10 @@ FILE = Path(__file__).with_name("baseline.json")
 ALLOWED = 0.25
 
 
+class BaselineError(ValueError):
+    """The stored ratios cannot be read."""
+
+
 def here() -> str:
     """This interpreter and processor."""
     found = f"{platform.python_implementation()} {'.'.join(platform.python_version_tuple()[:2])}"
@@ -21,15 +25,32 @@ def here() -> str:
 
 
 def of() -> str:
-    """The interpreter and processor that the baseline is of; empty where there is none."""
-    return str(_document()["machine_info"]["kind"]) if FILE.exists() else ""
+    """The interpreter and processor that the baseline is of."""
+    return _read()[0]
 
 
 def medians() -> dict[str, float]:
     """The stored ratios, by the name of the test's parameter."""
-    return {each["param"]: each["stats"]["median"] for each in _document()["benchmarks"]}
+    return _read()[1]
 
 
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
-    return document
+def _read() -> tuple[str, dict[str, float]]:
+    """
+    Raises
+    ------
+    BaselineError
+        There is no such file, or it is none that pytest-benchmark wrote for these ratios.
+    """
+    try:
+        text = FILE.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BaselineError(f"{FILE}: {error.strerror}; `make baseline` stores one") from error
+    try:
+        document: dict[str, Any] = json.loads(text)
+        found = {str(each["param"]): float(each["stats"]["median"]) for each in document["benchmarks"]}
+        return str(document["machine_info"]["kind"]), found
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise BaselineError(
+            f"{FILE}: {len(text)} characters that are no baseline ({what}); `make baseline` stores one"
+        ) from error

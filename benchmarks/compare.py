@@ -1,6 +1,7 @@
 """``make compare``: fail if a ratio is a quarter worse than the baseline, which ``make baseline`` renews.
 
-The baseline holds for one version of CPython on one processor. Elsewhere nothing is compared, and that is said.
+The baseline holds for one version of CPython on one processor. Elsewhere nothing is compared, and that is said; with
+``--require`` it is a failure.
 """
 
 from __future__ import annotations
@@ -11,26 +12,50 @@ import sys
 from pathlib import Path
 
 import baseline
+from ratios import RATIOS
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "-q", "-p", "no:cacheprovider"]
 OPTIONS = ["--benchmark-only", "--benchmark-sort=fullname", "--benchmark-columns=median,min,max"]
 
+#: The file is there, and cannot be read; or it is not there at all.
+UNREADABLE = 2
+
 
 def main() -> int:
+    """
+    Returns
+    -------
+    int
+        0; 1 if a ratio is worse, or nothing could be compared and ``--require`` was given; 2 if there is no baseline to
+        be read.
+    """
     parser = argparse.ArgumentParser(prog="make compare", description=__doc__)
     parser.add_argument("--renew", action="store_true", help="store what is measured as the baseline")
+    parser.add_argument("--require", action="store_true", help="fail if there is nothing to compare with")
     options = parser.parse_args()
     if options.renew:
         return run(f"--benchmark-json={baseline.FILE}")
-    if baseline.of() != baseline.here():
-        print(
-            f"compare: the baseline is of {baseline.of() or 'nothing'}, this is {baseline.here()}: not compared"
-        )
-        return 0
+    try:
+        of, known = baseline.of(), baseline.medians()
+    except baseline.BaselineError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return UNREADABLE
+    if of != baseline.here():
+        return _nothing(f"the baseline is of {of}, this is {baseline.here()}", options.require)
+    new = [ratio.name for ratio in RATIOS if ratio.name not in known]
+    if len(new) == len(RATIOS):
+        return _nothing("the baseline has none of the ratios that are measured", options.require)
+    if new:
+        print(f"compare: not in the baseline, not compared: {', '.join(new)}")
     return run(
         f"--benchmark-compare={baseline.FILE}", f"--benchmark-compare-fail=median:{baseline.ALLOWED:.0%}"
     )
+
+
+def _nothing(why: str, required: bool) -> int:
+    print(f"compare: {why}: not compared")
+    return int(required)
 
 
 def run(*options: str) -> int:

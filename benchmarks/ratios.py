@@ -7,7 +7,7 @@ and none waits for another thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -21,6 +21,8 @@ GENERATIONS = 5
 ROUNDS = 8
 #: Length of a sample.
 SECONDS = 0.008
+#: A median that is as near as that to the bound is no verdict yet.
+NEAR = 0.12
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,15 @@ def _once(worker: Worker, ratio: Ratio) -> float:
     return min(took[ratio.ours]) / min(took[ratio.theirs])
 
 
-def steadied(ratio: Ratio, first: Sequence[float], most: float, again: int = 2) -> list[float]:
-    """The figures; where their median is above `most`, the best of up to `again` more measurements."""
-    best = list(first)
+def settled(mosts: Mapping[Ratio, float], again: int = 2) -> dict[Ratio, list[float]]:
+    """`measure` for the keys; those whose median is near to what it may be at most, up to `again` times more.
+
+    All that was measured counts, and both sides of the bound are looked at again: the best of several measurements would
+    let a regression pass that one in three misses, the worst would find some that there are not.
+    """
+    found = measure(mosts)
     for _ in range(again):
-        if median(best) <= most:
-            break
-        best = min(best, measure([ratio])[ratio], key=median)
-    return best
+        near = [ratio for ratio, most in mosts.items() if abs(median(found[ratio]) / most - 1) < NEAR]
+        for ratio, more in measure(near).items() if near else ():
+            found[ratio] += more
+    return found

@@ -1,4 +1,4 @@
-"""``make compare``: ratios are measured, steadied, stored and compared.  No test here says how fast anything is."""
+"""``make compare``: ratios are measured, settled, stored and compared.  No test here says how fast anything is."""
 
 from __future__ import annotations
 
@@ -49,21 +49,30 @@ def test_a_ratio_is_of_the_quietest_moments_in_each_of_several_processes(monkeyp
     assert ratios.measure([RATIO]) == {RATIO: [pytest.approx(1.5)] * ratios.GENERATIONS}
 
 
+OTHER = Ratio("another", "scratch", "calls", "list", 65)
+
+
 @pytest.mark.parametrize(
-    ("first", "later", "found"),
+    ("rounds", "found"),
     [
-        ([1.2, 1.2, 9.0], [], [1.2, 1.2, 9.0]),  # the median counts
-        ([1.0, 1.5, 1.5], [[1.0] * 3], [1.0] * 3),
-        ([1.5] * 3, [[2.0] * 3, [1.1] * 3], [1.1] * 3),
-        ([1.5] * 3, [[1.0] * 3, [0.9] * 3], [1.0] * 3),
-        ([1.5] * 3, [[1.4] * 3, [1.6] * 3], [1.4] * 3),  # a regression stays one
+        ([[1.0, 1.0, 9.0]], [1.0, 1.0, 9.0]),  # the median counts
+        ([[2.0] * 3], [2.0] * 3),  # nor is there any doubt about this one
+        ([[1.3] * 3, [1.2] * 3, [1.3] * 3], [1.3] * 3 + [1.2] * 3 + [1.3] * 3),  # not the best of them
+        ([[1.2] * 3, [1.3] * 3, [1.3] * 3], [1.2] * 3 + [1.3] * 3 + [1.3] * 3),  # those that passed at first too
+        ([[1.3] * 3, [0.9] * 4], [1.3] * 3 + [0.9] * 4),  # as soon as there is no doubt
     ],
 )
-def test_what_looks_like_a_regression_is_measured_again_twice(monkeypatch, first, later, found):
-    rest = iter(later)
-    monkeypatch.setattr(ratios, "measure", lambda wanted: {ratio: next(rest) for ratio in wanted})
-    assert ratios.steadied(RATIO, first, most=1.25) == found
-    assert len(list(rest)) == (1 if found == [1.0] * 3 and len(later) > 1 else 0)
+def test_what_is_near_the_bound_is_measured_again_and_all_of_it_counts(monkeypatch, rounds, found):
+    asked: list[list[Ratio]] = []
+
+    def measure(wanted: Any) -> dict[Ratio, list[float]]:
+        asked.append(list(wanted))
+        figures = {RATIO: list(rounds[len(asked) - 1]), OTHER: [1.0]}
+        return {ratio: figures[ratio] for ratio in wanted}
+
+    monkeypatch.setattr(ratios, "measure", measure)
+    assert ratios.settled({RATIO: 1.25, OTHER: 1.25}) == {RATIO: found, OTHER: [1.0]}
+    assert asked == [[RATIO, OTHER], *([RATIO] for _ in rounds[1:])]
 
 
 def store(path: Path, kind: str, medians: dict[str, float]) -> None:
@@ -71,36 +80,105 @@ def store(path: Path, kind: str, medians: dict[str, float]) -> None:
     path.write_text(json.dumps({"machine_info": {"kind": kind}, "benchmarks": benchmarks}), encoding="utf-8")
 
 
-def test_a_baseline_tells_what_it_is_of(monkeypatch, tmp_path):
+@pytest.fixture
+def stored(monkeypatch, tmp_path) -> Path:
+    """Where the baseline is; what is compared goes nowhere."""
     monkeypatch.setattr(baseline, "FILE", tmp_path / "baseline.json")
-    assert baseline.of() == ""
-    store(baseline.FILE, "an abacus", {"a ratio": 1.5})
+    return baseline.FILE
+
+
+def compared(monkeypatch, *options: str) -> tuple[int, list[tuple[Any, ...]]]:
+    """What ``make compare`` returns, and what it has pytest-benchmark do, which finds a regression."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(compare, "run", lambda *options: asked.append(options) or 1)
+    monkeypatch.setattr(sys, "argv", ["compare", *options])
+    return compare.main(), asked
+
+
+COMPARISON = ("--benchmark-compare-fail=median:25%",)
+
+
+def test_a_baseline_tells_what_it_is_of(stored):
+    store(stored, "an abacus", {"a ratio": 1.5})
     assert baseline.of() == "an abacus"
     assert baseline.medians() == {"a ratio": 1.5}
 
 
-def test_elsewhere_nothing_is_compared_and_that_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(baseline, "FILE", tmp_path / "baseline.json")
-    monkeypatch.setattr(compare, "run", lambda *_: pytest.fail("compared"))
-    monkeypatch.setattr(sys, "argv", ["compare"])
-    store(baseline.FILE, "an abacus", {})
-    assert compare.main() == 0
-    assert "the baseline is of an abacus, this is " in capsys.readouterr().out
+@pytest.mark.parametrize(("options", "fails"), [((), 0), (("--require",), 1)])
+@pytest.mark.parametrize(
+    ("kind", "known", "why"),
+    [
+        ("an abacus", RATIOS[0].name, "the baseline is of an abacus, this is "),
+        ("", "another ratio", "the baseline has none of the ratios that are measured"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_and_fails_if_it_is_required(
+    monkeypatch, capsys, stored, options, fails, kind, known, why
+):
+    store(stored, kind or baseline.here(), {known: 1.0})
+    assert compared(monkeypatch, *options) == (fails, [])
+    assert why in capsys.readouterr().out
 
 
-def test_the_baseline_is_compared_with_and_renewed(monkeypatch, tmp_path):
-    asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(baseline, "FILE", tmp_path / "baseline.json")
-    monkeypatch.setattr(compare, "run", lambda *options: asked.append(options) or 1)
-    store(baseline.FILE, baseline.here(), {})
-    monkeypatch.setattr(sys, "argv", ["compare"])
-    assert compare.main() == 1
-    monkeypatch.setattr(sys, "argv", ["compare", "--renew"])
-    assert compare.main() == 1
-    assert asked == [
-        (f"--benchmark-compare={baseline.FILE}", "--benchmark-compare-fail=median:25%"),
-        (f"--benchmark-json={baseline.FILE}",),
-    ]
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("", "0 characters that are no baseline (JSONDecodeError: "),
+        ("[]", "2 characters that are no baseline (TypeError: "),
+        ('{"benchmarks": []}', "18 characters that are no baseline (KeyError: 'machine_info')"),
+        ('{"benchmarks": [{"param": "x", "stats": {"median": "x"}}]}', "could not convert"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--require",)])
+def test_a_baseline_that_cannot_be_read_is_an_error_that_names_it(
+    monkeypatch, capsys, stored, text, why, options
+):
+    if text is not None:
+        stored.write_text(text, encoding="utf-8")
+    assert compared(monkeypatch, *options) == (2, [])
+    told = capsys.readouterr().err
+    assert told.startswith(f"compare: {stored}: ")
+    assert why in told
+    assert told.endswith("`make baseline` stores one\n")
+
+
+def test_a_ratio_that_the_baseline_does_not_know_is_skipped_and_that_is_said(monkeypatch, capsys, stored):
+    store(stored, baseline.here(), {ratio.name: 1.0 for ratio in RATIOS[1:]})
+    assert compared(monkeypatch, "--require")[1] == [(f"--benchmark-compare={stored}", *COMPARISON)]
+    assert capsys.readouterr().out == f"compare: not in the baseline, not compared: {RATIOS[0].name}\n"
+
+
+def test_the_baseline_is_compared_with_and_renewed(monkeypatch, capsys, stored):
+    store(stored, baseline.here(), {ratio.name: 1.0 for ratio in RATIOS})
+    assert compared(monkeypatch) == (1, [(f"--benchmark-compare={stored}", *COMPARISON)])
+    assert capsys.readouterr().out == ""
+    stored.unlink()
+    assert compared(monkeypatch, "--renew") == (1, [(f"--benchmark-json={stored}",)])
+
+
+def test_one_that_is_new_does_not_stop_the_others(tmp_path):
+    """The real test of the ratios, on made-up figures, with a baseline that knows one of two."""
+    for name in ("conftest.py", "replay.py", "baseline.py", "test_ratios.py"):
+        (tmp_path / name).write_text((BENCHMARKS / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "ratios.py").write_text(
+        "from collections import namedtuple\n"
+        "Ratio = namedtuple('Ratio', 'name')\n"
+        "RATIOS = (Ratio('old'), Ratio('new'))\n"
+        "def measure(wanted):\n"
+        "    return {ratio: [1.5] * 3 for ratio in wanted}\n"
+        "settled = measure\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--benchmark-only"]
+    stored = tmp_path / "baseline.json"
+    first = [*command, f"--benchmark-json={stored}", "test_ratios.py", "-k", "old"]
+    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
+    again = [*command, f"--benchmark-compare={stored}", *COMPARISON, "test_ratios.py"]
+    done = subprocess.run(again, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "not in the baseline" in done.stdout
 
 
 def test_the_committed_baseline_has_every_ratio():
