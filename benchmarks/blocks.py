@@ -7,6 +7,7 @@ from run_file import Run
 from tables import (
     absent,
     by_size,
+    connections,
     core,
     crowds,
     everything,
@@ -42,9 +43,15 @@ HEADLINES = (
         ("geometric mean",),
     ),
     ("frames from thread to thread, each byte written", "handoff", "plain", ("from main, filled",)),
-    ("a connection, against psycopg_pool", "lease", "psycopg_pool", ("with lease()",)),
-    ("an object, against a list with a lock", "lease", "list + Lock", ("with lease()",)),
-    ("an object, against `queue.SimpleQueue`", "lease", "queue.SimpleQueue", ("with lease()",)),
+    (
+        "a database connection, rolled back on its return, against psycopg_pool",
+        "connection",
+        "psycopg_pool",
+        ("no check",),
+    ),
+    ("the same, and tried with a query at each checkout", "connection", "psycopg_pool", ("a check",)),
+    ("an object that needs no care, against a list with a lock", "lease", "list + Lock", ("with lease()",)),
+    ("the same against `queue.SimpleQueue`", "lease", "queue.SimpleQueue", ("with lease()",)),
     (
         "two threads on two objects, against `queue.SimpleQueue`",
         "objects-threads",
@@ -67,6 +74,11 @@ def headlines(run: Run) -> str:
     return table(("", "bufpool is … times as fast"), lines)
 
 
+def lacking(run: Run) -> list[str]:
+    """Rows that the README's table is of and the run has not: it is of an earlier bench, or of a part of it."""
+    return list(dict.fromkeys(row for _, row, *_ in HEADLINES if row not in run.rows))
+
+
 def blocks(run: Run, free: Run | None) -> dict[str, str]:
     """Every table, by the name of its place in a page; `free` is a run on a free-threaded interpreter."""
     return {
@@ -78,6 +90,7 @@ def blocks(run: Run, free: Run | None) -> dict[str, str]:
         "empty": by_size(run, "empty"),
         "bytes": by_size(run, "bytes"),
         "pieces": pieces(run),
+        "connections": connections(run),
         "peers": peers(run),
         "crowds": crowds(run),
         "core": core(run),

@@ -48,7 +48,8 @@ class Chart:
 #: The landing page's: what is gained, where nothing is, and where bufpool loses.
 LANDING = (
     ("four arrays of 1 MiB, vs np.empty", "four", "1 MiB", "np.empty"),
-    ("a connection, vs psycopg_pool", "lease", "with lease()", "psycopg_pool"),
+    ("a connection, rolled back, vs psycopg_pool", "connection", "no check", "psycopg_pool"),
+    ("the same and checked, vs psycopg_pool", "connection", "a check", "psycopg_pool"),
     ("array expression, 2 MiB, vs plain NumPy", "expression", "2 MiB", "plain"),
     ("array expression, 64 MiB, vs plain NumPy", "expression", "64 MiB", "plain"),
     ("frames between threads, vs plain NumPy", "handoff", "from main, filled", "plain"),
@@ -73,7 +74,7 @@ def charts(run: Run) -> tuple[Chart, ...]:
         ),
         Chart("four", "Four arrays at once", tuple(_panels(run, ("64 KiB", "1 MiB", "64 MiB"), "four"))),
         Chart("real-code", "Image code on 4K frames, unchanged", tuple(_pieces(run))),
-        Chart("peers", "One object taken and given back", tuple(_peers(run))),
+        Chart("peers", "One object that needs no care, taken and given back", tuple(_peers(run))),
     )
     return tuple(chart for chart in found if any(panel.dots for panel in chart.panels))
 

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import core_scaling
-from blocks import blocks
+from blocks import blocks, lacking
 from chart_data import charts
 from charts import draw
 from page import fill
@@ -97,6 +97,11 @@ def _manners(how: str) -> dict[str, str]:
 def render() -> None:
     """Charts into the folder of figures, tables into the pages."""
     run, free = load(RUN), load(RUN_FREE_THREADED) if RUN_FREE_THREADED.exists() else None
+    if missing := lacking(run):
+        raise SystemExit(
+            f"figures: {RUN}: the run of {run.date} has no row {' or '.join(map(repr, missing))}, which the README "
+            "tells of; `make figures` measures all rows anew"
+        )
     for chart in charts(run):
         for path in draw(chart, FIGURES):
             print(f"figures: {path.relative_to(ROOT)}")

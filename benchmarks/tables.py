@@ -25,7 +25,8 @@ SUBJECTS = {
     "waste": "bytes added by size classes",
     "burst": "held after a burst of 2 GiB",
     "import": "import",
-    "lease": "an object",
+    "lease": "an object that needs no care",
+    "connection": "a database connection",
     "objects-threads": "a million checkouts of two objects",
     "objects-held": "8 threads, two objects held 1 ms",
     "objects-async": "an object, asyncio",
@@ -162,6 +163,11 @@ def _cell(duel: Duel | None) -> str:
 def pieces(run: Run) -> str:
     """One line for each duel: what, the two times, the ratio and its spread."""
     return _lines(run, "real-code", "handoff", "zeros", "scratch", "scratch-with")
+
+
+def connections(run: Run) -> str:
+    """Pools of database connections that take the same care."""
+    return _lines(run, "connection")
 
 
 def crowds(run: Run) -> str:

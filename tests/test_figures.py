@@ -218,6 +218,32 @@ def test_a_rival_that_was_not_measured_is_in_the_table_of_everything(run):
     assert "not installed: gone" in tables.everything(run)
 
 
+def test_a_connection_is_compared_with_pools_that_take_the_same_care(run):
+    """A checkout of an object that needs no care is no headline for connections."""
+    care = result("no check", "psycopg_pool", NO_CLAIM, 1.2, ours="lease")
+    found = replace(run, rows={**run.rows, "connection": [care]})
+    told = plain(blocks.headlines(found))
+    assert "| a database connection, rolled back on its return, against psycopg_pool | 1.20 |" in told
+    assert "20.0" not in told
+    assert [line.split(" | ")[-1] for line in plain(tables.connections(found)).splitlines()[2:]] == [
+        "1.20 (0.96–1.50) |"
+    ]
+    assert "| 20.0 (16.0–25.0) |" in plain(tables.peers(found))
+
+
+def test_a_row_that_an_earlier_run_has_not_is_named(run, monkeypatch, tmp_path):
+    """The pages are left as they are."""
+    pytest.importorskip("matplotlib")
+    import figures
+
+    assert blocks.lacking(run) == ["four", "real-code", "handoff", "connection", "objects-threads"]
+    monkeypatch.setattr(figures, "RUN", tmp_path / "run.json")
+    monkeypatch.setattr(figures, "draw", lambda *_: pytest.fail("drawn"))
+    run_file.save(run, figures.RUN)
+    with pytest.raises(SystemExit, match="the run of 2026-11-25 has no row 'four' or .* or 'connection' or "):
+        figures.render()
+
+
 def test_scaling_is_a_share_of_linear_and_then_a_duel():
     run = run_of(**{
         "core same": [
@@ -331,6 +357,10 @@ def test_the_committed_charts_are_of_the_committed_run(committed):
         for dress in ("light", "dark"):
             drawing = (FIGURES / f"{chart.name}-{dress}.svg").read_text(encoding="utf-8")
             assert chart.digest() in drawing, "python benchmarks/figures.py --render"
+
+
+def test_the_committed_run_has_every_row_that_is_told_of(committed):
+    assert blocks.lacking(committed) == []
 
 
 def test_the_run_has_many_peers_and_the_landing_chart_a_loss(committed):
