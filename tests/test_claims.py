@@ -1,0 +1,71 @@
+"""What the pages say of speed in words is what the stored run says in figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bufpool.cli.bench.checks import NO_CLAIM, Check, Result
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+if not (BENCHMARKS / "claims.py").exists():
+    pytest.skip("needs the checkout", allow_module_level=True)
+sys.path.insert(0, str(BENCHMARKS))
+
+import run_file
+from claims import ClaimError, claims
+from run_file import Run
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+    if "_build" not in path.parts and claims(path.read_text(encoding="utf-8"))
+)
+
+
+@pytest.fixture(scope="module")
+def stored() -> Run:
+    return run_file.load(ROOT / "docs/figures/run.json")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_run_bears_out_what_a_page_says(stored, page):
+    found = claims((ROOT / page).read_text(encoding="utf-8"))
+    assert [why for why in (claim.judge(stored) for claim in found) if why] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/faq.md", "docs/guides/threads.md"])
+def test_pages_that_compare_say_with_what(page):
+    assert page in PAGES
+
+
+COMMENT = "<!-- run: core same | list, mutex | 2 threads | 1 thread | {} -->"
+
+
+@pytest.mark.parametrize(
+    ("limits", "figure", "why"),
+    [
+        ("below 0.5", 0.4, ""),
+        ("below 0.5", 0.6, "0.600 in the run, and not -inf to 0.5"),
+        ("above 2", 2.5, ""),
+        ("above 2", 1.5, "1.500 in the run, and not 2 to inf"),
+        ("0.9 to\n1.1", 1.0, ""),
+        ("0.9 to 1.1", 1.2, "1.200 in the run, and not 0.9 to 1.1"),
+        ("below 0.5", None, "was not measured in the run"),
+    ],
+)
+def test_a_claim_is_held_against_its_figure(stored, limits, figure, why):
+    check = Check("list, mutex", "2 threads", "1 thread", NO_CLAIM)
+    run = Run(**{**vars(stored), "rows": {"core same": [Result(check, figure=figure)]}})
+    (claim,) = claims(f"words {COMMENT.format(limits)} words")
+    assert claim.judge(run) == (why and f"core same | list, mutex | 2 threads | 1 thread: {why}")
+    assert claim.judge(Run(**{**vars(run), "rows": {}})).endswith(": the run has no such figure")
+
+
+@pytest.mark.parametrize("limits", ["", "0.5", "below half", "below 0.5 | above 2"])
+def test_a_comment_that_says_nothing_is_an_error(limits):
+    with pytest.raises(ClaimError, match="core same"):
+        claims(COMMENT.format(limits))
