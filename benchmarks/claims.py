@@ -64,7 +64,9 @@ def _claim(text: str) -> Claim:
     parts = text.split(" | ")
     found = _RANGE.fullmatch(parts[-1])
     if len(parts) != 5 or found is None:
-        raise ClaimError(f"'run: {text}' is not 'run: row | what | ours | against | below 0.5', 'above 2' or '1 to 2'")
+        raise ClaimError(
+            f"'run: {text}' is not 'run: row | what | ours | against | below 0.5', 'above 2' or '1 to 2'"
+        )
     if found["word"] is None:
         low, high = float(found["low"]), float(found["high"])
     else:

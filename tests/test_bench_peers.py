@@ -145,7 +145,7 @@ print("all")
 
 
 def test_both_ways_of_a_peer_are_a_checkout_and_a_return():
-    """There is one object: a second checkout needs the first one's return. Some peers leave loops and threads behind."""
+    """One object: a second checkout needs the first one's return. In a process, for some peers leave things behind."""
     command = [sys.executable, "-c", WAYS]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

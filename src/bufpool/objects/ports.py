@@ -67,10 +67,8 @@ def asyncio_now() -> Any:
 def here() -> object:
     """The task that runs, or the thread."""
     # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
-    if "asyncio" in sys.modules and asyncio_now()._get_running_loop() is not None:
-        if task := asyncio_now().current_task():
-            return task
-    return threading.get_ident()
+    looping = "asyncio" in sys.modules and asyncio_now()._get_running_loop() is not None
+    return (looping and asyncio_now().current_task()) or threading.get_ident()
 
 
 def inside(owner: object) -> bool:
@@ -102,7 +100,7 @@ class Callback:
 
     def __init__(self, owner: object, who: object) -> None:
         self.owner: int = id(owner)
-        self.who = who
+        self.who: object = who
 
     def __enter__(self) -> None:
         self._token = _inside.set((*_inside.get(), self))

@@ -25,8 +25,8 @@ RECIPES = (
     Bug(
         "a check leaves its transaction open",
         DBAPI,
-        "            connection.rollback()\n            return\n        switch: Any = connection\n        switch.autocommit",
-        "            return\n        switch: Any = connection\n        switch.autocommit",
+        "begun a transaction.\n            connection.rollback()\n",
+        "begun a transaction.\n",
         Suite("test_resources_dbapi.py -k begins_no_transaction"),
     ),
     Bug(

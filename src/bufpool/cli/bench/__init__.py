@@ -3,8 +3,9 @@
 `rows` holds the claims, `workloads` what is timed, `timing` how, `worker` the processes it happens in, `allocators`
 the rivals under NumPy, `array_peers` the others for arrays, `probes` the figures that are no races, and `report` the
 table. The pool of objects has files of its own: `object_rows` the claims, `objects`, `contention`, `held` and `waiters`
-what is measured, `peers`, `async_peers` and `by_hand` the rivals, `connections` those for connections with the care that
-these want, `manners` what rivals do with a mistake. `packages` and `apart` tell which of other people's packages are here.
+what is measured, `peers`, `async_peers` and `by_hand` the rivals, `connections` those for connections, with the care
+that these want, `manners` what rivals do with a mistake. `packages` and `apart` tell which of other people's packages
+are here.
 """
 
 from __future__ import annotations

@@ -2,19 +2,18 @@
 
 Every pool gets the same connection, which does nothing at once (`peers.Connection`), and promises its clients the same:
 what was left open is rolled back before anybody else gets it, and, where "a check" is asked for, a query has shown on
-the way out that it is alive. psycopg_pool looks at the state of the connection first and need not roll back a client who
-did nothing; SQLAlchemy and we call `rollback`, and leave it to the driver to see that there is nothing to do.
+the way out that it is alive. psycopg_pool looks at the state of the connection first and need not roll back where a
+client did nothing; SQLAlchemy and we call `rollback`, and leave it to the driver to see that there is nothing to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
 from bufpool.cli.bench.packages import Package
-from bufpool.cli.bench.peers import LIBPQ, Connection, idle, psycopg_pool, psycopg_way
+from bufpool.cli.bench.peers import LIBPQ, Connection, psycopg_pool, psycopg_way
 from bufpool.cli.bench.ways import Way
 from bufpool.resources import dbapi
 

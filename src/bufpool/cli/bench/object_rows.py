@@ -182,7 +182,7 @@ ROWS = (
     ),
     Row(
         "connection",
-        "a database connection by `resources.dbapi`, rolled back on return, by itself and with a query at each checkout",
+        "a database connection by `resources.dbapi`, rolled back on return; then with a query at each checkout, too",
         tuple(
             _race(kind, f"connection, {kind}", "lease", dict.fromkeys(connections.RIVALS, NO_CLAIM))
             for kind in connections.KINDS

@@ -20,6 +20,7 @@ from typing import Any, Self
 from bufpool.cli.bench.packages import INSTALL, Package
 from bufpool.cli.bench.ways import Way, of_managers
 
+
 def _both(name: str, manage: Any, take: Any, give: Any) -> Way:
     """A ``with`` over what `manage` gives, and two calls."""
     names = {name: manage, "take": take, "give": give}
@@ -33,9 +34,11 @@ class Cursor:
     """What asks a query, for nothing."""
 
     def execute(self, _query: object) -> Self:
+        """Ask nothing."""
         return self
 
     def fetchall(self) -> list[object]:
+        """There is no answer."""
         return []
 
     def close(self) -> None:
@@ -51,9 +54,11 @@ class Connection:
         self.pgconn = pgconn
 
     def cursor(self) -> Cursor:
+        """Make one, as drivers do."""
         return Cursor()
 
     def execute(self, query: object) -> Cursor:
+        """As psycopg has it."""
         return self.cursor().execute(query)
 
     def close(self) -> None:

@@ -33,8 +33,8 @@ class Way:
     one : callable
         The object that a handle stands for, where a pool hands out a wrapper made anew each time.
     calls : str
-        The statement as two calls, where it is a ``with`` that one can do without. Which is quicker differs from pool to
-        pool, so both are tried.
+        The statement as two calls, where it is a ``with`` that one can do without. Which is quicker differs from pool
+        to pool, so both are tried.
     """
 
     statement: str
