@@ -15,12 +15,13 @@ from bufpool.cli.bench.worker import Worker
 
 KIB, MIB = 1 << 10, 1 << 20
 
-#: Fresh processes: where code and blocks come to lie differs from one to the next.
-GENERATIONS = 5
-#: Samples of both in each, in turns, of which the least counts: what other programs take is only ever added.
-ROUNDS = 8
+#: Fresh processes: where code and blocks come to lie differs from one to the next, by more than samples in one do.
+GENERATIONS = 8
+#: Samples of both in each, in turns, short and many: what other programs take falls on both of a round alike, and the
+#: median of the rounds' ratios counts. The least of either, each from a moment of its own, differs far more.
+ROUNDS = 16
 #: Length of a sample.
-SECONDS = 0.008
+SECONDS = 0.002
 #: A median that is as near as that to the bound is no verdict yet.
 NEAR = 0.12
 
@@ -48,18 +49,18 @@ RATIOS = (
     Ratio("four 64 KiB", "four", "pool", "list", 64 * KIB),
     Ratio("four 1 MiB", "four", "pool", "list", MIB),
     Ratio("expression 64 B", "expression", "pool", "plain", 64),
-    Ratio("expression 1 MiB", "expression", "pool", "out", MIB),
+    Ratio("expression 256 KiB", "expression", "pool", "out", 256 * KIB),
     Ratio("lease", "lease", "lease", "list + Lock"),
     Ratio("acquire, release", "lease", "acquire", "list + Lock"),
     Ratio("async lease", "async lease", "lease", "asyncio.Queue"),
 )
 
 
-def measure(ratios: Iterable[Ratio]) -> dict[Ratio, list[float]]:
+def measure(ratios: Iterable[Ratio], generations: int = GENERATIONS) -> dict[Ratio, list[float]]:
     """A figure of each for every generation."""
     wanted = tuple(ratios)
     found: dict[Ratio, list[float]] = {ratio: [] for ratio in wanted}
-    for _ in range(GENERATIONS):
+    for _ in range(generations):
         with Worker() as worker:
             worker.ready()
             for ratio in wanted:
@@ -78,14 +79,14 @@ def _once(worker: Worker, ratio: Ratio) -> float:
     for turn in range(ROUNDS):
         for how in ways if turn % 2 == 0 else reversed(ways):
             took[how].append(worker.sample(how, loops[how]) / loops[how])
-    return min(took[ratio.ours]) / min(took[ratio.theirs])
+    return median(ours / theirs for ours, theirs in zip(took[ratio.ours], took[ratio.theirs], strict=True))
 
 
 def settled(mosts: Mapping[Ratio, float], again: int = 2) -> dict[Ratio, list[float]]:
     """`measure` for the keys; those whose median is near to what it may be at most, up to `again` times more.
 
-    All that was measured counts, and both sides of the bound are looked at again: the best of several measurements would
-    let a regression pass that one in three misses, the worst would find some that there are not.
+    All that was measured counts, and both sides of the bound are looked at again: the best of several measurements
+    would let a regression pass that one in three misses, the worst would find some that there are not.
     """
     found = measure(mosts)
     for _ in range(again):

@@ -25,7 +25,7 @@ RATIO = Ratio("a ratio", "scratch", "calls", "list", 64)
 
 
 class FakeWorker:
-    """Ours takes 3 ns an iteration in a quiet moment, theirs 2; every other sample falls on a busy one."""
+    """Ours takes 3 ns an iteration in a quiet moment, theirs 2; other rounds are busy, and one sample is lucky."""
 
     asked = 0
 
@@ -41,12 +41,15 @@ class FakeWorker:
 
     def sample(self, name: str, loops: int) -> float:
         FakeWorker.asked += 1
-        return loops * (3e-9 if name == "calls" else 2e-9) * (1 if FakeWorker.asked % 4 in (1, 2) else 7)
+        lucky = FakeWorker.asked % (2 * ratios.ROUNDS) == 1
+        busy = FakeWorker.asked % 4 not in (1, 2)
+        return loops * (3e-9 if name == "calls" else 2e-9) * (0.1 if lucky else 7 if busy else 1)
 
 
-def test_a_ratio_is_of_the_quietest_moments_in_each_of_several_processes(monkeypatch):
+def test_a_ratio_is_of_samples_side_by_side_in_each_of_several_processes(monkeypatch):
     monkeypatch.setattr(ratios, "Worker", FakeWorker)
     assert ratios.measure([RATIO]) == {RATIO: [pytest.approx(1.5)] * ratios.GENERATIONS}
+    assert ratios.measure([RATIO], 2) == {RATIO: [pytest.approx(1.5)] * 2}
 
 
 OTHER = Ratio("another", "scratch", "calls", "list", 65)
@@ -165,8 +168,9 @@ def test_one_that_is_new_does_not_stop_the_others(tmp_path):
         "from collections import namedtuple\n"
         "Ratio = namedtuple('Ratio', 'name')\n"
         "RATIOS = (Ratio('old'), Ratio('new'))\n"
-        "def measure(wanted):\n"
-        "    return {ratio: [1.5] * 3 for ratio in wanted}\n"
+        "GENERATIONS = 1\n"
+        "def measure(wanted, generations=GENERATIONS):\n"
+        "    return {ratio: [1.5] * generations for ratio in wanted}\n"
         "settled = measure\n",
         encoding="utf-8",
     )
@@ -174,6 +178,7 @@ def test_one_that_is_new_does_not_stop_the_others(tmp_path):
     stored = tmp_path / "baseline.json"
     first = [*command, f"--benchmark-json={stored}", "test_ratios.py", "-k", "old"]
     subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads(stored.read_text(encoding="utf-8"))["benchmarks"][0]["stats"]["rounds"] == 3
     again = [*command, f"--benchmark-compare={stored}", *COMPARISON, "test_ratios.py"]
     done = subprocess.run(again, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
