@@ -1,105 +1,15 @@
-"""The maintainer's own commands: a release, and what a wheel may hold."""
+"""The maintainer's own commands: what a wheel may hold, and the interpreters of this machine."""
 
 from __future__ import annotations
 
-import datetime
-import importlib.util
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from toolbox import needs_tools, tool
 
-TOOLS = Path(__file__).parents[1] / "tools"
-pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason="the tools are in the checkout alone")
-
-DAY = datetime.date(2030, 2, 28)
-STATED = '"""The version."""\n\n__version__ = "0.1.0"\n'
-CHANGES = (
-    "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.0.9] - 2029-01-01\n\n- Less.\n"
-)
-
-
-def tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def git(tree: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=tester", "-c", "user.email=tester@localhost")
-    command = ["git", *who, *arguments]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
-
-
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "tester")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "tester@localhost")
-    (tmp_path / "src" / "bufpool").mkdir(parents=True)
-    (tmp_path / "src" / "bufpool" / "_version.py").write_text(STATED, encoding="utf-8")
-    (tmp_path / "CHANGELOG.md").write_text(CHANGES, encoding="utf-8")
-    try:
-        git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    except FileNotFoundError:
-        pytest.skip("git is not on this machine")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "--quiet", "--message=begin")
-    return tmp_path
-
-
-def test_release_states_describes_and_tags(tree: Path) -> None:
-    tool("release").release(tree, "0.1.0", DAY, dry=False)
-    described = (tree / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert described == CHANGES.replace("## [Unreleased]\n", "## [Unreleased]\n\n## [0.1.0] - 2030-02-28\n")
-    assert git(tree, "status", "--porcelain") == ""
-    assert git(tree, "log", "-1", "--format=%s").strip() == "Release 0.1.0"
-    assert git(tree, "describe").strip() == "v0.1.0"
-    # The next one has nothing to say yet; then it has.
-    with pytest.raises(Exception, match="says nothing"):
-        tool("release").release(tree, "0.2.0", DAY, dry=False)
-    changed = described.replace("## [Unreleased]\n", "## [Unreleased]\n\n- More.\n", 1)
-    (tree / "CHANGELOG.md").write_text(changed, encoding="utf-8")
-    git(tree, "commit", "--quiet", "--all", "--message=more")
-    tool("release").release(tree, "0.2.0rc1", DAY, dry=False)
-    assert '__version__ = "0.2.0rc1"' in (tree / "src" / "bufpool" / "_version.py").read_text(
-        encoding="utf-8"
-    )
-    assert git(tree, "describe").strip() == "v0.2.0rc1"
-
-
-def test_dry_release_changes_nothing(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tool("release").release(tree, "0.2.0", DAY, dry=True)
-    assert "0.1.0 -> 0.2.0" in capsys.readouterr().out
-    assert git(tree, "status", "--porcelain") + git(tree, "tag") == ""
-
-
-@pytest.mark.parametrize("version", ["0.0.9", "0.1.0rc1", "1", "v1.0.0", "1.0.0.dev1"])
-def test_no_release_backwards_or_of_nothing(tree: Path, version: str) -> None:
-    with pytest.raises(Exception, match="not newer|not a version"):
-        tool("release").release(tree, version, DAY, dry=False)
-    assert git(tree, "tag") == ""
-
-
-def test_no_release_twice_from_a_branch_or_of_what_is_not_committed(tree: Path) -> None:
-    release = tool("release").release
-    git(tree, "tag", "v0.3.0")
-    with pytest.raises(Exception, match="is a tag"):
-        release(tree, "0.3.0", DAY, dry=False)
-    with pytest.raises(Exception, match="not newer"):
-        release(tree, "0.2.9", DAY, dry=False)
-    git(tree, "checkout", "--quiet", "-b", "aside")
-    with pytest.raises(Exception, match="not on aside"):
-        release(tree, "0.4.0", DAY, dry=False)
-    (tree / "left").write_text("over", encoding="utf-8")
-    with pytest.raises(Exception, match="not committed"):
-        release(tree, "0.4.0", DAY, dry=False)
+pytestmark = needs_tools
 
 
 def test_wheel_must_hold_what_the_sources_have(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The maintainer's tools, which are in the checkout and in the sdist and are not installed."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOOLS = ROOT / "tools"
+
+needs_tools = pytest.mark.skipif(not TOOLS.is_dir(), reason="the tools are in the checkout alone")
+
+
+def tool(name: str) -> ModuleType:
+    """A tool by its name, found as the others of its folder find it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        return importlib.import_module(name)
+
+
+def git(tree: Path, *arguments: str) -> str:
+    """What git says. Skips the test where there is none."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not on this machine")
+    who = ("-c", "user.name=tester", "-c", "user.email=tester@localhost")
+    command = ["git", *who, *arguments]
+    return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
