@@ -132,7 +132,7 @@ WHEEL_EXTRAS ?= test
 wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found or in PYTHONS: looked at, tried elsewhere
 	"$(PY)" tools/wheels.py --pythons "$(PYTHONS)" --extras $(WHEEL_EXTRAS) $(if $(TWICE),--twice) -- $(ARGS)
 
-reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, in two places: the same bytes
+reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, as by two people in two places: the same bytes
 	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),$(PYTHON))" --twice --untried
 
 release: ## State, describe and tag VERSION=1.2.3 (ARGS=--dry-run: say what would be done); a push of the tag publishes
