@@ -205,6 +205,13 @@ def test_a_tag_that_cannot_be_made_leaves_no_commit(tree: Path, subject: str) ->
     assert "git tag:" in refused(tree)
 
 
+def test_an_index_that_somebody_holds_is_left_to_them(tree: Path) -> None:
+    (tree / ".git" / "index.lock").touch()
+    told = refused(tree)
+    assert "index.lock" in told
+    assert "undone" not in told
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Path.write_text
 

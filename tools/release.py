@@ -168,7 +168,7 @@ def make(tree: Path, version: str, changed: dict[Path, str]) -> None:
 
 
 def undo(tree: Path, tag: str, before: str, subject: str, contents: dict[Path, bytes]) -> None:
-    """Take back our tag and our commit, and give the files and their entries in the index what they had."""
+    """Take back our tag and our commit with its entries in the index, and give the files what they had."""
     now = git(tree, "rev-parse", "HEAD").strip()
     if now != before:
         # A hook, or somebody beside us, may have gone on from there; what they did is not ours to take back.
@@ -178,9 +178,9 @@ def undo(tree: Path, tag: str, before: str, subject: str, contents: dict[Path, b
         if git(tree, "tag", "--list", "--points-at", now, tag):
             git(tree, "tag", "--delete", tag)
         git(tree, "update-ref", "-m", f"undo {tag}", "HEAD", before, now)
+        git(tree, "reset", "--quiet", "--", *map(str, contents))
     for path, content in contents.items():
         path.write_bytes(content)
-    git(tree, "reset", "--quiet", "--", *map(str, contents))
 
 
 def read(path: Path) -> str:

@@ -5,6 +5,7 @@ The release workflow asks before it builds anything, because a tag can be made a
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -27,9 +28,10 @@ def check(tree: Path, tag: str) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Whether a tag may be published.")
+    parser.add_argument("tag", help="as v1.2.3")
     try:
-        (tag,) = sys.argv[1:]
-        check(Path.cwd(), tag)
+        check(Path.cwd(), parser.parse_args().tag)
     except NoReleaseError as error:
         print(f"no release: {error}", file=sys.stderr)
         return 1
