@@ -20,6 +20,7 @@ from toolbox import ROOT, git, needs_tools, tool
 import bufpool
 
 pytestmark = needs_tools
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="has no umask")
 
 SOURCE = '\n[project.urls]\nSource = "https://forge.example/bufpool/"\n\n[project.optional-dependencies]\n'
 BUILD = "from setuptools import build_meta; print(build_meta.{0}({1!r}))"
@@ -59,6 +60,7 @@ def build(step: str, tree: Path, to: Path, umask: int = 0o022) -> Path:
 # What everybody gets -------------------------------------------------------------------------------------------------
 
 
+@on_posix
 @pytest.mark.parametrize("kind", ["sdist", "wheel"])
 def test_packages_are_the_same_under_another_umask(light: Path, tmp_path: Path, kind: str) -> None:
     made = []
@@ -82,6 +84,7 @@ def modes(package: Path) -> dict[str, str]:
         return {each.name: f"{each.mode:o}" for each in sdist}
 
 
+@on_posix
 def test_the_second_build_is_somebody_elses() -> None:
     """``--twice`` would see nothing that depends on what both have in common."""
     building = tool("building")
@@ -99,6 +102,7 @@ def test_the_second_build_is_somebody_elses() -> None:
     assert told == ["22 0 C.UTF-8\n", f"77 {-(5 * 60 + 45) * 60} C\n"]
 
 
+@on_posix
 def test_auditwheel_packs_folders_alike_for_every_builder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
