@@ -106,22 +106,39 @@ void many_caches() {
     for (Arena* each : arenas) all_back(each);
 }
 
+void take_and_return(void* arena) {
+    for (void* each : take_many(static_cast<Arena*>(arena), 30)) CHECK(Arena::release(each));
+}
+
 // On macOS a thread's own variables are new ones, all zero, in a call that the system makes at its end. Here a key that was
-// made before the arena's does that to them.
-void BUFPOOL_THREAD_END forget(void*) { t_recent = t_caches = nullptr; }
+// made before the arena's does that to them, and may then use a pool, as anybody's may. On Windows they stay.
+struct Forgetting {
+    Arena* arena;
+    bool uses;
+};
+void BUFPOOL_THREAD_END forget(void* word) {
+#if !defined(_WIN32)
+    t_recent = t_caches = nullptr;
+#endif
+    const Forgetting* const how = static_cast<Forgetting*>(word);
+    if (how->uses) take_and_return(how->arena);
+}
 ThreadEnd g_forgetting(&forget);
 
 // What it parked comes back all the same, once, though a cache of it has been given back before.
 void end_without_variables() {
     Arena* const first = make({});
     Arena* const second = make({});
-    std::thread([=] {
-        CHECK(g_forgetting.keep(first));
-        for (void* each : take_many(second, 30)) CHECK(Arena::release(each));
-        for (void* each : take_many(first, 30)) CHECK(Arena::release(each));
-        CHECK(first->parked_bytes() != 0 && second->parked_bytes() != 0);
-    }).join();
-    CHECK(first->parked_bytes() == 0 && second->parked_bytes() == 0);
+    for (bool uses : {false, true}) {
+        Forgetting how{first, uses};
+        std::thread([&] {
+            CHECK(g_forgetting.keep(&how));
+            take_and_return(second);
+            take_and_return(first);
+            CHECK(first->parked_bytes() != 0 && second->parked_bytes() != 0);
+        }).join();
+        CHECK(first->parked_bytes() == 0 && second->parked_bytes() == 0);
+    }
     std::atomic<int> stage{0};
     std::thread other;
     std::thread([&] {
@@ -142,6 +159,35 @@ void end_without_variables() {
     stage.store(2);
     other.join();
     all_back(first);
+}
+
+// A key that was made after the arena's, and whose call uses the pool in every round that the system grants, the last too.
+struct Late {
+    Arena* arena;
+    ThreadEnd* end;
+    unsigned calls;
+};
+void BUFPOOL_THREAD_END come_late(void* word) {
+    Late* const late = static_cast<Late*>(word);
+    ++late->calls;
+    late->end->keep(late);
+    take_and_return(late->arena);
+}
+
+// Nothing stays parked with a thread that is gone.
+void end_with_late_users() {
+    static ThreadEnd end(&come_late);
+    Late late{make({}), &end, 0};
+    std::thread([&] {
+        CHECK(end.keep(&late));
+        take_and_return(late.arena);
+        CHECK(late.arena->parked_bytes() != 0);
+    }).join();
+#if !defined(_WIN32)
+    CHECK(late.calls >= 4);   // POSIX: _POSIX_THREAD_DESTRUCTOR_ITERATIONS
+#endif
+    CHECK(late.calls != 0 && late.arena->parked_bytes() == 0);
+    all_back(late.arena);
 }
 
 // Who asks for an address finds its arena or nobody; a slab that is found is whole.
@@ -254,6 +300,7 @@ int main(int argc, char** argv) {
     many_caches();               // first: arenas keep their caches
     threads_come_and_go(rounds);
     end_without_variables();
+    end_with_late_users();
     foreign_looks(rounds < 200 ? rounds : 200);
     pools_come_and_go(rounds);
     regions_come_and_go(4 * rounds);

@@ -41,10 +41,7 @@ struct ThreadExit {
             caches = next;
         }
     }
-    static void BUFPOOL_THREAD_END run(void* caches) noexcept {
-        t_recent = t_caches = nullptr;           // a later destructor of this thread may come back and adopt anew
-        give_back(static_cast<ThreadCache*>(caches));
-    }
+    static void BUFPOOL_THREAD_END run(void* word) noexcept;
     static void fork_prepare() { Arena::before_fork(); }
     static void fork_parent() { Arena::after_fork_parent(); }
     static void fork_child() { Arena::after_fork_child(); }
@@ -52,7 +49,7 @@ struct ThreadExit {
 
 namespace {
 
-// Its word is `t_caches` at all times: a cache that was given back must not be given back again.
+// Its word is `t_caches` at all times, until the end: a cache that was given back must not be given back again.
 ThreadEnd g_thread_end(&ThreadExit::run);
 
 // A cache leaves the thread's list.
@@ -65,6 +62,13 @@ void give_back_at(ThreadCache** link) noexcept {
 }
 
 }  // namespace
+
+void BUFPOOL_THREAD_END ThreadExit::run(void* word) noexcept {
+    void* const caches = g_thread_end.handed_over(word, t_caches);
+    t_recent = t_caches = nullptr;
+    g_thread_end.set_over();                     // who uses the pool from now on, in another destructor, parks nothing
+    give_back(static_cast<ThreadCache*>(caches));
+}
 
 // Several at once, for threads that only release: they must not ask the system for memory. The first belongs to the
 // caller already; the others stay untouched until they are taken.
@@ -87,6 +91,11 @@ ThreadCache* Arena::map_caches() noexcept {
 }
 
 BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
+    if (t_caches == nullptr) {
+        if (g_thread_end.is_over()) return nullptr;
+        // None so far; or on macOS, at the thread's end and before our call, the variable is a new one.
+        t_caches = static_cast<ThreadCache*>(g_thread_end.kept());
+    }
     // What this thread still parks for pools that are gone is given back on the way.
     for (ThreadCache** link = &t_caches; *link != nullptr;) {
         ThreadCache* const each = *link;

@@ -31,6 +31,8 @@ __asm__(".symver pthread_setspecific, pthread_setspecific@" BUFPOOL_GLIBC_OLDEST
 
 namespace bufpool {
 
+// Another library's call at the thread's end may come after ours and use the pool once more. What is kept then would never
+// be handed over: the last of the system's rounds may be this one. So the word says for good that the end was.
 class ThreadEnd {
   public:
 #if defined(_WIN32)
@@ -41,6 +43,16 @@ class ThreadEnd {
     bool can_keep(bool) const noexcept { return key_ != FLS_OUT_OF_INDEXES; }
     bool keep(void* word) noexcept { return FlsSetValue(key_, word) != 0; }
 
+    // The word is the fiber's, and the call comes when a fiber is deleted too, by whichever thread does that: whose word
+    // it is, and how old, nobody knows. The thread's variables are still there, so what they say is right.
+    static void* handed_over(void*, void* variable) noexcept { return variable; }
+    void* kept() const noexcept { return nullptr; }
+    // Of a thread with fibers it is not known: its call may have been a fiber's.
+    void set_over() noexcept {
+        if (!IsThreadAFiber()) keep(this);
+    }
+    bool is_over() const noexcept { return key_ != FLS_OUT_OF_INDEXES && FlsGetValue(key_) == this; }
+
   private:
     const DWORD key_;
 #else
@@ -48,14 +60,31 @@ class ThreadEnd {
 
     explicit ThreadEnd(Call call) noexcept : made_(pthread_key_create(&key_, call) == 0) {}
 
-    // Whether a word may be kept. glibc has the first 32 keys in the thread itself, and asks malloc for room for the others.
-    bool can_keep(bool may_allocate) const noexcept {
-        return made_ && (may_allocate || key_ < 32 || pthread_getspecific(key_) != nullptr);
-    }
+    // Whether a word may be kept.
+    bool can_keep(bool may_allocate) const noexcept { return made_ && (may_allocate || has_place()); }
     // The thread's word from now on; the call comes if it is not null. False: no memory for its place.
     bool keep(void* word) noexcept { return pthread_setspecific(key_, word) == 0; }
 
+    // What the thread kept, by the word of the call and by its variable: the variable may be a new one.
+    void* handed_over(void* word, void*) const noexcept { return word == this ? nullptr : word; }
+    void* kept() const noexcept { return made_ ? pthread_getspecific(key_) : nullptr; }
+    // It has its place and cannot fail. The call comes again for it, in each of the system's few rounds.
+    void set_over() noexcept { keep(this); }
+    bool is_over() const noexcept { return kept() == this; }
+
   private:
+    // Whether it takes no memory to keep a word.
+    bool has_place() const noexcept {
+#if defined(__GLIBC__)
+        // The first 32 keys (PTHREAD_KEY_2NDLEVEL_SIZE) are in the thread's descriptor; malloc gives room for the others.
+        return key_ < 32 || pthread_getspecific(key_) != nullptr;
+#elif defined(__APPLE__) || defined(__linux__)
+        return true;   // macOS, musl and bionic have the words of all keys in the thread itself
+#else
+        return pthread_getspecific(key_) != nullptr;
+#endif
+    }
+
     pthread_key_t key_;
     const bool made_;
 #endif

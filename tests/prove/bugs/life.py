@@ -119,8 +119,29 @@ LIVING = (
     Bug(
         "the end of a thread looks for what was parked in the thread's own variables",
         LIVES,
-        "    static void BUFPOOL_THREAD_END run(void* caches) noexcept {\n",
-        "    static void BUFPOOL_THREAD_END run(void* caches) noexcept {\n        caches = t_caches;\n",
+        "g_thread_end.handed_over(word, t_caches);\n",
+        "t_caches;\n    static_cast<void>(word);\n",
+        LIFE,
+    ),
+    Bug(
+        "a thread that has ended parks once more",
+        LIVES,
+        "        if (g_thread_end.is_over()) return nullptr;\n",
+        "",
+        LIFE,
+    ),
+    Bug(
+        "the end of a thread is not noted",
+        LIVES,
+        "    g_thread_end.set_over();                     // who uses",
+        "    // who uses",
+        LIFE,
+    ),
+    Bug(
+        "a thread whose variables are new forgets what it parked",
+        LIVES,
+        "        t_caches = static_cast<ThreadCache*>(g_thread_end.kept());\n",
+        "",
         LIFE,
     ),
     Bug(
