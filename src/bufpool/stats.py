@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["ClassStats", "PoolStats"]
+__all__ = ["ClassStats", "Counts", "PoolStats"]
 
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
+
+
+class Counts(Mapping[str, int]):
+    """Counts by their reason, read-only: `types.MappingProxyType` cannot be pickled, nor copied deeply."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self._counts = dict(counts)
+
+    def __getitem__(self, reason: str, /) -> int:
+        return self._counts[reason]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __repr__(self) -> str:
+        return repr(self._counts)
+
+    def __reduce__(self) -> tuple[type[Counts], tuple[dict[str, int]]]:
+        return Counts, (self._counts.copy(),)
 
 
 class ClassStats(NamedTuple):
@@ -50,6 +73,8 @@ class ClassStats(NamedTuple):
 
 class PoolStats(NamedTuple):
     """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool; bytes of whole blocks.
+
+    It cannot be changed, and can be copied, pickled and sent to another process.
 
     Attributes
     ----------
@@ -121,7 +146,7 @@ class PoolStats(NamedTuple):
                 classes.append(change)
         plain = [now - before for now, before in zip(self[:9], earlier[:9], strict=True)]
         drops = {reason: count - earlier.drops[reason] for reason, count in self.drops.items()}
-        return PoolStats._make((*plain, MappingProxyType(drops), tuple(classes)))
+        return PoolStats._make((*plain, Counts(drops), tuple(classes)))
 
 
 def from_reading(reading: dict[str, Any]) -> PoolStats:
@@ -140,6 +165,6 @@ def from_reading(reading: dict[str, Any]) -> PoolStats:
         misses=sum([each.misses for each in classes]),
         refused=reading["refused"],
         degraded=reading["degraded"],
-        drops=MappingProxyType(dict(zip(DROP_REASONS, reading["drops"], strict=True))),
+        drops=Counts(dict(zip(DROP_REASONS, reading["drops"], strict=True))),
         classes=classes,
     )

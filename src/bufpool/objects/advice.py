@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from bufpool.stats import Counts
 
 if TYPE_CHECKING:
     from bufpool.objects.lifecycle import Lifecycle
@@ -23,6 +24,8 @@ QUICK = 50e-6
 
 class ObjectStats(NamedTuple):
     """A snapshot of an object pool, from `Pool.stats`; times in seconds, NaN where there was none yet.
+
+    It cannot be changed, and can be copied, pickled and sent to another process.
 
     Attributes
     ----------
@@ -118,10 +121,18 @@ class ObjectStats(NamedTuple):
             refused=self.refused - earlier.refused,
             failures=self.failures - earlier.failures,
             hold_mean=self.hold_mean if math.isnan(earlier.hold_mean) else math.nan,
-            discards=MappingProxyType(
+            discards=Counts(
                 {reason: count - earlier.discards[reason] for reason, count in self.discards.items()}
             ),
         )
+
+    def __reduce__(self) -> tuple[Callable[..., ObjectStats], tuple[Any, ...]]:
+        return _comparable, (tuple(self),)
+
+
+def _comparable(figures: Iterable[Any]) -> ObjectStats:
+    """With `math.nan` for every NaN: tuples with one and the same NaN are equal, also one that was pickled."""
+    return ObjectStats._make([each if each == each else math.nan for each in figures])
 
 
 def _mean_of(newest: int, mean: float, count: int, mean_before: float) -> float:
@@ -164,7 +175,7 @@ def read(lifecycle: Lifecycle) -> ObjectStats:
     """The figures of a pool."""
     core, waits = lifecycle.core, lifecycle.waits
     created = lifecycle.created.count
-    return ObjectStats(
+    stats = ObjectStats(
         size=core.size,
         idle=core.idle,
         in_use=core.in_use,
@@ -183,8 +194,9 @@ def read(lifecycle: Lifecycle) -> ObjectStats:
         refused=lifecycle.refused.value,
         failures=lifecycle.failures.value,
         hold_mean=lifecycle.held.mean,
-        discards=MappingProxyType({reason: count.value for reason, count in lifecycle.ended.items()}),
+        discards=Counts({reason: count.value for reason, count in lifecycle.ended.items()}),
     )
+    return _comparable(stats)
 
 
 def advise(stats: ObjectStats, max_size: int) -> Advice:
