@@ -1,15 +1,16 @@
 """What users may rely on, one line a name: the text that ``api.txt`` freezes and ``test_api.py`` compares.
 
-Python's public names are those of ``__all__`` in `bufpool`, `bufpool.errors` and `bufpool.resources`, and the public
-members of their classes, wherever in the package a base defines them. Types are not here: ``typed`` freezes those.
-Compiled methods tell their signature, but not whether they are to be awaited, so ``async`` is of Python's own alone.
+Python's public names are those of ``__all__`` in `bufpool`, `bufpool.errors` and `bufpool.resources`, and the members of
+their classes, wherever in the package a base defines them: the public ones, and the special methods, which the
+interpreter calls. Parameters, their kinds and defaults are those of the running package; types are as `written` reads
+them. Behind the names stand the type variables and aliases that they use.
 
     python -m public_api        # writes api.txt; `make api` does it
 """
 
 from __future__ import annotations
 
-import argparse
+import ast
 import inspect
 import pkgutil
 import re
@@ -19,39 +20,39 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, is_typeddict
 
+import written
+from public_settings import options, recipes_settings
+
 import bufpool
-import bufpool.cli
 import bufpool.resources
 
 SNAPSHOT = Path(__file__).with_name("api.txt")
 
-# What the interpreter calls: which of them a class has is part of what it promises.
-PROTOCOLS = {
+#: What the interpreter and other libraries call, and a class has when the program runs. Stubs and sources may have more:
+#: of a compiled class with one comparison all can be called, and with ``__setitem__`` also ``__delitem__``.
+SPECIAL = {
     f"__{name}__"
     for name in (
-        *(
-            "aenter",
-            "aexit",
-            "bytes",
-            "call",
-            "class_getitem",
-            "dlpack",
-            "dlpack_device",
-            "enter",
-            "eq",
-            "exit",
-        ),
-        *("getitem", "len", "setitem", "str", "sub"),
+        *("repr", "str", "bytes", "format", "hash", "eq", "bool", "int", "float", "complex", "index", "fspath"),
+        *("len", "getitem", "setitem", "missing", "iter", "next", "reversed", "contains", "getattr"),
+        *("add", "sub", "mul", "truediv", "floordiv", "mod", "or", "and", "neg", "pos", "abs", "invert"),
+        *("call", "enter", "exit", "aenter", "aexit", "await", "aiter", "anext", "class_getitem"),
+        *("buffer", "release_buffer", "dlpack", "dlpack_device", "array", "array_interface"),
+        *("reduce", "reduce_ex", "getstate", "setstate", "copy", "deepcopy"),
     )
 }
+#: How an object is made is said of its class; a named tuple's own are as every named tuple's.
+NOT_SPECIAL = {"__init__", "__new__", "__slots__"}
+OF_NAMED_TUPLES = {"__repr__"}
 
 
 class Name(NamedTuple):
-    """A public name: ``kind`` is class, error, function, property, alias, module or value."""
+    """A public name: ``kind`` is class, error, function, property, special, attribute, alias, module or value."""
 
     path: str
     kind: str
     thing: Any
+    nodes: list[ast.stmt]
 
 
 def modules() -> list[ModuleType]:
@@ -64,19 +65,21 @@ def names() -> Iterator[Name]:
     """All of them, members behind their class."""
     for module in modules():
         if module is not bufpool:
-            yield Name(module.__name__, "module", module)
+            yield Name(module.__name__, "module", module, [])
         for name in module.__all__:
-            found = classified(f"{module.__name__}.{name}", getattr(module, name))
+            thing = getattr(module, name)
+            nodes = written.of_module(getattr(thing, "__module__", module.__name__), name)
+            found = classified(f"{module.__name__}.{name}", thing, nodes)
             # The errors are at hand in `bufpool` too, and described in their own module.
             if found.kind == "error" and module is bufpool:
                 found = found._replace(kind="alias")
             if found.kind != "module":
                 yield found
-            if found.kind == "class":
+            if found.kind in ("class", "error"):
                 yield from members(found)
 
 
-def classified(path: str, thing: Any) -> Name:
+def classified(path: str, thing: Any, nodes: list[ast.stmt]) -> Name:
     if inspect.ismodule(thing):
         kind = "module"
     elif inspect.isclass(thing):
@@ -87,40 +90,58 @@ def classified(path: str, thing: Any) -> Name:
         kind = "property"
     else:
         kind = "alias" if hasattr(thing, "__origin__") else "value"
-    return Name(path, kind, thing)
+    return Name(path, kind, thing, nodes)
 
 
 def ours(owner: type) -> dict[str, Any]:
     """What the package's own classes give to `owner`, as they define it."""
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
-        if base.__module__.split(".")[0] == "bufpool":
+        if written.ours(base.__module__):
             found |= vars(base)
     return found
 
 
 def members(owner: Name) -> Iterator[Name]:
     fields = getattr(owner.thing, "_fields", ())
-    for name in sorted(ours(owner.thing)):
+    defined = ours(owner.thing)
+    for name in sorted(defined):
         if not name.startswith("_") and name not in fields:
-            yield classified(f"{owner.path}.{name}", inspect.getattr_static(owner.thing, name))
+            thing = inspect.getattr_static(owner.thing, name)
+            yield classified(f"{owner.path}.{name}", thing, written.of_member(owner.thing, name))
+    for name, nodes in sorted(written.instance_attributes(owner.thing).items()):
+        yield Name(f"{owner.path}.{name}", "attribute", None, nodes)
+    for name in sorted(special_names(owner.thing, defined)):
+        yield Name(
+            f"{owner.path}.{name}", "special", defined.get(name), written.of_member(owner.thing, name)
+        )
+
+
+def special_names(owner: type, defined: dict[str, Any]) -> set[str]:
+    """Those that the classes have when the program runs, and those that are written: each Python lacks some of the latter."""
+    running = SPECIAL & defined.keys() - (OF_NAMED_TUPLES if hasattr(owner, "_fields") else set())
+    read = {name for name in written.members(owner) if re.fullmatch("__.*__", name)}
+    return running | read - NOT_SPECIAL
 
 
 # Lines ---------------------------------------------------------------------------------------------------------------
 
 
-def parameters(function: Any) -> list[inspect.Parameter]:
-    """Without ``self``."""
-    found = list(inspect.signature(function).parameters.values())
-    return found[1:] if found and found[0].name == "self" else found
+def parameters(function: Any, nodes: list[ast.stmt]) -> tuple[list[inspect.Parameter], Any]:
+    """As the function has them, without ``self``, and the type of its result; types as they are written."""
+    types = written.annotations(nodes)
+    empty = inspect.Parameter.empty
+    found = [
+        each.replace(annotation=types.get(each.name, empty))
+        for each in inspect.signature(function).parameters.values()
+    ]
+    return found, types.get("return", empty)
 
 
-def signature(function: Any) -> str:
-    """Names, kinds and defaults; no annotations, which each version of Python shows in its own way."""
+def signature(found: list[inspect.Parameter], result: Any = inspect.Parameter.empty) -> str:
     shown: list[str] = []
     before = None
-    given = parameters(function)
-    for parameter in given:
+    for parameter in found[1:] if found and found[0].name == "self" else found:
         if before is parameter.POSITIONAL_ONLY and parameter.kind is not before:
             shown.append("/")
         if parameter.kind is parameter.KEYWORD_ONLY and before not in (
@@ -131,23 +152,32 @@ def signature(function: Any) -> str:
         stars = "*" * (
             (parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD)
         )
-        default = parameter.default
-        value = "" if default is parameter.empty else f"={'...' if default is ... else repr(default)}"
-        shown.append(f"{stars}{parameter.name}{value}")
+        default, annotation = parameter.default, parameter.annotation
+        shown_type, equals = ("", "=") if annotation is parameter.empty else (f": {annotation}", " = ")
+        value = "" if default is parameter.empty else equals + ("..." if default is ... else repr(default))
+        shown.append(f"{stars}{parameter.name}{shown_type}{value}")
         before = parameter.kind
     if before is inspect.Parameter.POSITIONAL_ONLY:
         shown.append("/")
-    return f"({', '.join(shown)})"
+    return f"({', '.join(shown)})" + ("" if result is inspect.Parameter.empty else f" -> {result}")
 
 
 def made_by(owner: type) -> str:
-    """How one makes an instance; nothing if only the package does."""
+    """How one makes an instance. If only the package does, and says so: that it never returns."""
     if fields := getattr(owner, "_fields", ()):
-        return f"({', '.join(fields)})"
+        return f"({typed(owner, fields)})"
     if is_typeddict(owner):
-        return f"{{{', '.join(owner.__annotations__)}}}"
-    init = ours(owner).get("__init__")
-    return signature(init) if inspect.isfunction(init) and not getattr(owner, "_is_protocol", False) else ""
+        return f"{{{typed(owner, owner.__annotations__)}}}"
+    init, nodes = ours(owner).get("__init__"), written.functions(written.of_member(owner, "__init__"))
+    if getattr(owner, "_is_protocol", False):
+        return ""
+    if inspect.isfunction(init):
+        return signature(parameters(init, [*nodes])[0])
+    return signature(written.parameters(nodes[0]), written.text(nodes[0].returns)) if nodes else ""
+
+
+def typed(owner: type, fields: Any) -> str:
+    return ", ".join(f"{each}{written.type_of(written.of_member(owner, each))}" for each in fields)
 
 
 def full_name(thing: type) -> str:
@@ -162,42 +192,74 @@ def foreign(owner: type) -> str:
     return "" if others[0] is object else f" is {full_name(others[0])}"
 
 
-def line(name: Name) -> str:
-    path, kind, thing = name
+def function_line(path: str, function: Any, nodes: list[ast.stmt]) -> str:
+    """Compiled methods do not tell whether they are to be awaited: what is written does."""
+    awaited = inspect.iscoroutinefunction(function) or written.is_awaited(nodes)
+    return f"{'async ' if awaited else ''}def {path}{signature(*parameters(function, nodes))}"
+
+
+def special_line(path: str, thing: Any, nodes: list[ast.stmt]) -> str:
+    """As it is written, if it is: how a compiled one is shown differs between Pythons."""
+    if thing is None and path.endswith("__hash__"):
+        return f"special {path} = None"
+    for node in written.functions(nodes):
+        if not written.is_overload(node):
+            shown = signature(written.parameters(node), written.text(node.returns))
+            return f"{'async ' if written.is_awaited([node]) else ''}def {path}{shown}"
+    return f"special {path}"
+
+
+def lines(name: Name) -> Iterator[str]:
+    """The name's own, and one for each of its overloads."""
+    path, kind, thing, nodes = name
     if kind == "class":
-        special = " ".join(sorted(PROTOCOLS & ours(thing).keys()))
-        return f"class {path}{made_by(thing)}{foreign(thing)}" + (f": {special}" if special else "")
-    if kind == "error":
-        return f"error {path}({', '.join(base.__name__ for base in thing.__bases__)})"
-    if kind == "function":
-        return f"{'async ' if inspect.iscoroutinefunction(thing) else ''}def {path}{signature(thing)}"
-    if kind == "alias":
-        return f"{path} = {full_name(thing) if inspect.isclass(thing) else repr(thing)}"
-    return f"{kind} {path}"
+        final = "final " if written.is_decorated(nodes, "final") else ""
+        yield f"{final}class {path}{written.generic(nodes)}{made_by(thing)}{foreign(thing)}"
+        nodes = written.of_member(thing, "__init__")
+    elif kind == "error":
+        yield f"error {path}({', '.join(base.__name__ for base in thing.__bases__)})"
+    elif kind == "function":
+        yield function_line(path, thing, nodes)
+    elif kind == "special":
+        yield special_line(path, thing, nodes)
+    elif kind == "alias":
+        yield f"{path} = {full_name(thing) if inspect.isclass(thing) else repr(thing)}"
+    else:
+        yield f"{kind} {path}{written.type_of(nodes)}"
+    overloads = [node for node in written.functions(nodes) if written.is_overload(node)]
+    if overloads and overloads[0].name not in ("__init__", path.rpartition(".")[2]):
+        yield f"overload {path} as {overloads[0].name}"
+        return
+    for node in overloads:
+        yield f"overload {path}{signature(written.parameters(node), written.text(node.returns))}"
 
 
-def options(command: str) -> Iterator[str]:
-    """The arguments of a command, in the order of its help."""
-    parser = argparse.ArgumentParser(add_help=False)
-    import_module(f"bufpool.cli.{command}").add_arguments(parser)
-    for action in parser._actions:  # argparse has no other way to ask
-        choices = f" {{{','.join(map(str, action.choices))}}}" if action.choices else ""
-        yield f"python -m bufpool {command} {', '.join(action.option_strings) or action.dest}{choices}"
+def words(found: list[Name]) -> Iterator[str]:
+    """Type variables and aliases of the package's own, of the modules that these names are written in."""
+    for module in sorted(written.read_for(each.thing for each in found)):
+        for name, meaning in written.type_words(module):
+            yield f"type {module}.{name} = {meaning}"
 
 
 def declarations() -> Iterator[str]:
     """What ``cimport bufpool`` offers; the contracts in its subpackages are promised to nobody."""
     text = Path(bufpool.__file__).with_name("__init__.pxd").read_text(encoding="utf-8")
-    lines = [re.sub(r"\s*#.*", "", each) for each in text.splitlines()]
-    yield from [f"cimport bufpool: {each.strip()}" for each in lines if each.strip()] or [
+    found = [re.sub(r"\s*#.*", "", each) for each in text.splitlines()]
+    yield from [f"cimport bufpool: {each.strip()}" for each in found if each.strip()] or [
         "cimport bufpool: nothing"
     ]
 
 
 def snapshot() -> list[str]:
-    """One line a name."""
-    commands = [each for command in bufpool.cli.COMMANDS for each in options(command)]
-    return [*map(line, names()), *declarations(), *commands]
+    """All of it, in order."""
+    found = list(names())
+    return [
+        *(line for name in found for line in lines(name)),
+        *words(found),
+        *recipes_settings(modules()),
+        *declarations(),
+        *options(),
+    ]
 
 
 if __name__ == "__main__":

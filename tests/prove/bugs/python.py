@@ -7,6 +7,7 @@ from prove.bug import Bug, Suite
 POOL = "buffer_pool.py"
 SETTINGS = "settings.py"
 STATS = "stats.py"
+ADVICE = "objects/advice.py"
 DECORATE = "decorate.py"
 THREADS = "cli/run/threads.py"
 
@@ -94,6 +95,34 @@ PYTHON = (
         "was = then.get(each.size, ClassStats(each.size, 0, 0, 0, 0))",
         "was = then.get(each.size, each)",
         Suite("test_stats.py"),
+    ),
+    Bug(
+        "counts follow what they were made of",
+        STATS,
+        "self._counts = dict(counts)",
+        "self._counts = counts",
+        Suite("test_stats_copied.py"),
+    ),
+    Bug(
+        "counts are pickled as a dict, which can be changed",
+        STATS,
+        "return Counts, (self._counts.copy(),)",
+        "return dict, (self._counts.copy(),)",
+        Suite("test_stats_copied.py"),
+    ),
+    Bug(
+        "times that there are not are unequal after a pickle",
+        ADVICE,
+        "return _comparable, (tuple(self),)",
+        "return ObjectStats, tuple(self)",
+        Suite("test_stats_copied.py"),
+    ),
+    Bug(
+        "times that there are not are unequal from one snapshot to the next",
+        ADVICE,
+        "    return _comparable(stats)\n",
+        "    return stats\n",
+        Suite("test_stats_copied.py"),
     ),
     Bug(
         "what is in use counts as idle too",
