@@ -95,6 +95,3 @@ cdef class Claim:
     cdef bint outlived(self) noexcept
     cdef int make_ready(self) except -1
     cdef object out_of_pool(self)
-
-
-cdef object checked_timeout(object timeout, PoolCore core)

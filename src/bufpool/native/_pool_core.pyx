@@ -38,7 +38,6 @@ cdef void keep(void* thing) noexcept nogil:
     Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
 
 
-@cython.nonecheck(True)                # a pool that was never set up has no core
 cdef object checked_timeout(object timeout, PoolCore core):
     """Seconds as a float, None, or ``...`` for the pool's own. Raises for what is no time."""
     if timeout is ... or timeout is None or (type(timeout) is float and 0 <= timeout <= LONGEST_WAIT):
@@ -313,7 +312,7 @@ cdef class Claim:
         if core is None:
             raise TypeError("the pool was never set up: a subclass has to call super().__init__")
         self.core = core
-        self.timeout = timeout
+        self.timeout = checked_timeout(timeout, core)
         self.index = kNone
         self.waiter.owner = <void*>self
 

@@ -12,7 +12,7 @@ cimport cython
 
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
-from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore, checked_timeout
+from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore
 from bufpool.native._pool_turn cimport moved, turn_of
 
 import warnings
@@ -83,6 +83,15 @@ cdef void not_entered(Claim claim) noexcept:
     # It may be tried again.
     if claim.stage == NEW:
         claim.entered.store_release(0)
+
+
+cdef bint retaken(Claim claim) except -1:
+    """Take the object in hand before the end of the block; false in a fork's child: it belongs to the parent."""
+    if claim.take_back():
+        return True
+    if claim.stage == LENT and claim.outlived():
+        return False
+    raise ReleasedError(f"{claim!r} has no object now")
 
 
 cdef object tell_dropped(Claim claim, item):
@@ -160,11 +169,7 @@ cdef class PoolLease(Claim):
         ...     pool.idle
         1
         """
-        if not self.take_back():
-            if self.stage == LENT and self.outlived():
-                return                 # a fork's child: it belongs to the parent
-            raise ReleasedError(f"{self!r} has no object now")
-        if not self.settle():
+        if retaken(self) and not self.settle():
             self.core.lifecycle.return_in_thread(turn_of(self))
 
     def discard(self):
@@ -180,11 +185,8 @@ cdef class PoolLease(Claim):
         >>> pool.size
         0
         """
-        if not self.take_back():
-            if self.stage == LENT and self.outlived():
-                return                 # a fork's child: it belongs to the parent
-            raise ReleasedError(f"{self!r} has no object now")
-        self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
+        if retaken(self):
+            self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
 
     cdef object dropped(self):
         # Nobody can end it any more.
@@ -260,20 +262,13 @@ cdef class AsyncPoolLease(Claim):
         ReleasedError
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
-        if not self.take_back():
-            if self.stage == LENT and self.outlived():
-                return                 # a fork's child: it belongs to the parent
-            raise ReleasedError(f"{self!r} has no object now")
-        if not self.settle():
+        if retaken(self) and not self.settle():
             await self.core.lifecycle.check_in(turn_of(self), self.port)
 
     async def discard(self):
         """Close the object, which is broken, instead of returning it, as `PoolLease.discard`."""
-        if not self.take_back():
-            if self.stage == LENT and self.outlived():
-                return                 # a fork's child: it belongs to the parent
-            raise ReleasedError(f"{self!r} has no object now")
-        await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
+        if retaken(self):
+            await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
 
     cdef object dropped(self):
         # Nobody can end it any more.
@@ -386,7 +381,7 @@ cdef class ThreadFront(PoolFront):
         ...     b += b"data"
         """
         cdef PoolLease lease = PoolLease.__new__(PoolLease)
-        lease.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        lease.begin(self._core, timeout)
         return lease
 
     def acquire(self, timeout=...):
@@ -402,7 +397,7 @@ cdef class ThreadFront(PoolFront):
         >>> pool.release(x)
         """
         cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        claim.begin(self._core, timeout)
         if not quick(claim):
             self._core.lifecycle.get_in_thread(turn_of(claim))
         return claim.lend(Standing.out)
@@ -491,7 +486,7 @@ cdef class TaskFront(PoolFront):
         1
         """
         cdef AsyncPoolLease lease = AsyncPoolLease.__new__(AsyncPoolLease)
-        lease.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        lease.begin(self._core, timeout)
         lease.port = self._port
         return lease
 
@@ -512,7 +507,7 @@ cdef class TaskFront(PoolFront):
         1
         """
         cdef Claim claim = Claim.__new__(Claim)
-        claim.begin(self._core, timeout if timeout is ... else checked_timeout(timeout, self._core))
+        claim.begin(self._core, timeout)
         if not quick(claim):
             await self._core.lifecycle.check_out(turn_of(claim), self._port)
         return claim.lend(Standing.out)
