@@ -1,7 +1,7 @@
 """What users may rely on, one line a name: the text that ``api.txt`` freezes and ``test_api.py`` compares.
 
-Python's public names are those of ``__all__`` in `bufpool`, `bufpool.errors` and `bufpool.resources`, and the members of
-their classes, wherever in the package a base defines them: the public ones, and the special methods, which the
+Python's public names are those of ``__all__`` in `bufpool`, `bufpool.errors` and `bufpool.resources`, and the members
+of their classes, wherever in the package a base defines them: the public ones, and the special methods, which the
 interpreter calls. Parameters, their kinds and defaults are those of the running package; types are as `written` reads
 them. Behind the names stand the type variables and aliases that they use.
 
@@ -28,12 +28,25 @@ import bufpool.resources
 
 SNAPSHOT = Path(__file__).with_name("api.txt")
 
-#: What the interpreter and other libraries call, and a class has when the program runs. Stubs and sources may have more:
-#: of a compiled class with one comparison all can be called, and with ``__setitem__`` also ``__delitem__``.
+#: What the interpreter and other libraries call, and a class has when the program runs. Stubs and sources may have
+#: more: of a compiled class with one comparison all can be called, and with ``__setitem__`` also ``__delitem__``.
 SPECIAL = {
     f"__{name}__"
     for name in (
-        *("repr", "str", "bytes", "format", "hash", "eq", "bool", "int", "float", "complex", "index", "fspath"),
+        *(
+            "repr",
+            "str",
+            "bytes",
+            "format",
+            "hash",
+            "eq",
+            "bool",
+            "int",
+            "float",
+            "complex",
+            "index",
+            "fspath",
+        ),
         *("len", "getitem", "setitem", "missing", "iter", "next", "reversed", "contains", "getattr"),
         *("add", "sub", "mul", "truediv", "floordiv", "mod", "or", "and", "neg", "pos", "abs", "invert"),
         *("call", "enter", "exit", "aenter", "aexit", "await", "aiter", "anext", "class_getitem"),
@@ -112,13 +125,11 @@ def members(owner: Name) -> Iterator[Name]:
     for name, nodes in sorted(written.instance_attributes(owner.thing).items()):
         yield Name(f"{owner.path}.{name}", "attribute", None, nodes)
     for name in sorted(special_names(owner.thing, defined)):
-        yield Name(
-            f"{owner.path}.{name}", "special", defined.get(name), written.of_member(owner.thing, name)
-        )
+        yield Name(f"{owner.path}.{name}", "special", defined.get(name), written.of_member(owner.thing, name))
 
 
 def special_names(owner: type, defined: dict[str, Any]) -> set[str]:
-    """Those that the classes have when the program runs, and those that are written: each Python lacks some of the latter."""
+    """Those that there are when the program runs, and those that are written, of which some Pythons lack some."""
     running = SPECIAL & defined.keys() - (OF_NAMED_TUPLES if hasattr(owner, "_fields") else set())
     read = {name for name in written.members(owner) if re.fullmatch("__.*__", name)}
     return running | read - NOT_SPECIAL

@@ -1,4 +1,4 @@
-"""What users may rely on beside names: what recipes set, and the options of ``python -m bufpool`` with their defaults."""
+"""What users may rely on beside names: what recipes set, and the options of ``python -m bufpool``, with defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLES: dict[str, Any] = {
 }
 
 
-class Made(Exception):
+class MadeError(Exception):
     """A recipe has come to make its pool."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ class Made(Exception):
 
 def made(_: Any, **settings: Any) -> NoReturn:
     """In the place of a pool."""
-    raise Made(settings)
+    raise MadeError(settings)
 
 
 def is_recipe(thing: Any) -> bool:
@@ -61,7 +61,7 @@ def settings_of(path: str, recipe: Any) -> Iterator[str]:
     ]
     try:
         recipe(*[SAMPLES.get(path, print) for _ in takes])
-    except Made as pool:
+    except MadeError as pool:
         for name, value in sorted(pool.settings.items()):
             if isinstance(value, type):
                 yield f"{name}={value.__name__}"

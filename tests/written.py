@@ -1,4 +1,4 @@
-"""What the installed package writes of a name: in its stub where there is one, else in its source, parsed and never run.
+"""What the installed package writes of a name, in its stub where there is one, else in its source: parsed, never run.
 
 That is what type checkers read, and the same text under every Python.
 """
@@ -21,7 +21,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def tree(module: str) -> ast.Module:
     """The module, parsed."""
     spec = find_spec(module)
-    assert spec is not None and spec.origin is not None, module
+    assert spec is not None, module
+    assert spec.origin is not None, module
     # A compiled module's file is called name.cpython-313-….so.
     path = Path(spec.origin)
     stub = path.with_name(path.name.partition(".")[0] + ".pyi")
@@ -176,7 +177,9 @@ def generic(nodes: list[ast.stmt]) -> str:
 def type_words(module: str) -> Iterator[tuple[str, str]]:
     """Type variables and aliases of a module, and what each means."""
     for node in tree(module).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith(("TypeVar(", "ParamSpec(")):
-            yield called(node), ast.unparse(node.value)
-        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias" and node.value:
-            yield called(node), ast.unparse(node.value)
+        meaning = (
+            ast.unparse(node.value) if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value else ""
+        )
+        is_alias = isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias"
+        if is_alias or meaning.startswith(("TypeVar(", "ParamSpec(")):
+            yield called(node), meaning

@@ -51,6 +51,7 @@ namespace {
 
 // Its word is `t_caches` at all times, until the end: a cache that was given back must not be given back again.
 ThreadEnd g_thread_end(&ThreadExit::run);
+BUFPOOL_THREAD_LOCAL bool t_over = false;
 
 // A cache leaves the thread's list.
 void give_back_at(ThreadCache** link) noexcept {
@@ -66,7 +67,7 @@ void give_back_at(ThreadCache** link) noexcept {
 void BUFPOOL_THREAD_END ThreadExit::run(void* word) noexcept {
     void* const caches = g_thread_end.handed_over(word, t_caches);
     t_recent = t_caches = nullptr;
-    g_thread_end.set_over();                     // who uses the pool from now on, in another destructor, parks nothing
+    g_thread_end.set_over(t_over);               // who uses the pool from now on, in another destructor, parks nothing
     give_back(static_cast<ThreadCache*>(caches));
 }
 
@@ -92,7 +93,7 @@ ThreadCache* Arena::map_caches() noexcept {
 
 BUFPOOL_COLD ThreadCache* Arena::adopt_cache(bool may_map) noexcept {
     if (t_caches == nullptr) {
-        if (g_thread_end.is_over()) return nullptr;
+        if (g_thread_end.is_over(t_over)) return nullptr;
         // None so far; or on macOS, at the thread's end and before our call, the variable is a new one.
         t_caches = static_cast<ThreadCache*>(g_thread_end.kept());
     }

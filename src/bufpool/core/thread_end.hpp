@@ -32,7 +32,7 @@ __asm__(".symver pthread_setspecific, pthread_setspecific@" BUFPOOL_GLIBC_OLDEST
 namespace bufpool {
 
 // Another library's call at the thread's end may come after ours and use the pool once more. What is kept then would never
-// be handed over: the last of the system's rounds may be this one. So the word says for good that the end was.
+// be handed over: the last of the system's rounds may be this one. So it is noted for good that the end was.
 class ThreadEnd {
   public:
 #if defined(_WIN32)
@@ -47,11 +47,9 @@ class ThreadEnd {
     // it is, and how old, nobody knows. The thread's variables are still there, so what they say is right.
     static void* handed_over(void*, void* variable) noexcept { return variable; }
     void* kept() const noexcept { return nullptr; }
-    // Of a thread with fibers it is not known: its call may have been a fiber's.
-    void set_over() noexcept {
-        if (!IsThreadAFiber()) keep(this);
-    }
-    bool is_over() const noexcept { return key_ != FLS_OUT_OF_INDEXES && FlsGetValue(key_) == this; }
+    // Of a thread with fibers it is not known: the call may have been a fiber's.
+    void set_over(bool& variable) noexcept { variable = !IsThreadAFiber(); }
+    bool is_over(bool variable) const noexcept { return variable; }
 
   private:
     const DWORD key_;
@@ -68,9 +66,15 @@ class ThreadEnd {
     // What the thread kept, by the word of the call and by its variable: the variable may be a new one.
     void* handed_over(void* word, void*) const noexcept { return word == this ? nullptr : word; }
     void* kept() const noexcept { return made_ ? pthread_getspecific(key_) : nullptr; }
-    // It has its place and cannot fail. The call comes again for it, in each of the system's few rounds.
-    void set_over() noexcept { keep(this); }
-    bool is_over() const noexcept { return kept() == this; }
+#if defined(__APPLE__)
+    // The variable would be a new one. The word has its place and cannot fail; for it the call comes again, in each of the
+    // system's few rounds. Elsewhere that must not be: ThreadSanitizer has left the thread by the last one.
+    void set_over(bool&) noexcept { keep(this); }
+    bool is_over(bool) const noexcept { return kept() == this; }
+#else
+    void set_over(bool& variable) noexcept { variable = true; }
+    bool is_over(bool variable) const noexcept { return variable; }
+#endif
 
   private:
     // Whether it takes no memory to keep a word.

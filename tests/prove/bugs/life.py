@@ -126,14 +126,14 @@ LIVING = (
     Bug(
         "a thread that has ended parks once more",
         LIVES,
-        "        if (g_thread_end.is_over()) return nullptr;\n",
+        "        if (g_thread_end.is_over(t_over)) return nullptr;\n",
         "",
         LIFE,
     ),
     Bug(
         "the end of a thread is not noted",
         LIVES,
-        "    g_thread_end.set_over();                     // who uses",
+        "    g_thread_end.set_over(t_over);               // who uses",
         "    // who uses",
         LIFE,
     ),
