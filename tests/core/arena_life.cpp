@@ -193,6 +193,48 @@ void end_with_late_users() {
     all_back(late.arena);
 }
 
+#if defined(_WIN32)
+struct Fibers {
+    Arena* first;
+    Arena* second;
+    void* home;
+};
+void WINAPI visit(void* word) {
+    Fibers* const fibers = static_cast<Fibers*>(word);
+    take_and_return(fibers->second);
+    SwitchToFiber(fibers->home);
+}
+
+// The end of a fiber gives back what the thread parks. What the thread's other fibers were told of is another thread's
+// by the time that they end.
+void end_of_a_fiber() {
+    Fibers fibers{make({}), make({}), nullptr};
+    std::atomic<int> stage{0};
+    std::thread other;
+    std::thread([&] {
+        fibers.home = ConvertThreadToFiber(nullptr);
+        take_and_return(fibers.first);
+        void* const visitor = CreateFiber(0, &visit, &fibers);
+        SwitchToFiber(visitor);
+        DeleteFiber(visitor);
+        CHECK(fibers.first->parked_bytes() == 0 && fibers.second->parked_bytes() == 0);
+        other = std::thread([&] {
+            take_and_return(fibers.first);
+            const std::uint64_t parked = fibers.first->parked_bytes();
+            CHECK(parked != 0);
+            stage.store(1);
+            while (stage.load() == 1) cpu_yield();
+            CHECK(fibers.first->parked_bytes() == parked);
+        });
+        while (stage.load() == 0) cpu_yield();
+    }).join();
+    stage.store(2);
+    other.join();
+    all_back(fibers.first);
+    all_back(fibers.second);
+}
+#endif
+
 // Who asks for an address finds its arena or nobody; a slab that is found is whole.
 void foreign_looks(unsigned rounds) {
     Arena* const arena = make({});
@@ -304,6 +346,9 @@ int main(int argc, char** argv) {
     threads_come_and_go(rounds);
     end_without_variables();
     end_with_late_users();
+#if defined(_WIN32)
+    end_of_a_fiber();
+#endif
     foreign_looks(rounds < 200 ? rounds : 200);
     pools_come_and_go(rounds);
     regions_come_and_go(4 * rounds);
