@@ -138,15 +138,13 @@ def special_names(owner: type, defined: dict[str, Any]) -> set[str]:
 # Lines ---------------------------------------------------------------------------------------------------------------
 
 
-def parameters(function: Any, nodes: list[ast.stmt]) -> tuple[list[inspect.Parameter], Any]:
-    """As the function has them, without ``self``, and the type of its result; types as they are written."""
-    types = written.annotations(nodes)
-    empty = inspect.Parameter.empty
+def parameters(function: Any, types: dict[str, Any] | None = None) -> list[inspect.Parameter]:
+    """As the function has them, without ``self``; types as they are written."""
     found = [
-        each.replace(annotation=types.get(each.name, empty))
+        each.replace(annotation=(types or {}).get(each.name, each.empty))
         for each in inspect.signature(function).parameters.values()
     ]
-    return found, types.get("return", empty)
+    return found[1:] if found and found[0].name == "self" else found
 
 
 def signature(found: list[inspect.Parameter], result: Any = inspect.Parameter.empty) -> str:
@@ -183,7 +181,7 @@ def made_by(owner: type) -> str:
     if getattr(owner, "_is_protocol", False):
         return ""
     if inspect.isfunction(init):
-        return signature(parameters(init, [*nodes])[0])
+        return signature(parameters(init, written.annotations([*nodes])))
     return signature(written.parameters(nodes[0]), written.text(nodes[0].returns)) if nodes else ""
 
 
@@ -206,7 +204,9 @@ def foreign(owner: type) -> str:
 def function_line(path: str, function: Any, nodes: list[ast.stmt]) -> str:
     """Compiled methods do not tell whether they are to be awaited: what is written does."""
     awaited = inspect.iscoroutinefunction(function) or written.is_awaited(nodes)
-    return f"{'async ' if awaited else ''}def {path}{signature(*parameters(function, nodes))}"
+    types = written.annotations(nodes)
+    shown = signature(parameters(function, types), types.get("return", inspect.Parameter.empty))
+    return f"{'async ' if awaited else ''}def {path}{shown}"
 
 
 def special_line(path: str, thing: Any, nodes: list[ast.stmt]) -> str:
