@@ -17,6 +17,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import Cython
 import numpy as np
 from Cython.Build import cythonize
 from Cython.Compiler import Options
@@ -33,6 +34,8 @@ NATIVE = Path("src/bufpool/native")
 
 # A debug build lies beside the release build, so that switching between them never reuses the other's objects.
 BUILD_BASE = "build/debug" if DEBUG else "build/release"
+# What Cython writes depends on itself and on what it reads of NumPy, and two Pythons may have different ones.
+TRANSLATED = Path(BUILD_BASE, "cython", f"cython-{Cython.__version__}-numpy-{np.__version__}")
 
 MACROS: list[tuple[str, str | None]] = [
     # One wheel for every NumPy 2: build against the newest headers, call only what NumPy 2.0 has.
@@ -87,13 +90,13 @@ class BuildExtensions(build_ext):
         Options.warning_errors = DEBUG
         translated = cythonize(
             self.extensions,
-            build_dir=f"{BUILD_BASE}/cython",
+            build_dir=str(TRANSLATED),
             compiler_directives=DIRECTIVES,
             include_path=["src"],
             # Helpers are forked, which an interpreter under a sanitizer may not survive: none for one processor.
             nthreads=_jobs() if sys.platform == "linux" and _jobs() > 1 else 0,
             # Cython looks at the times of its sources; the directives above count as well.
-            force=_older_than_this_file(Path(f"{BUILD_BASE}/cython")),
+            force=_older_than_this_file(TRANSLATED),
         )
         sources = {extension.name: extension.sources for extension in translated}
         for extension in self.extensions:

@@ -134,7 +134,7 @@ class PackageCopy:
         passing = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
         for name in ("src", "tests"):
             shutil.copytree(CHECKOUT / name, folder / name, ignore=passing)
-        for name in ("setup.py", "pyproject.toml"):
+        for name in ("setup.py", "pyproject.toml", "README.md"):
             shutil.copy2(CHECKOUT / name, folder)
         # What is built already is used, as far as it is no older than its sources.
         for built in (*CHECKOUT.glob("build/*/cython"), *CHECKOUT.glob("build/*/lib.*")):
@@ -153,7 +153,7 @@ class PackageCopy:
             # In place, and where it was built: from there it is put in place again with every build.
             changing += (self.package / "native").glob(f"{module}.*.so")
             changing += (self.folder / "build").glob(f"*/lib.*/bufpool/native/{module}.*.so")
-            changing += (self.folder / "build").glob(f"*/cython/src/bufpool/native/{module}.cpp")
+            changing += (self.folder / "build").glob(f"*/cython/*/src/bufpool/native/{module}.cpp")
         with tempfile.TemporaryDirectory() as kept:
             for number, each in enumerate(changing):
                 shutil.copy2(each, Path(kept) / str(number))
