@@ -226,7 +226,7 @@ class Lifecycle:
         failure = (
             self._failure if self.core.size < self.core.most or self.chosen.overflow == "create" else None
         )
-        why = f"; the factory fails: {self.show(failure)}" if failure else ""
+        why = f"; the factory fails: {self.show(failure)}" if failure else "; leases() says who has them"
         refusal: Exception
         if self.chosen.overflow == "fail":
             self.refused.add()

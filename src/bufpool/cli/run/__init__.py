@@ -56,7 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stats",
         action="store_true",
-        help="say at exit, on stderr, what was saved; pools that the program makes itself are not counted",
+        help="say at exit, on stderr, what was reused, the time and the page faults; pools that the program makes "
+        "itself are not counted",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="no pool: with --stats, the time and the page faults to compare with",
     )
     parser.add_argument(
         "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
@@ -86,20 +92,33 @@ def main(args: argparse.Namespace) -> int:
     """
     from bufpool import BufferPool
     from bufpool.buffer_pool import make_default
-    from bufpool.cli.run.program import NoProgramError, launch
-    from bufpool.cli.run.report import report, report_refusals
+    from bufpool.cli.run.report import Report, report_refusals
     from bufpool.cli.run.threads import Threads
 
+    if args.plain:
+        if args.limit is not None or args.max_retained is not None:
+            sys.stderr.write("bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n")
+            return 2
+        if args.stats:
+            atexit.register(Report().write)
+        return start(args)
     pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
     make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
     if args.stats:
         # The first to register is the last to be called: after the program's threads and its own exit functions.
-        atexit.register(report, pool, threads, os.getpid())
+        atexit.register(Report(pool, threads).write)
     else:
         atexit.register(report_refusals, pool, os.getpid())
     pool.install()
     threads.start()
+    return start(args)
+
+
+def start(args: argparse.Namespace) -> int:
+    """Run the program as it is; returns and raises as `main`."""
+    from bufpool.cli.run.program import NoProgramError, launch
+
     try:
         launch(args.program, program_arguments(args), as_module=args.as_module)
     except NoProgramError as error:
