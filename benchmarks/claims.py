@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from run_file import Run
 
-_CLAIM = re.compile(r"<!-- run: (.*?) -->", re.DOTALL)
+_COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _RANGE = re.compile(r"(?:(?P<word>below|above) (?P<limit>[\d.]+)|(?P<low>[\d.]+) to (?P<high>[\d.]+))")
 
 
@@ -55,17 +55,19 @@ def claims(page: str) -> list[Claim]:
     Raises
     ------
     ClaimError
-        A comment begins as one, and goes on otherwise.
+        A comment is neither one, nor the place of a table: one that is misspelt would claim nothing.
     """
-    return [_claim(" ".join(found[1].split())) for found in _CLAIM.finditer(page)]
+    texts = [" ".join(found[1].split()) for found in _COMMENT.finditer(page)]
+    return [_claim(text) for text in texts if not re.fullmatch(r"figures: [\w-]+|/figures", text)]
 
 
-def _claim(text: str) -> Claim:
+def _claim(comment: str) -> Claim:
+    is_run, _, text = comment.partition("run: ")
     parts = text.split(" | ")
     found = _RANGE.fullmatch(parts[-1])
-    if len(parts) != 5 or found is None:
+    if is_run or len(parts) != 5 or found is None:
         raise ClaimError(
-            f"'run: {text}' is not 'run: row | what | ours | against | below 0.5', 'above 2' or '1 to 2'"
+            f"{comment!r} is not 'run: row | what | ours | against | below 0.5', 'above 2' or '1 to 2'"
         )
     if found["word"] is None:
         low, high = float(found["low"]), float(found["high"])

@@ -65,6 +65,14 @@ def test_a_claim_is_held_against_its_figure(stored, limits, figure, why):
     assert claim.judge(Run(**{**vars(run), "rows": {}})).endswith(": the run has no such figure")
 
 
+@pytest.mark.parametrize("word", ["Run:", "runs:", "run", "rum:"])
+def test_a_comment_that_is_misspelt_is_an_error(word):
+    figure = "core same | list, mutex | 2 threads | 1 thread | below 0.5"
+    assert len(claims(f"<!-- figures: four -->\n<!--run: {figure}-->\n<!-- /figures -->")) == 1
+    with pytest.raises(ClaimError, match="core same"):
+        claims(f"<!-- {word} {figure} -->")
+
+
 @pytest.mark.parametrize("limits", ["", "0.5", "below half", "below 0.5 | above 2"])
 def test_a_comment_that_says_nothing_is_an_error(limits):
     with pytest.raises(ClaimError, match="core same"):

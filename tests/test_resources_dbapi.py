@@ -164,10 +164,66 @@ class Recorder:
         self.asked.append("rollback")
 
 
+class Beginner(Recorder):
+    """It begins a transaction though `autocommit` was set: what was set is an attribute of a wrapper, say."""
+
+    def execute(self, query: str) -> None:
+        super().execute(query)
+        self.info.transaction_status = 2
+
+    def rollback(self) -> None:
+        super().rollback()
+        self.info.transaction_status = 0
+
+
+class Interrupted(Recorder):
+    """Its first query never comes back; interrupted, it is closed, as psycopg's, and refuses whatever is asked then."""
+
+    closed = False
+
+    @property
+    def autocommit(self) -> bool:
+        return False
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        if self.closed:
+            raise sqlite3.ProgrammingError("the connection is closed")
+
+    def execute(self, query: str) -> None:
+        self.closed = True
+        raise KeyboardInterrupt
+
+
+class AsyncInterrupted:
+    """The same for tasks."""
+
+    def __init__(self) -> None:
+        self.info = SimpleNamespace(transaction_status=0)
+        self.autocommit = self.closed = False
+
+    async def set_autocommit(self, value: bool) -> None:
+        if self.closed:
+            raise sqlite3.ProgrammingError("the connection is closed")
+
+    async def execute(self, query: str) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+    async def rollback(self) -> None:
+        """There is nothing."""
+
+    async def close(self) -> None:
+        """There is nothing."""
+
+
 @pytest.mark.parametrize(
     ("driver", "asked"),
     [
         (Recorder(), ["SELECT 1", "rollback"]),
+        (Beginner(status=0), ["autocommit True", "SELECT 1", "rollback", "autocommit False"]),
         (Recorder(status=0), ["autocommit True", "SELECT 1", "autocommit False"]),
         (Recorder(status=2), ["SELECT 1", "rollback"]),  # its client, or its maker, has left a transaction open
         (Recorder(status=0, autocommit=True), ["SELECT 1", "rollback"]),  # as its maker wants it
@@ -178,6 +234,29 @@ def test_a_check_begins_no_transaction_where_that_is_for_nothing(driver: Recorde
         pool.wait()
         with pool.lease() as connection:
             assert connection.asked == asked
+
+
+def test_an_interrupted_check_interrupts_its_client() -> None:
+    with dbapi.connections(lambda: Interrupted(status=0), reset=None, min_size=1) as pool:
+        pool.wait()
+        with pytest.raises(KeyboardInterrupt), pool.lease():
+            raise AssertionError("a connection came all the same")
+        assert pool.in_use == 0
+
+
+def test_a_cancelled_check_cancels_its_client() -> None:
+    async def make() -> AsyncInterrupted:
+        return AsyncInterrupted()
+
+    async def ask() -> None:
+        async with dbapi.async_connections(make, reset=None, min_size=1) as pool:
+            await pool.wait()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05), pool.lease():
+                    raise AssertionError("a connection came all the same")
+            assert pool.in_use == 0
+
+    asyncio.run(asyncio.wait_for(ask(), 20))
 
 
 # PostgreSQL ----------------------------------------------------------------------------------------------------------

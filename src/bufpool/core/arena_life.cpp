@@ -65,6 +65,7 @@ void give_back_at(ThreadCache** link) noexcept {
 }  // namespace
 
 void BUFPOOL_THREAD_END ThreadExit::run(void* word) noexcept {
+    if (g_thread_end.comes_again(word)) return;
     void* const caches = g_thread_end.handed_over(word, t_caches);
     t_recent = t_caches = nullptr;
     g_thread_end.set_over(t_over);               // who uses the pool from now on, in another destructor, parks nothing

@@ -47,6 +47,7 @@ class ThreadEnd {
     // it is, and how old, nobody knows. The thread's variables are still there, so what they say is right.
     static void* handed_over(void*, void* variable) noexcept { return variable; }
     void* kept() const noexcept { return nullptr; }
+    static bool comes_again(void*) noexcept { return false; }
     // Of a thread with fibers it is not known: the call may have been a fiber's.
     void set_over(bool& variable) noexcept { variable = !IsThreadAFiber(); }
     bool is_over(bool variable) const noexcept { return variable; }
@@ -64,16 +65,19 @@ class ThreadEnd {
     bool keep(void* word) noexcept { return pthread_setspecific(key_, word) == 0; }
 
     // What the thread kept, by the word of the call and by its variable: the variable may be a new one.
-    void* handed_over(void* word, void*) const noexcept { return word == this ? nullptr : word; }
+    static void* handed_over(void* word, void*) noexcept { return word; }
     void* kept() const noexcept { return made_ ? pthread_getspecific(key_) : nullptr; }
 #if defined(__APPLE__)
     // The variable would be a new one. The word has its place and cannot fail; for it the call comes again, in each of the
     // system's few rounds. Elsewhere that must not be: ThreadSanitizer has left the thread by the last one.
     void set_over(bool&) noexcept { keep(this); }
     bool is_over(bool) const noexcept { return kept() == this; }
+    // Asked first: a variable that is named in the last round is made anew, and its memory is freed by nobody.
+    bool comes_again(void* word) noexcept { return word == this && keep(this); }
 #else
     void set_over(bool& variable) noexcept { variable = true; }
     bool is_over(bool variable) const noexcept { return variable; }
+    static bool comes_again(void*) noexcept { return false; }
 #endif
 
   private:

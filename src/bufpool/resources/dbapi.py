@@ -92,11 +92,9 @@ def connections(
 
     def ask(connection: C) -> None:
         cursor = connection.cursor()
-        try:
-            cursor.execute(test)
-            cursor.fetchall()
-        finally:
-            cursor.close()
+        cursor.execute(test)
+        cursor.fetchall()
+        cursor.close()
 
     def check(connection: C) -> None:
         if not _switches(connection):
@@ -106,10 +104,11 @@ def connections(
             return
         switch: Any = connection
         switch.autocommit = True
-        try:
-            ask(connection)
-        finally:
-            switch.autocommit = False
+        # If it raises, nobody gets the connection: setting it back would hide the error, which may be an interrupt.
+        ask(connection)
+        if not _is_idle(connection):
+            connection.rollback()  # the query began a transaction all the same
+        switch.autocommit = False
 
     own: Settings[C] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
     return Pool(connect, **own | settings)
@@ -189,10 +188,10 @@ def async_connections(
             return
         switch: Any = connection
         await switch.set_autocommit(True)
-        try:
-            await ask(connection)
-        finally:
-            await switch.set_autocommit(False)
+        await ask(connection)
+        if not _is_idle(connection):
+            await connection.rollback()
+        await switch.set_autocommit(False)
 
     async def reset(connection: A) -> None:
         await connection.rollback()
@@ -210,6 +209,10 @@ def _switches(connection: Any) -> bool:
     psycopg tells the state of a connection without one, and changes `autocommit` without one. With other drivers that
     may be a query too.
     """
+    return _is_idle(connection) and connection.autocommit is False
+
+
+def _is_idle(connection: Any) -> bool:
+    """Whether the driver says that the connection is in no transaction; asks no server."""
     info = getattr(connection, "info", None)
-    idle: bool = getattr(info, "transaction_status", None) == _IDLE
-    return idle and connection.autocommit is False
+    return getattr(info, "transaction_status", None) == _IDLE

@@ -32,9 +32,32 @@ RECIPES = (
     Bug(
         "a check turns autocommit on within a transaction",
         DBAPI,
-        "return idle and connection.autocommit is False",
-        "return info is not None and connection.autocommit is False",
+        "return _is_idle(connection) and connection.autocommit is False",
+        "return hasattr(connection, 'info') and connection.autocommit is False",
         Suite("test_resources_dbapi.py -k begins_no_transaction"),
+    ),
+    Bug(
+        "a check leaves open what its query began without being asked to",
+        DBAPI,
+        "        if not _is_idle(connection):\n            connection.rollback()  #",
+        "        if False:\n            connection.rollback()  #",
+        Suite("test_resources_dbapi.py -k begins_no_transaction"),
+    ),
+    Bug(
+        "a check that was interrupted says what the driver says to its mending",
+        DBAPI,
+        "        ask(connection)\n        if not _is_idle(connection):\n            connection.rollback()  #",
+        "        try:\n            ask(connection)\n        finally:\n            switch.autocommit = False\n"
+        "        if not _is_idle(connection):\n            connection.rollback()  #",
+        Suite("test_resources_dbapi.py -k interrupted_check"),
+    ),
+    Bug(
+        "a check that was cancelled says what the driver says to its mending",
+        DBAPI,
+        "        await ask(connection)\n        if not _is_idle(connection):\n",
+        "        try:\n            await ask(connection)\n        finally:\n            await switch.set_autocommit(False)\n"
+        "        if not _is_idle(connection):\n",
+        Suite("test_resources_dbapi.py -k cancelled_check"),
     ),
     Bug(
         "the end of a stream counts as silence",
