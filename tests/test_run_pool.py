@@ -175,7 +175,7 @@ def test_the_limit(programs):
     done = programs.run("--limit", str(3 << 19), "--stats", "script.py")
     assert done.returncode == 1
     assert "_ArrayMemoryError: Unable to allocate 2.00 MiB" in done.stderr
-    assert "refused            1 requests" in done.stderr
+    assert "refused            1 request:" in done.stderr
 
 
 # --- the report ----------------------------------------------------------------------------------------------------
