@@ -55,7 +55,8 @@ RECIPES = (
         "a check that was cancelled says what the driver says to its mending",
         DBAPI,
         "        await ask(connection)\n        if not _is_idle(connection):\n",
-        "        try:\n            await ask(connection)\n        finally:\n            await switch.set_autocommit(False)\n"
+        "        try:\n            await ask(connection)\n"
+        "        finally:\n            await switch.set_autocommit(False)\n"
         "        if not _is_idle(connection):\n",
         Suite("test_resources_dbapi.py -k cancelled_check"),
     ),

@@ -21,7 +21,7 @@ _WIDTHS = (22, 10, 19, 10, 12, 18, 16, 5)
 LEGEND = """\
 ours, theirs: medians over the rounds. figure: the median of the rounds' ratios, each of two samples taken side by side
 (not the ratio of the two columns: whole rounds may be slow); spread: the extremes. cost is ours/theirs, less is better;
-speed is theirs/ours, more is better. A bound is what the project holds itself to; docs/performance.md tells which it missed."""
+speed is theirs/ours, more is better. A bound is what we hold ourselves to; docs/performance.md has what it missed."""
 _HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "bound", "holds")
 
 

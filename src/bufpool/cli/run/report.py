@@ -30,8 +30,10 @@ class Report:
     """
 
     def __init__(self, pool: BufferPool | None = None, threads: Threads | None = None) -> None:
-        self.pool, self.threads = pool, threads
-        self.process, self.began = os.getpid(), perf_counter()
+        self.pool: BufferPool | None = pool
+        self.threads: Threads | None = threads
+        self.process: int = os.getpid()
+        self.began: float = perf_counter()
 
     def write(self) -> None:
         """Print it on stderr, in this process and not in children that it forked."""
