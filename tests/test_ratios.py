@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -160,10 +161,15 @@ def test_the_baseline_is_compared_with_and_renewed(monkeypatch, capsys, stored):
     assert compared(monkeypatch, "--renew") == (1, [(f"--benchmark-json={stored}",)])
 
 
+def bring(folder, *names):
+    """Put files of the benchmarks there."""
+    for name in names:
+        shutil.copyfile(BENCHMARKS / name, folder / name)
+
+
 def test_one_that_is_new_does_not_stop_the_others(tmp_path):
     """The real test of the ratios, on made-up figures, with a baseline that knows one of two."""
-    for name in ("conftest.py", "replay.py", "baseline.py", "test_ratios.py"):
-        (tmp_path / name).write_text((BENCHMARKS / name).read_text(encoding="utf-8"), encoding="utf-8")
+    bring(tmp_path, "conftest.py", "replay.py", "baseline.py", "test_ratios.py")
     (tmp_path / "ratios.py").write_text(
         "from collections import namedtuple\n"
         "Ratio = namedtuple('Ratio', 'name')\n"
@@ -193,8 +199,7 @@ def test_the_committed_baseline_has_every_ratio():
 @pytest.mark.parametrize(("factor", "fails"), [(1.0, False), (0.5, True)])
 def test_pytest_benchmark_compares_the_ratios(tmp_path, factor, fails):
     """The real plug-in on made-up figures: the one ratio is 1.5, and was `factor` of that."""
-    for name in ("conftest.py", "replay.py", "baseline.py"):
-        (tmp_path / name).write_text((BENCHMARKS / name).read_text(encoding="utf-8"), encoding="utf-8")
+    bring(tmp_path, "conftest.py", "replay.py", "baseline.py")
     (tmp_path / "test_one.py").write_text(
         "import pytest\n"
         "from replay import Clock\n"
