@@ -65,6 +65,9 @@ numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy'
 prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
 	cd tests && "$(PY)" -m prove $(ARGS)
 
+exits: $(VENV)/.installed $(VENV)/.extra-test ## 500 runs of each of eight kinds of program that end, and 500 forks: none may hang
+	cd tests && "$(PY)" -m prove exits --full
+
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
@@ -181,4 +184,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-.PHONY: api baseline bench clean compare demo docs figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling test typecheck wheels
+.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling test typecheck wheels

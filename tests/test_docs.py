@@ -131,7 +131,7 @@ def test_the_code_of_a_page_runs(
 
 def own_threads() -> set[threading.Thread]:
     """All but the one that looks after pools, which comes and goes with them."""
-    return {thread for thread in threading.enumerate() if thread.name != "bufpool-housekeeper"}
+    return {thread for thread in threading.enumerate() if thread.name != "bufpool-maintenance"}
 
 
 def find_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:

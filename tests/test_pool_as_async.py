@@ -311,7 +311,7 @@ def test_a_dropped_lease_comes_back_and_is_reset(within: bool) -> None:
     assert whole(pool)
 
 
-def test_upkeep_is_the_housekeepers() -> None:
+def test_upkeep_is_the_maintenance_threads() -> None:
     """However many ask for the pool of tasks, it is looked after once, and their loop has no timer for it."""
 
     async def main() -> None:

@@ -19,7 +19,7 @@ def maker() -> Maker:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.housekeeper.attend", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
 
 
 by_hand = pytest.mark.usefixtures("alone")

@@ -33,7 +33,7 @@ def check() -> Checked:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.housekeeper.attend", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
 
 
 by_hand = pytest.mark.usefixtures("alone")
@@ -107,7 +107,7 @@ def test_a_check_of_what_is_idle(check: Checked) -> None:
     assert check.seen == []
 
 
-def test_the_housekeeper_checks(check: Checked) -> None:
+def test_the_maintenance_thread_checks(check: Checked) -> None:
     pool, maker = make(check, check_on={"idle"}, check_interval=0.04)
     pool.wait(2)
     check.broken.add(0)

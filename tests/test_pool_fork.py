@@ -203,7 +203,7 @@ def test_waiters_of_the_parent_are_none_in_the_child() -> None:
     assert out == "well\n"
 
 
-def test_the_child_has_a_housekeeper_of_its_own() -> None:
+def test_the_child_has_a_maintenance_thread_of_its_own() -> None:
     """FAULTS 85: the parent's thread is not in the child."""
     out = run("""
         pool = Pool(Thing, max_idle=0.04, close=close)

@@ -22,7 +22,7 @@ LEAK = 0.03
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.housekeeper.attend", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
 
 
 def told(pool: Pool[Any]) -> list[str]:
@@ -108,7 +108,7 @@ for _ in range(3):
         assert ran.stdout == expected
 
 
-def test_the_housekeeper_tells_of_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_maintenance_thread_reports_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     pool = Pool(Thing, leak_threshold=LEAK, name="leaky")
     with warnings.catch_warnings(record=True) as caught:

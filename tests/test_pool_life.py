@@ -12,7 +12,7 @@ import pytest
 from clients import A_WHILE, Client, Failing, Gate, Maker, Thing, balanced, filled, until, usable
 
 from bufpool import Pool
-from bufpool.objects.housekeeper import Housekeeper
+from bufpool.objects.maintenance_thread import MaintenanceThread
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def maker() -> Maker:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.housekeeper.attend", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
 
 
 by_hand = pytest.mark.usefixtures("alone")
@@ -182,7 +182,7 @@ def test_upkeep_passes_on_what_the_factory_raises_and_heeds_its_pause() -> None:
     assert balanced(pool)
 
 
-def test_the_housekeeper_does_it_by_itself(maker: Maker) -> None:
+def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
     """What is idle goes, what is missing is made, without anybody coming."""
     pool = filled(maker, 4, min_size=1, max_idle=0.05)
     until(lambda: pool.size == 1, "one object")
@@ -193,7 +193,7 @@ def test_the_housekeeper_does_it_by_itself(maker: Maker) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1), KeyboardInterrupt()])
-def test_the_housekeeper_survives_whatever_a_callback_raises(
+def test_the_maintenance_thread_survives_whatever_a_callback_raises(
     maker: Maker, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 73, 74: of one pool; it goes on with that and with the others."""
@@ -217,7 +217,7 @@ def test_the_housekeeper_survives_whatever_a_callback_raises(
         until(lambda: [each.exc_value for each in told] == [error, error], "two reports")
 
 
-def test_the_housekeeper_survives_pools_that_go_while_it_looks() -> None:
+def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
     """FAULTS 19: garbage is collected in the middle of its look at the list, and takes pools off it."""
 
     class Looked:
@@ -228,19 +228,19 @@ def test_the_housekeeper_survives_pools_that_go_while_it_looks() -> None:
 
     thresholds = gc.get_threshold()
     for moment in range(1, 100):
-        housekeeper = Housekeeper()
-        housekeeper._thread = threading.current_thread()  # it has no thread but this one
+        maintenance = MaintenanceThread()
+        me = maintenance._thread = threading.current_thread()  # it has no thread but this one
         last = Looked()
         gc.collect()
         gc.disable()
         try:
             for pool in [*(Looked() for _ in range(50)), last]:
-                housekeeper.attend(pool)
+                maintenance.register(pool)
             del pool
             no_spare_tuples = [(number, number) for number in range(3000)]  # so that each new one is counted
             gc.set_threshold(gc.get_count()[0] + moment)
             gc.enable()
-            found = housekeeper._next()
+            found = maintenance._next(me)
         finally:
             gc.set_threshold(*thresholds)
             gc.enable()
@@ -248,7 +248,7 @@ def test_the_housekeeper_survives_pools_that_go_while_it_looks() -> None:
         del no_spare_tuples
 
 
-def test_the_housekeeper_keeps_no_pool_alive(maker: Maker) -> None:
+def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
     """FAULTS 66."""
     import weakref
 
@@ -258,7 +258,7 @@ def test_the_housekeeper_keeps_no_pool_alive(maker: Maker) -> None:
     until(lambda: gone() is None)
 
 
-def test_the_housekeeper_looks_after_a_least_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_maintenance_thread_looks_after_a_least_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     from bufpool.objects.manager import Manager
 
     monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))

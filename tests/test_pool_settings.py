@@ -143,7 +143,7 @@ def test_a_time_may_have_no_end(what: str, value: Any) -> None:
 @pytest.mark.parametrize("what", ["timeout", "max_lifetime", "leak_threshold", "check_after", "check_interval"])
 def test_a_time_may_be_short_or_long(what: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 53, 58."""
-    monkeypatch.setattr("bufpool.objects.housekeeper.attend", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
     pool = Pool(Thing, check=lambda thing: True, check_on=["checkout", "idle"], **{what: value})
     pool.release(pool.acquire())
     pool.maintain()

@@ -2,7 +2,7 @@
 
 The suite runs a short form of each, from the same functions.
 
-- families: ``model``, ``stress``, ``deaths``, ``faults``, ``tasks``, ``extension``, ``mutants``: what is tried, and at
+- families: ``model``, ``stress``, ``deaths``, ``faults``, ``exits``, ``tasks``, ``extension``, ``mutants``: what is tried, and at
   what size; ``elsewhere``, run by ``make portable``, compiles and runs for other systems;
 - their programs: ``at_random``, ``objects_at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks);
   ``starved``, ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in
@@ -13,7 +13,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import cancelled, deaths, elsewhere, extension, faults, model, mutants, stress
+from prove import cancelled, deaths, elsewhere, exits, extension, faults, model, mutants, stress
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -21,6 +21,7 @@ FAMILIES: dict[str, Family] = {
     "stress": stress.proofs,
     "deaths": deaths.proofs,
     "faults": faults.proofs,
+    "exits": exits.proofs,
     "tasks": cancelled.proofs,
     "extension": extension.proofs,
     "mutants": mutants.proofs,

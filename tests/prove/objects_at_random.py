@@ -112,7 +112,7 @@ class Subject:
         pool = self.pool
         if pool.waiting or pool.leases():
             raise ViolationError(f"{pool!r}, {pool.leases()}")
-        # The housekeeper may have one in hand.
+        # The maintenance thread may have one in hand.
         pool.close(timeout=30)
         if pool.size or pool.in_use or any(not thing.closed for thing in self.made):
             raise ViolationError(f"{pool!r} after its end, {sum(not thing.closed for thing in self.made)} open")

@@ -1,4 +1,4 @@
-"""Processes that end, or multiply, in the middle of the work: ``python -m prove.processes forks|exits|os_exits N``."""
+"""Processes that end, or multiply, in the middle of the work: ``python -m prove.processes PROGRAM N``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from conserving import conserved
 
-from bufpool import BufferPool
+from bufpool import BufferPool, Pool
 from prove.separate import report
 
 MIB = 1 << 20
@@ -85,7 +85,6 @@ def use_in_the_child(workers: Workers) -> None:
 
 def forks(count: int) -> Iterator[str]:
     """Fork while other threads are inside the pool."""
-    warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork in a program with threads
     workers = Workers(3)
     for number in range(count):
         child = fork()
@@ -150,10 +149,41 @@ def os_exits(count: int) -> Iterator[str]:
         yield str(pool.stats())
 
 
+def forks_at_start(count: int) -> Iterator[str]:
+    """Fork right after a pool's first object, while the maintenance thread starts."""
+    for number in range(count):
+        pool = Pool(list, max_idle=60)
+        with pool.lease():
+            pass
+        child = fork()
+        if child == 0:
+            if number % 3 == 0:
+                del pool
+                os._exit(0)
+            if number % 3 == 1:
+                with pool.lease():  # starts a thread of the child's own
+                    pass
+            raise SystemExit  # through the whole finalization
+        pool.close()
+        del pool
+        wrong = status_of(child)
+        if wrong:
+            yield f"fork {number}: {wrong}"
+        time.sleep(0.002)  # without a pool the maintenance thread ends: the next pool starts another
+
+
+PROGRAMS: dict[str, Callable[[int], Iterator[str]]] = {
+    "forks": forks,
+    "forks_at_start": forks_at_start,
+    "exits": exits,
+    "os_exits": os_exits,
+}
+
+
 def main() -> None:
+    warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: fork in a program with threads
     what, count = sys.argv[1], int(sys.argv[2])
-    word = {"forks": "forks", "exits": "exits", "os_exits": "exits"}[what]
-    report(f"{count:,} {word}", {"forks": forks, "exits": exits, "os_exits": os_exits}[what](count))
+    report(f"{count:,} {'forks' if 'forks' in what else 'exits'}", PROGRAMS[what](count))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,18 @@ import warnings
 
 from bufpool.errors import ReleasedError
 
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define bufpool_is_finalizing Py_IsFinalizing
+    #else
+    #define bufpool_is_finalizing _Py_IsFinalizing
+    #endif
+    """
+    # The interpreter's end kills daemon threads, with whatever they have locked. From then on a callback of the
+    # user's, a log record or an import could wait for ever.
+    bint is_finalizing "bufpool_is_finalizing"() noexcept
+
 cdef bint quick(Claim claim) except -1:
     """Take an idle object in hand if nothing stands against it; false: ask the lifecycle."""
     cdef PoolCore core = claim.core
@@ -95,7 +107,7 @@ cdef bint retaken(Claim claim) except -1:
 
 
 cdef object tell_dropped(Claim claim, item):
-    # Python may have had no room for the callbacks: its stack may be full.
+    # No callback was called: the interpreter ends, or has no room for one because its stack is full.
     if claim.stage == HAND:
         claim.let_go()
     what = f"<lease of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
@@ -194,7 +206,7 @@ cdef class PoolLease(Claim):
             return None
         cdef object item = <object>self.core.pool.table[self.index].address
         try:
-            if not self.settle():
+            if not self.settle() and not is_finalizing():
                 self.core.lifecycle.return_in_thread(turn_of(self))
         finally:
             tell_dropped(self, item)
@@ -276,7 +288,7 @@ cdef class AsyncPoolLease(Claim):
             return None
         cdef object item = <object>self.core.pool.table[self.index].address
         try:
-            if not self.settle():
+            if not self.settle() and not is_finalizing():
                 self.port.later(moved(self))
         finally:
             tell_dropped(self, item)

@@ -34,13 +34,12 @@ from bufpool.native._pool_turn import (
     Turn,
     discarded,
 )
-from bufpool.objects import tracing
+from bufpool.objects import maintenance_thread, tracing
 from bufpool.objects.forks import heed
+from bufpool.objects.log import log
 from bufpool.objects.ports import THREADS, Port, inside, run
 
 if TYPE_CHECKING:
-    import logging
-
     from bufpool.objects.settings import PoolSettings
 
 __all__ = ["Lifecycle"]
@@ -384,6 +383,8 @@ class Lifecycle:
 
     def trace(self) -> tracing.Trace:
         """What is kept of a checkout that is sampled."""
+        # Also the time to try again if the thread could not start: a pool in use comes here, but seldom.
+        maintenance_thread.ensure_running()
         return tracing.capture()
 
     def untrace(self, trace: tracing.Trace | None) -> None:
@@ -405,10 +406,3 @@ class Lifecycle:
             return f"{reprlib.repr(thing)} at {id(thing):#x}"
         except Exception:  # noqa: BLE001 - a user's object
             return f"{type(thing).__name__} at {id(thing):#x}"
-
-
-def log() -> logging.Logger:
-    """The package's logger."""
-    import logging  # takes as long to import as a third of this package, and is rarely needed
-
-    return logging.getLogger("bufpool")

@@ -12,7 +12,8 @@ from bufpool.errors import ClosedError, PoolTimeoutError
 from bufpool.native._pool_core import MOST
 from bufpool.native._pool_turn import UNTIL_EMPTY, Turn, sift
 from bufpool.objects import tracing
-from bufpool.objects.lifecycle import Lifecycle, log
+from bufpool.objects.lifecycle import Lifecycle
+from bufpool.objects.log import log
 from bufpool.objects.ports import THREADS, Port, run
 
 __all__ = ["Manager"]
@@ -26,7 +27,7 @@ class Manager(Lifecycle):
 
     async def _make(self, turn: Turn, port: Port) -> None:
         await super()._make(turn, port)
-        port.attend(self)
+        port.maintain(self)
 
     async def fill(self, wanted: int, port: Port) -> None:
         """Make objects until so many exist, or are in the making elsewhere."""
@@ -87,7 +88,7 @@ class Manager(Lifecycle):
         most = core.most if max_size is None else self.whole("max_size", max_size, 1, MOST)
         self.min_size: int = self.whole("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.resize(most)
-        port.attend(self)  # there may be more to look after than before
+        port.maintain(self)  # there may be more to look after than before
         while (surplus := core.size - core.most) > 0:
             turns = [Turn(core) for _ in range(min(surplus, BATCH))]
             found = sift(turns, idle_before=core.now() + 1, most=len(turns))
@@ -108,7 +109,7 @@ class Manager(Lifecycle):
         limit = self.seconds("timeout", timeout)
         core = self.core
         core.close()
-        port.attend(self)
+        port.maintain(self)
         await self._sift(port, "closed", idle_before=core.now() + 1, most=MOST)
         if limit != 0:
             await self._watch(UNTIL_EMPTY, limit, port, "not all objects came back")
@@ -162,7 +163,7 @@ class Manager(Lifecycle):
             self._tell_leaks(chosen.leak_threshold)
 
     def upkeep_in_thread(self) -> None:
-        """The same, for the housekeeper, who holds no pool."""
+        """Do one round for the maintenance thread, which holds no pool."""
         if (core := self._core()) is not None:
             run(self.upkeep_quietly(THREADS))
             del core

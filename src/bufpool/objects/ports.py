@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.native._pool_turn import call_within
-from bufpool.objects import housekeeper
+from bufpool.objects import maintenance_thread
 
 if TYPE_CHECKING:
     import asyncio
 
     from bufpool.native._pool_turn import Turn
-    from bufpool.objects.housekeeper import Kept
+    from bufpool.objects.maintenance_thread import Maintained
 
 __all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
 
@@ -53,8 +53,8 @@ class Port(Protocol):
     def prepare(self, turn: Turn) -> None:
         """Before the turn asks for something that it may have to wait for."""
 
-    def attend(self, pool: Kept) -> None:
-        """See to it that the pool's upkeep is done from now on; or, if it is over, no more."""
+    def maintain(self, pool: Maintained) -> None:
+        """Have the pool maintained from now on; or, if it is over, no more."""
 
 
 def asyncio_now() -> Any:
@@ -137,9 +137,9 @@ class Threads:
     def prepare(self, turn: Turn) -> None:
         """A turn has what a thread needs."""
 
-    def attend(self, pool: Kept) -> None:
-        """Leave it to the housekeeper."""
-        housekeeper.attend(pool)
+    def maintain(self, pool: Maintained) -> None:
+        """Leave it to the maintenance thread."""
+        maintenance_thread.register(pool)
 
     async def wait(self, turn: Turn, until: float | None) -> None:
         """Block the thread."""
@@ -154,7 +154,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None  # that made an object last
-        self._attending: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        self._maintaining: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._background: set[asyncio.Task[Any]] = set()
 
     async def call(
@@ -177,23 +177,23 @@ class Tasks:
         """Suspend the task."""
         await turn.waker.wait(until)
 
-    def attend(self, pool: Kept) -> None:
+    def maintain(self, pool: Maintained) -> None:
         """Leave it to a timer of each loop that makes objects: those of a loop that is over never come."""
         self._loop = loop = asyncio_now().get_running_loop()
-        if loop not in self._attending:
+        if loop not in self._maintaining:
             self._upkeep_later(weakref.ref(pool))
 
-    def _upkeep_later(self, known: weakref.ref[Kept]) -> None:
+    def _upkeep_later(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
         loop = asyncio_now().get_running_loop()
         if pool is None or pool.over or (period := pool.period) is None:
-            self._attending.discard(loop)
+            self._maintaining.discard(loop)
         else:
-            self._attending.add(loop)
+            self._maintaining.add(loop)
             # Not on behalf of the client that happened to be the first: its context is not kept, nor used.
             loop.call_later(period, self._upkeep_now, known, context=Context())
 
-    def _upkeep_now(self, known: weakref.ref[Kept]) -> None:
+    def _upkeep_now(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
         if pool is not None:
             self._start(pool.upkeep_quietly(self)).add_done_callback(lambda _: self._upkeep_later(known))
@@ -234,9 +234,9 @@ class TasksInThreads(Tasks):
     A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and then goes.
     """
 
-    def attend(self, pool: Kept) -> None:
-        """Leave it to the housekeeper, who looks after the pool for threads."""
-        THREADS.attend(pool)
+    def maintain(self, pool: Maintained) -> None:
+        """Leave it to the maintenance thread, as for a pool that serves threads alone."""
+        THREADS.maintain(pool)
 
     def _outside(self, turn: Turn, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
         turn.core.lifecycle.return_in_thread(turn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prove.bugs.arrays import ARRAYS_AND_LEASES
 from prove.bugs.life import LIFE_OF_ALL
+from prove.bugs.maintenance import MAINTAINED
 from prove.bugs.objects import OBJECTS
 from prove.bugs.orders import ORDERS
 from prove.bugs.paths import PATHS
@@ -16,4 +17,4 @@ from prove.bugs.waiting import WAITING
 
 CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS, *WAITING)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
-BUGS = (*CORE, *NATIVE, *PYTHON, *RECIPES, *OBJECTS, *TASKS)
+BUGS = (*CORE, *NATIVE, *PYTHON, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)

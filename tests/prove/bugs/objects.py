@@ -6,7 +6,6 @@ from prove.bug import Bug, Suite
 
 LIFECYCLE = "objects/lifecycle.py"
 MANAGER = "objects/manager.py"
-HOUSEKEEPER = "objects/housekeeper.py"
 TURN = "native/_pool_turn.pyx"
 CORE = "native/_pool_core.pyx"
 SETTINGS = "objects/settings.py"
@@ -63,13 +62,6 @@ OBJECTS = (
         Suite("test_pool_life.py -k least_size"),
     ),
     Bug(
-        "a callback of one pool ends the upkeep of all",
-        HOUSEKEEPER,
-        "            except BaseException:  # noqa: BLE001",
-        "            except Exception:  # noqa: BLE001",
-        Suite("test_pool_life.py -k survives"),
-    ),
-    Bug(
         "moments of checks are not looked at",
         SETTINGS,
         '        settings.choice("check_on", word, name, MOMENTS)\n',
@@ -96,12 +88,5 @@ OBJECTS = (
         "0 <= timeout <= LONGEST_WAIT",
         "0 <= timeout",
         Suite("test_pool_waiting.py -k no_end"),
-    ),
-    Bug(
-        "a pool that goes takes itself off the housekeeper's list while that is read",
-        HOUSEKEEPER,
-        "while pools := list(self._due):",
-        "while pools := [known for known, _ in self._due.items()]:",
-        Suite("test_pool_life.py -k while_it_looks"),
     ),
 )

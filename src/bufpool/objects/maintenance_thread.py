@@ -1,0 +1,181 @@
+"""The maintenance thread: the one thread of this process that looks after pools for threads.
+
+It starts with the first pool that has something to do by time, and ends with the last. It holds no pool.
+
+Nothing outside this thread ever waits for it or for a lock that it holds: it may be dead, because the interpreter ends or
+because this is the child of a fork. `register` and the callbacks of weak references change a dictionary and open a lock.
+No lock says who may start the thread either: two may start at once, and then the one that took over first ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from contextlib import suppress
+from math import inf
+from time import monotonic
+from typing import Any, Protocol
+
+from bufpool.objects.log import log
+
+__all__ = ["Maintained", "ensure_running", "register"]
+
+GRACE = 1.0  # seconds that a round may take to finish when the interpreter ends
+
+
+class Maintained(Protocol):
+    """A pool that needs maintenance."""
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between two rounds; None if there is nothing to do."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to do any more."""
+        ...
+
+    def upkeep_in_thread(self) -> None:
+        """Do one round."""
+
+    async def upkeep_quietly(self, port: Any) -> None:
+        """Do one round."""
+
+
+class MaintenanceThread:
+    """Pools with the time of their next round, and the thread that does it."""
+
+    def __init__(self) -> None:
+        self._due: dict[weakref.ref[Maintained], float] = {}
+        self._thread: threading.Thread | None = None  # the one that took over last
+        self._ended = False  # the interpreter ends, or this is the child of a fork: no round begins any more
+        self._failed = False  # to start the thread, the last time
+        # The thread sleeps on it. Whoever has something for the thread opens it, which never waits.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    # --- for everybody else: never waits ---
+
+    def register(self, pool: Maintained) -> None:
+        """Maintain this pool until it is over or gone."""
+        period = None if pool.over else pool.period
+        known = weakref.ref(pool, self._forget)
+        if period is None:
+            self._forget(known)
+            return
+        if known not in self._due:
+            self._due[known] = monotonic() + period
+            self._ring()
+        self.ensure_running()
+
+    def ensure_running(self) -> None:
+        """Start the thread if there is work and no thread. If it cannot start, the next call tries again."""
+        if self._thread is not None or self._ended or not self._due or sys.is_finalizing():
+            return
+        thread = threading.Thread(target=self._run, name="bufpool-maintenance", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            # The limit of threads, say. Clients can do without upkeep for a while, and must not see this.
+            if not self._failed:
+                self._failed = True
+                log().warning("the maintenance thread cannot start, and is tried again later: %s", error)
+        else:
+            self._failed = False
+
+    def end(self) -> None:
+        """Let the thread end, because the interpreter does: killed, it would keep what Python's modules had locked."""
+        self._ended = True
+        thread = self._thread
+        self._ring()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(GRACE)  # a callback that hangs must not hang the exit
+
+    def abandon(self) -> None:
+        """Forget everything: this is the child of a fork, which may come from a callback in the thread itself."""
+        self._ended = True
+        self._due.clear()
+
+    def _forget(self, known: weakref.ref[Maintained]) -> None:
+        # Also when a pool is collected, wherever that happens.
+        if self._due.pop(known, None) is not None:
+            self._ring()
+
+    def _ring(self) -> None:
+        with suppress(RuntimeError):  # it is open already
+            self._bell.release()
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        me = self._thread = threading.current_thread()
+        try:
+            while self._thread is me:
+                due = self._next(me)
+                if due is not None:
+                    self._round(due)
+                    continue
+                self._thread = None
+                # Who registered a pool meanwhile saw a thread, and started none.
+                if not self._due or self._ended or self._thread is not None:
+                    return
+                self._thread = me
+        finally:
+            if self._thread is me:
+                self._thread = None
+            self._ring()  # what woke this thread may have been meant for the one that took over
+
+    def _next(self, me: threading.Thread) -> weakref.ref[Maintained] | None:
+        """Wait for a pool whose time has come; None when there is none left, or another thread has taken over."""
+        # A copy of the keys makes no other object: no finaliser can come in between and change what is copied.
+        while (pools := list(self._due)) and not self._ended and self._thread is me:
+            pool = min(pools, key=lambda known: self._due.get(known, inf))
+            if (rest := self._due.get(pool, inf) - monotonic()) <= 0:
+                return pool
+            if rest < inf:  # otherwise all that were copied are gone
+                self._bell.acquire(timeout=rest)
+        return None
+
+    def _round(self, known: weakref.ref[Maintained]) -> None:
+        pool = known()
+        if pool is not None:
+            try:
+                pool.upkeep_in_thread()
+            except BaseException:  # noqa: BLE001 - of a callback: this thread is for all pools, and goes on
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+        period = None if pool is None or pool.over else pool.period
+        if period is None:
+            self._due.pop(known, None)
+        elif known in self._due:
+            self._due[known] = monotonic() + period
+
+
+_of_process = MaintenanceThread()
+
+
+def register(pool: Maintained) -> None:
+    """Maintain this pool from now on; or, if it is over, no more."""
+    _of_process.register(pool)
+
+
+def ensure_running() -> None:
+    """Start the thread if it should run, and could not start before."""
+    _of_process.ensure_running()
+
+
+def _at_exit() -> None:
+    _of_process.end()
+
+
+def _in_child() -> None:
+    global _of_process
+    _of_process.abandon()
+    _of_process = MaintenanceThread()  # the next object that is made starts its thread
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,95 @@
+"""In the maintenance thread: when it starts and ends, and that nobody waits for it."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Suite
+
+MAINTENANCE = "objects/maintenance_thread.py"
+LEASE = "native/_pool_lease.pyx"
+
+MAINTAINED = (
+    Bug(
+        "a callback of one pool ends the upkeep of all",
+        MAINTENANCE,
+        "            except BaseException:  # noqa: BLE001",
+        "            except Exception:  # noqa: BLE001",
+        Suite("test_pool_life.py -k survives"),
+    ),
+    Bug(
+        "a pool that goes takes itself off the maintenance thread's list while that is read",
+        MAINTENANCE,
+        "(pools := list(self._due))",
+        "(pools := [known for known, _ in self._due.items()])",
+        Suite("test_pool_life.py -k while_it_looks"),
+    ),
+    Bug(
+        "the interpreter's end kills the maintenance thread",
+        MAINTENANCE,
+        "    _of_process.end()\n",
+        "    pass\n",
+        Suite("test_maintenance_thread.py -k before_the_interpreter"),
+    ),
+    Bug(
+        "the exit waits for a callback that hangs",
+        MAINTENANCE,
+        "            thread.join(GRACE)",
+        "            thread.join(40)",
+        Suite("test_maintenance_thread.py -k hangs_does_not"),
+    ),
+    Bug(
+        "the exit cuts a callback off",
+        MAINTENANCE,
+        "            thread.join(GRACE)",
+        "            thread.join(0)",
+        Suite("test_maintenance_thread.py -k may_finish"),
+    ),
+    Bug(
+        "clients see that the maintenance thread cannot start",
+        MAINTENANCE,
+        "        except (RuntimeError, MemoryError) as error:\n",
+        "        except MemoryError as error:\n",
+        Suite("test_maintenance_thread.py -k cannot_start"),
+    ),
+    Bug(
+        "a maintenance thread that could not start is not tried again",
+        "objects/lifecycle.py",
+        "        maintenance_thread.ensure_running()\n",
+        "",
+        Suite("test_maintenance_thread.py -k cannot_start"),
+    ),
+    Bug(
+        "a maintenance thread starts at the interpreter's end",
+        MAINTENANCE,
+        "self._thread is not None or self._ended or not",
+        "self._thread is not None or not",
+        Suite("test_maintenance_thread.py -k after_its_end"),
+    ),
+    Bug(
+        "a pool that comes as the maintenance thread ends is left to it",
+        MAINTENANCE,
+        "                if not self._due or self._ended or self._thread is not None:\n",
+        "                if True:\n",
+        Suite("test_maintenance_thread.py -k comes_as"),
+    ),
+    Bug(
+        "a maintenance thread that another replaces keeps its wake-up",
+        MAINTENANCE,
+        "            self._ring()  # what woke",
+        "            pass  # what woke",
+        Suite("test_maintenance_thread.py -k passes_its"),
+    ),
+    Bug(
+        "a fork's child goes on with the parent's maintenance",
+        MAINTENANCE,
+        "    _of_process.abandon()\n",
+        "",
+        Suite("test_maintenance_thread.py -k may_fork"),
+    ),
+    Bug(
+        "callbacks are called while the interpreter ends",
+        LEASE,
+        "            if not self.settle() and not is_finalizing():\n                self.core",
+        "            if not self.settle():\n                self.core",
+        Suite("test_maintenance_thread.py -k drops"),
+    ),
+)
