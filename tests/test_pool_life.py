@@ -205,11 +205,11 @@ def test_the_maintenance_thread_survives_whatever_a_callback_raises(
     failed: list[Thing] = []
     told: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", told.append)
+    good = filled(maker, 1, max_idle=0.3)
     bad = Pool(Thing, close=fail, max_idle=0.04)
     bad.release(bad.acquire())
     until(lambda: failed, "an end")
-    good = filled(maker, 1, max_idle=0.04)
-    until(lambda: good.size == 0, "another pool's end")
+    until(lambda: good.size == 0, "the end of another pool's object, though nobody comes")
     bad.release(bad.acquire())
     until(lambda: len(failed) == 2, "the next end")
     until(lambda: bad.size == 0, "no object")
