@@ -159,6 +159,9 @@ help: ## This list
 		/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@printf '\n  Variables: ARGS=... for the program; PYTHON=python3.12 when an environment is made; BUFPOOL_DEBUG=1\n'
 
+# All that the other commands would set up one by one, so that several of them can run at once.
+setup: $(VENV)/.installed $(addprefix $(VENV)/.extra-,test demo bench peers dev docs wheels portable) $(VENV)/.apart ## Environment and build for every command, at once
+
 # Set-up. The files below are stamps: they exist when the step they name is done, and are as old as its last run.
 
 $(VENV)/.created:
@@ -184,4 +187,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling test typecheck wheels
+.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling setup test typecheck wheels

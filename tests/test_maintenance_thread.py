@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from clients import Maker, filled, until
@@ -163,14 +163,16 @@ def test_clients_do_not_see_that_the_thread_cannot_start(
     pool.close()
 
 
-def test_after_its_end_no_thread_starts(maintenance: MaintenanceThread) -> None:
+def test_after_its_end_no_thread_starts(
+    maintenance: MaintenanceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The interpreter's end has begun: a later thread would be killed."""
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
     maintenance.end()
     pool = Maintained()
     maintenance.register(pool)
-    assert maintenance._thread is None
-    time.sleep(0.02)
-    assert pool.rounds == 0
+    assert started == []
 
 
 # --- two threads, or one that ends as a pool comes ---
@@ -199,25 +201,44 @@ def test_a_pool_that_comes_as_the_thread_ends_is_maintained(maintenance: Mainten
     until(lambda: maintenance._thread is None, "the thread's end")
 
 
+class OldestFirst:
+    """A bell that wakes the thread that has slept longest."""
+
+    def __init__(self) -> None:
+        self.asleep: list[threading.Event] = []
+
+    def acquire(self, timeout: float) -> None:
+        woken = threading.Event()
+        self.asleep.append(woken)
+        if not woken.wait(timeout) and woken in self.asleep:
+            self.asleep.remove(woken)
+
+    def release(self) -> None:
+        if self.asleep:
+            self.asleep.pop(0).set()
+
+
 def test_of_two_threads_one_ends_and_passes_its_wake_up_on(maintenance: MaintenanceThread) -> None:
     """Two clients may start one each, because no lock says who may."""
+    bell = OldestFirst()
+    maintenance._bell = cast(Any, bell)
     slow = Maintained()
     slow.period = 60
     maintenance.register(slow)
-    until(lambda: maintenance._thread is not None)
+    until(lambda: len(bell.asleep) == 1)
     first = maintenance._thread
     assert first is not None
     another = threading.Thread(target=maintenance._run, daemon=True)
     another.start()
-    until(lambda: maintenance._thread is another)
-    time.sleep(0.05)  # both sleep now, the first one since before the other
+    until(lambda: len(bell.asleep) == 2)
     quick = Maintained()
     maintenance.register(quick)
     until(lambda: quick.rounds > 1, "its upkeep")
+    assert maintenance._thread is another
+    until(lambda: not first.is_alive(), "the end of the first")
     slow.over = quick.over = True
     maintenance.register(slow)
-    until(lambda: not another.is_alive(), "the end of one")
-    until(lambda: not first.is_alive(), "the end of the other")
+    until(lambda: not another.is_alive(), "the end of the other")
 
 
 def test_the_thread_ends_with_the_last_pool(maintenance: MaintenanceThread) -> None:

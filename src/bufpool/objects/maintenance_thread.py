@@ -113,11 +113,13 @@ class MaintenanceThread:
     def _run(self) -> None:
         me = self._thread = threading.current_thread()
         try:
-            while self._thread is me:
+            while True:
                 due = self._next(me)
                 if due is not None:
                     self._round(due)
                     continue
+                if self._thread is not me:
+                    return
                 self._thread = None
                 # Who registered a pool meanwhile saw a thread, and started none.
                 if not self._due or self._ended or self._thread is not None:
