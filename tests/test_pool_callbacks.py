@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import threading
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from clients import Client, Maker, Thing, overdue, usable, waiting_client
 
 from bufpool import Pool
 from bufpool.errors import FactoryError, ReentrantError
+from bufpool.objects import ports
 
 
 class BreakError(BaseException):
@@ -276,3 +280,54 @@ def test_a_thread_that_a_callback_starts_is_a_client_like_all() -> None:
     pool = Pool(make, max_size=2)
     pool.release(pool.acquire())
     assert usable(pool)
+
+
+@pytest.mark.parametrize("way", ["call", "with"])
+def test_garbage_collected_as_a_callback_ends(way: str) -> None:
+    """CPython 3.11 collects in the middle of `ContextVar.reset`: a finalizer that asks who is in a callback was there.
+
+    The next one to ask read freed memory: a crash, or any error, a `MemoryError` too.
+    """
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            asked.append(ports.inside(owner))
+
+    def callback() -> None:
+        Cycle()
+        gc.set_threshold(gc.get_count()[0] + moment, 1000, 1000)
+        gc.enable()
+
+    def run() -> None:
+        if way == "call":
+            ports._call(owner, callback, ())
+        else:
+            with ports.Callback(owner, threading.get_ident()):
+                callback()
+        gc.disable()
+
+    def at_every_moment() -> None:
+        nonlocal moment
+        for variable in [ContextVar[int](f"variable {number}") for number in range(40)]:
+            variable.set(1)  # so that there is something to take apart
+        for moment in range(1, 50):
+            gc.collect()
+            gc.disable()
+            run()
+            assert ports._inside.get() == ()
+
+    owner, moment = object(), 0
+    asked: list[bool] = []
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # what the suite has made so far would be looked through each time
+    try:
+        copy_context().run(at_every_moment)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.enable()
+        gc.unfreeze()
+    assert asked

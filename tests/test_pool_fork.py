@@ -6,7 +6,7 @@ import os
 
 import pytest
 from conserving import run_python
-from prove.mutants import has_gil
+from prove.bug import has_gil
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 

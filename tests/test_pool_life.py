@@ -227,6 +227,8 @@ def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
             self.itself = self
 
     thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # what the suite has made so far would be looked through each time
     for moment in range(1, 100):
         maintenance = MaintenanceThread()
         me = maintenance._thread = threading.current_thread()  # it has no thread but this one
@@ -246,6 +248,7 @@ def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
             gc.enable()
         assert found is not None
         del no_spare_tuples
+    gc.unfreeze()
 
 
 def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+
+
+def has_gil() -> bool:
+    """Whether this interpreter runs one thread at a time."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Bug:
         What must fail with it, and pass without.
     without_gil : bool
         Only an interpreter without the GIL can show it.
+    before : (int, int), optional
+        Only a CPython older than this version can show it.
     """
 
     name: str
@@ -69,6 +77,16 @@ class Bug:
     instead: str
     noticed_by: Ladder | Suite
     without_gil: bool = False
+    before: tuple[int, int] | None = None
+
+    @property
+    def hidden(self) -> str:
+        """What this interpreter lacks to show the bug."""
+        if self.without_gil and has_gil():
+            return "it needs a free-threaded interpreter"
+        if self.before and sys.version_info[:2] >= self.before:
+            return f"it needs a CPython before {self.before[0]}.{self.before[1]}"
+        return ""
 
     def seeded(self, source: str) -> str:
         """`source` with the bug; raises `TableError` if its text does not stand there exactly once."""

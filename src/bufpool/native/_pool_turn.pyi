@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final, TypeVar, final
 
 from bufpool.native._pool_core import PoolCore
@@ -54,3 +54,4 @@ def sift(
 def call_within(
     variable: ContextVar[tuple[Any, ...]], entry: object, function: Callable[..., _R], args: tuple[object, ...]
 ) -> _R: ...
+def reset(variable: ContextVar[Any], token: Token[Any]) -> None: ...

@@ -19,6 +19,17 @@ cdef extern from "pythread.h":
         PY_LOCK_INTR
     PyLockStatus PyThread_acquire_lock_timed(void* lock, long long microseconds, int intr_flag) noexcept nogil
 
+cdef extern from *:
+    """
+    // CPython 3.11 may collect garbage inside `ContextVar.reset`. A finalizer that then reads the variable leaves the old
+    // value in the variable's cache, without a reference: the next read returns freed memory. Later versions collect
+    // between instructions only.
+    #define BUFPOOL_RESET_MAY_COLLECT (PY_VERSION_HEX < 0x030C0000)
+    """
+    const bint RESET_MAY_COLLECT "BUFPOOL_RESET_MAY_COLLECT"
+    int PyGC_Disable() noexcept
+    int PyGC_Enable() noexcept
+
 # What `Turn.ask` answers.
 OBJECT = <int>Answer.found
 ROOM = <int>Answer.room
@@ -313,4 +324,14 @@ def call_within(variable, entry, function, tuple args):
         return function(*args)
     finally:
         entry.who = None
+        reset(variable, token)
+
+
+def reset(variable, token):
+    """As ``variable.reset(token)``, on CPython 3.11 without a collection of garbage in the middle of it."""
+    cdef bint collects = RESET_MAY_COLLECT and PyGC_Disable()
+    try:
         variable.reset(token)
+    finally:
+        if collects:
+            PyGC_Enable()

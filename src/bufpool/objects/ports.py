@@ -18,7 +18,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
-from bufpool.native._pool_turn import call_within
+from bufpool.native._pool_turn import call_within, reset
 from bufpool.objects import maintenance_thread
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Callback:
         self.who = None
         # A coroutine that is collected ends in whatever context that happens.
         with suppress(ValueError):
-            _inside.reset(self._token)
+            reset(_inside, self._token)
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:

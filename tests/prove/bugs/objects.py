@@ -89,4 +89,12 @@ OBJECTS = (
         "0 <= timeout",
         Suite("test_pool_waiting.py -k no_end"),
     ),
+    Bug(
+        "garbage is collected while a callback's entry is taken out of the context",
+        TURN,
+        "    cdef bint collects = RESET_MAY_COLLECT and PyGC_Disable()\n",
+        "    cdef bint collects = False\n",
+        Suite("test_pool_callbacks.py -k garbage"),
+        before=(3, 12),
+    ),
 )
