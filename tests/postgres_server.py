@@ -40,8 +40,9 @@ def serve() -> Iterator[Server]:
     psycopg = psycopg_or_skip()
     initdb, postgres = _program("initdb"), _program("postgres")
     owner = _owner()
-    # pytest's folders are closed to other users, and too deep for the name of a socket.
-    folder = Path(tempfile.mkdtemp(prefix="bufpool-"))
+    # A socket's name has at most 107 bytes, and the owner must reach it: pytest's folders and TMPDIR promise neither.
+    short = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="bufpool-", dir=short))
     try:
         if owner:
             shutil.chown(folder, owner["user"], owner["group"])
