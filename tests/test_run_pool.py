@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from programs import Programs
+from toolbox import short_folder
 
 import bufpool
 from bufpool.cli.run.threads import Threads
@@ -97,9 +98,10 @@ def test_forked_children_are_pooled_and_report_nothing(programs):
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_multiprocessing_works(programs, method):
+def test_multiprocessing_works(programs, method, monkeypatch):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")
+    monkeypatch.setenv("TMPDIR", short_folder())  # a fork server listens at a socket there
     programs.write(
         "script.py",
         POOLED
