@@ -27,7 +27,7 @@ compiles = pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER)
 
 # The suite, elsewhere ------------------------------------------------------------------------------------------------
 
-# Some of each way to depend on a place: stacks, tracebacks, child processes, servers, preloaded libraries, the pages.
+# Some of each way to depend on a place: stacks, tracebacks, child processes, preloaded libraries, the pages.
 ELSEWHERE = (
     "test_async_pool.py::test_a_trace_names_the_task_and_the_place",
     "test_links.py",
