@@ -200,7 +200,8 @@ cdef class Buffer:
     def __repr__(self):
         exports = f"{self.exports} {plural(self.exports, 'export')}"
         if self.ended and self.block != NULL:
-            state = f"released, {exports} {plural(self.exports, 'holds', 'hold')} it" if self.exports else "released, references hold it"
+            holders = f"{exports} {plural(self.exports, 'holds', 'hold')}" if self.exports else "references hold"
+            state = f"released, {holders} it"
         elif self.ended or self.block == NULL:
             state = "released"
         else:
