@@ -103,6 +103,7 @@ def _ending_quietly(command: Sequence[str]) -> Iterator[None]:
         sys.stderr.write(f"{over_the_progress}{' '.join(['bufpool', *command])}: interrupted\n")
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
-        # What is still buffered goes nowhere, so that the interpreter's own flush does not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            # What is still buffered goes nowhere, so that the interpreter's own flush does not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(NOT_READ) from None

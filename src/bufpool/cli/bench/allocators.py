@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes.util
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ _GIB = 1 << 30
 OWN_GROUP: dict[str, Any] = (
     {"process_group": 0}
     if os.name == "posix"
-    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP, a name that `subprocess` has on Windows alone
 )
 
 _FOLDERS = (
