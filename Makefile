@@ -81,7 +81,7 @@ portable: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-portable ## For 
 	cd tests && "$(PY)" -m prove portable $(if $(PART),,--full)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
-	@set -eu; found=$$($(PYTHON) tools/pythons.py $(PYTHONS)); failed=""; \
+	@set -eu; found=$$("$(PYTHON)" tools/pythons.py $(PYTHONS)); failed=""; \
 	while read -r version python; do \
 		echo "== Python $$version ($$python)"; \
 		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' \
@@ -136,10 +136,10 @@ wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found o
 	"$(PY)" tools/wheels.py --pythons "$(PYTHONS)" --extras $(WHEEL_EXTRAS) $(if $(TWICE),--twice) -- $(ARGS)
 
 reproducible: $(VENV)/.extra-wheels ## The sdist and a wheel built twice, as by two people in two places: the same bytes
-	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),$(PYTHON))" --twice --untried
+	"$(PY)" tools/wheels.py --pythons "$(or $(PYTHONS),'$(PYTHON)')" --twice --untried
 
 release: ## State, describe and tag VERSION=1.2.3 (ARGS=--dry-run: say what would be done); a push of the tag publishes
-	$(PYTHON) tools/release.py $(VERSION) $(ARGS)
+	"$(PYTHON)" tools/release.py $(VERSION) $(ARGS)
 
 ##@ Document
 
@@ -165,9 +165,9 @@ setup: $(VENV)/.installed $(addprefix $(VENV)/.extra-,test demo bench peers dev 
 # Set-up. The files below are stamps: they exist when the step they name is done, and are as old as its last run.
 
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "bufpool needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "bufpool needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1): make PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear "$(VENV)"
 	$(PIP) install --upgrade pip
 	@touch $@
 

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from bufpool._words import plural
 from bufpool.cli.bench import machine
 
 FILE = Path(__file__).with_name("baseline.json")
@@ -52,5 +53,6 @@ def _read() -> tuple[str, dict[str, float]]:
     except (ValueError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise BaselineError(
-            f"{FILE}: {len(text)} characters that are no baseline ({what}); `make baseline` stores one"
+            f"{FILE}: {len(text)} {plural(len(text), 'character that is', 'characters that are')} no baseline "
+            f"({what}); `make baseline` stores one"
         ) from error

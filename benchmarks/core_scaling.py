@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bufpool._words import plural
 from bufpool.cli.bench.checks import NO_CLAIM, Check, Result, cost, speed
 from bufpool.cli.bench.parts import Row
 from bufpool.cli.bench.report import Report
@@ -77,10 +78,10 @@ def checks(pattern: str, threads: list[int]) -> Iterator[tuple[Check, Key, Key]]
         for number in threads[1:]:
             limit = LINEAR[pattern] if contender == "pool" and number == most else None
             bound = NO_CLAIM if limit is None else speed(limit)
-            check = Check(contender, f"{number} threads", "1 thread", bound)
+            check = Check(contender, f"{number} {plural(number, 'thread')}", "1 thread", bound)
             yield check, (contender, number), (contender, 1)
     for other, bound in (("list, mutex", speed(2.0)), ("malloc", NO_CLAIM)):
-        yield Check(f"pool, {most} threads", "pool", other, bound), ("pool", most), (other, most)
+        yield Check(f"pool, {most} {plural(most, 'thread')}", "pool", other, bound), ("pool", most), (other, most)
     if pattern == "same":
         yield Check("pool, 1 thread", "pool", "stack alone", cost(1.2)), ("pool", 1), ("stack alone", 1)
 
@@ -96,7 +97,7 @@ def measure(report: Report, rounds: int, threads: list[int]) -> dict[str, list[R
             samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
             for turn in range(rounds):
                 for contender, number in samples if turn % 2 == 0 else reversed(samples):
-                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} threads")
+                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} {plural(number, 'thread')}")
                     took = nanoseconds(program, contender, pattern, number) * 1e-9
                     samples[contender, number].append(took)
             rows[row.id] = [

@@ -8,6 +8,7 @@ from datetime import date
 from reading import Duel, bounds, duels
 from run_file import Run
 
+from bufpool._words import plural
 from bufpool.cli.bench.checks import Result
 
 #: What a row is about, for a reader who has not seen the bench.
@@ -82,12 +83,14 @@ def machine(run: Run) -> str:
     found = run.machine
     day = date.fromisoformat(run.date)
     count, missed = bounds(run)
+    minutes, rounds = max(1, round(run.seconds / 60)), run.plan["rounds"]
     load = "" if found["load"] is None else f" Load when it began: {found['load']:.1f}."
     return (
-        f"The run: {day.day} {day:%B %Y}, {max(1, round(run.seconds / 60))} minutes, at least {run.plan['rounds']} "
-        f"rounds of each contender. {found['cpu']}, {found['cores']} cores, {found['system']}, transparent huge pages "
+        f"The run: {day.day} {day:%B %Y}, {minutes} {plural(minutes, 'minute')}, at least {rounds} "
+        f"{plural(rounds, 'round')} of each contender. {found['cpu']}, {found['cores']} "
+        f"{plural(found['cores'], 'core')}, {found['system']}, transparent huge pages "
         f"on `{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
-        f"Of the {count} bounds that the project holds itself to, {count - len(missed)} held."
+        f"Of the {count} {plural(count, 'bound')} that the project holds itself to, {count - len(missed)} held."
     )
 
 

@@ -13,7 +13,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 import bufpool
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
 
 project = "bufpool"
 author = copyright = "bufpool contributors"
@@ -73,7 +73,8 @@ html_theme_options = {
     "pygments_dark_style": "github-dark",
 }
 
-# Pages that stand at the root of the repository are shown here too. Their links are relative to the root.
+# Pages that stand at the root of the repository are shown here too. Their links are relative to the root, and links to
+# them go to the root, so that they lead there on GitHub as well.
 ROOT_PAGES = {
     "README.md": "/index.md",
     "ARCHITECTURE.md": "/concepts/architecture.md",
@@ -105,6 +106,18 @@ def links_of_the_root(_app: Sphinx, path: Path, _parent: str, content: list[str]
         content[0] = LINK.sub(turn, content[0])
 
 
+def links_to_the_root(_app: Sphinx, page: str, content: list[str]) -> None:
+    """Turn links from a page here to one at the root into links to that page as it is shown here."""
+    folder = (DOCS / page).parent
+
+    def turn(link: re.Match[str]) -> str:
+        target = (folder / link[2]).resolve()
+        shown = ROOT_PAGES.get(target.name) if target.parent == DOCS.parent else None
+        return f"[{link[1]}]({shown}{link[3] or ''})" if shown else link[0]
+
+    content[0] = LINK.sub(turn, content[0])
+
+
 def words_that_name_nothing(
     _app: Sphinx, _env: Any, node: pending_xref, content: nodes.TextElement
 ) -> nodes.TextElement | None:
@@ -129,6 +142,7 @@ class InlineDiagrams(SphinxPostTransform):
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", pictures)
+    app.connect("source-read", links_to_the_root)
     app.connect("include-read", links_of_the_root)
     app.connect("missing-reference", words_that_name_nothing)
     app.add_post_transform(InlineDiagrams)

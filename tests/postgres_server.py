@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from toolbox import short_folder
 
 START, STOP = 60.0, 30.0  # seconds that a slow machine may take
 OWNERS = ("postgres", "nobody")  # who may run it, where we are root and it refuses
@@ -40,8 +41,8 @@ def serve() -> Iterator[Server]:
     psycopg = psycopg_or_skip()
     initdb, postgres = _program("initdb"), _program("postgres")
     owner = _owner()
-    # pytest's folders are closed to other users, and too deep for the name of a socket.
-    folder = Path(tempfile.mkdtemp(prefix="bufpool-"))
+    # The owner must reach it, and pytest's folders are closed to other users.
+    folder = Path(tempfile.mkdtemp(prefix="bufpool-", dir=short_folder()))
     try:
         if owner:
             shutil.chown(folder, owner["user"], owner["group"])

@@ -11,6 +11,20 @@ from pathlib import Path
 
 import bufpool
 
+TESTS = Path(__file__).parent
+
+
+def beside_places(text: str, *places: Path) -> str:
+    """What a text says beside the folders that it names: a checkout, an environment or a folder may be called anything.
+
+    A file of the package keeps the package's own name.
+    """
+    known = [sys.executable, sys.prefix, sys.base_prefix, *filter(None, sys.path), TESTS, *places]
+    known += [os.path.realpath(place) for place in known]
+    for place in sorted(map(str, known), key=len, reverse=True):
+        text = text.replace(place, "…")
+    return text
+
 
 def environment() -> dict[str, str]:
     """Where the package is found as this test found it, from any folder."""

@@ -352,7 +352,7 @@ def test_a_bound_that_fails_is_printed_in_capitals_and_fails_only_a_strict_run(c
     out = capsys.readouterr().out
     assert out.count("  yes\n") == 1
     assert out.count("  NO\n") == 1
-    assert "1 bounds hold, 1 do NOT" in out
+    assert "1 bound holds, 1 does NOT" in out
     assert command(["--strict"]) == 1
     assert command(["--strict", "--row", "good"]) == 0
 
@@ -366,7 +366,7 @@ def test_a_measurement_that_fails_does_not_cost_the_rest_of_the_table(capsys, mo
     assert command([]) == 1
     out = capsys.readouterr().out
     assert "failed: worker on fire" in out
-    assert "1 bounds hold, 0 do NOT, 1 could not be measured" in out
+    assert "1 bound holds, 0 do NOT, 1 could not be measured" in out
 
 
 def test_a_quick_run_names_what_it_leaves_out(capsys):

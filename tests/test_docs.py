@@ -165,15 +165,6 @@ def test_code_is_marked_as_code(page: str) -> None:
 
 @in_checkout
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    text = read(page)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'\b(?:src|srcset)="([^"]+)"', text):
-        if not target.startswith(("http://", "https://", "#")):
-            assert ((ROOT / page).parent / target.partition("#")[0]).exists(), f"{page} links to {target}"
-
-
-@in_checkout
-@pytest.mark.parametrize("page", PAGES)
 def test_named_commands_exist(page: str) -> None:
     text = read(page)
     makefile = read("Makefile")

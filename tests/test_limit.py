@@ -45,7 +45,7 @@ def test_limit_reached(pool: BufferPool, ask: Ask) -> None:
     """FAULTS 65: the message tells what is in use, and the room is there again afterwards."""
     size = LIMIT // 4
     taken = [pool.empty(size, "u1") for _ in range(4)]
-    with pytest.raises(LimitError, match=rf"'tested': {size} .*{LIMIT} bytes, {LIMIT} bytes in use"):
+    with pytest.raises(LimitError, match=rf"'tested': requested {size} .*{LIMIT} bytes, {LIMIT} bytes in use"):
         ask(pool, size)
     assert pool.stats().in_use_bytes == LIMIT
     assert conserved(pool)
@@ -59,7 +59,7 @@ def test_limit_reached_with_a_timeout(ask: Ask) -> None:
     """FAULTS 53, 65."""
     pool = BufferPool(LIMIT, timeout=0.01, name="tested")
     taken = pool.empty(LIMIT, "u1")
-    with pytest.raises(TimeoutError, match=rf"'tested': 1000 .*{LIMIT} bytes in use.*waited") as caught:
+    with pytest.raises(TimeoutError, match=rf"'tested': requested 1000 .*{LIMIT} bytes in use.*waited") as caught:
         ask(pool, 1000)
     assert type(caught.value) is LimitTimeoutError
     assert isinstance(caught.value, MemoryError)
@@ -203,7 +203,7 @@ def test_a_waiter_gives_up_in_time() -> None:
     a = pool.empty(4 * MIB, "u1")
     started = time.monotonic()
     with pytest.raises(
-        bufpool.LimitTimeoutError, match=r"'tight': 1 bytes.*limit is 4194304 .*waited 0\.0"
+        bufpool.LimitTimeoutError, match=r"'tight': requested 1 byte .*limit is 4194304 .*waited 0\.0"
     ) as caught:
         pool.empty(1, "u1")
     assert time.monotonic() - started >= 0.05

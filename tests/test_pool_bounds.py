@@ -122,7 +122,7 @@ def test_who_waits_for_objects_in_the_making_is_told(maker: Maker) -> None:
     pool = Pool(gate, max_size=1, name="ahead")
     client = Client(pool.acquire)
     gate.reached()
-    with pytest.raises(PoolTimeoutError, match="'ahead': less than 1 objects exist after 0.02 s: 1 in use, 0 idle"):
+    with pytest.raises(PoolTimeoutError, match="'ahead': not yet 1 object after 0.02 s: 1 in use, 0 idle"):
         pool.wait(1, 0.02)
     other = Client(pool.wait, 1, None)
     time.sleep(0.02)

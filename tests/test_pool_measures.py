@@ -183,9 +183,9 @@ def test_it_pays_and_the_size_is_right() -> None:
     advice = pool.advice()
     assert (advice.pays, advice.size) == (True, "right")
     first, second = advice.reasons
-    assert first.startswith("1 objects served 200 checkouts (reuse 99.5%); making one takes ")
+    assert first.startswith("1 object served 200 checkouts (reuse 99.5%); making one takes ")
     assert first.endswith(" saved so far")
-    assert second == "at most 1 of 1 objects were in use at once; 0.0% of checkouts waited"
+    assert second == "the peak was 1 of 1 object in use at once; 0.0% of checkouts waited"
 
 
 def test_it_does_not_pay_if_objects_are_made_as_quickly() -> None:
@@ -230,7 +230,7 @@ def test_it_is_too_large() -> None:
     use(pool, 100)
     advice = pool.advice()
     assert advice.size == "too large"
-    assert "never more than 1 of 10 objects were in use at once" in advice.reasons
+    assert "the peak was 1 of 10 objects in use at once: fewer would do" in advice.reasons
 
 
 @pytest.mark.parametrize("how", ["timeouts", "refusals", "waits"])
@@ -255,7 +255,7 @@ def test_it_is_too_small(how: str) -> None:
     assert advice.size == "too small"
     waits = pool.stats().waits
     assert any(
-        each.startswith(f"all 1 objects were out at once: {waits} of {100 + 10 + waits} checkouts waited")
+        each.startswith(f"the peak was 1 of 1 object in use at once: {waits} of {100 + 10 + waits} checkouts waited")
         and each.endswith(f"{without} went without")
         for each in advice.reasons
     )
@@ -275,8 +275,8 @@ def test_who_went_without_because_of_the_factory_does_not_make_it_too_small() ->
     pool.release(thing)
     advice = pool.advice()
     assert advice.size == "too large"
-    assert not any("all 4 objects were out" in each for each in advice.reasons)
-    assert "the factory failed 1 times and made 1 objects" in advice.reasons
+    assert any(each.startswith("the peak was 2 of 4 objects in use at once: ") for each in advice.reasons)
+    assert "the factory failed 1 time and made 1 object" in advice.reasons
 
 
 def test_objects_that_break_are_told_of() -> None:

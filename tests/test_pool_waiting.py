@@ -45,7 +45,7 @@ def test_without_time_there_is_no_wait(ask: Callable[..., Any]) -> None:
     """FAULTS 53: 0 seconds, of the pool or the call; the message has the figures."""
     pool, thing = one_out(timeout=0)
     for timeout in ((), (0,), (0.0,), (False,)):
-        state = r"'one': no object within 0 s: 1 of 1 objects in use, 0 waiting; leases\(\) says who has them"
+        state = r"'one': no object within 0 s: 1 of 1 object in use, 0 waiting; leases\(\) says who has them"
         with pytest.raises(PoolTimeoutError, match=state):
             ask(pool, *timeout)
     pool.release(thing)
@@ -104,7 +104,7 @@ def test_a_wait_ends_in_time(ask: Callable[..., Any], timeout: float) -> None:
     """FAULTS 53."""
     pool, thing = one_out(timeout=None)
     began = time.monotonic()
-    with pytest.raises(PoolTimeoutError, match="'one': no object within .* s: 1 of 1 objects in use"):
+    with pytest.raises(PoolTimeoutError, match="'one': no object within .* s: 1 of 1 object in use"):
         ask(pool, timeout)
     assert timeout <= time.monotonic() - began < 10
     assert pool.stats().timeouts == 1
@@ -136,7 +136,7 @@ def test_no_more_wait_than_may() -> None:
     first = waiting_client(pool, pool.acquire)
     second = waiting_client(pool, pool.acquire, 0.05)
     with pytest.raises(
-        TooManyWaitersError, match="'one': max_waiting is 2, and so many wait already; 1 of 1 objects in use, 2 waiting"
+        TooManyWaitersError, match="'one': max_waiting is 2, and so many wait already; 1 of 1 object in use, 2 waiting"
     ):
         pool.acquire()
     assert isinstance(second.error(), PoolTimeoutError)
@@ -162,7 +162,7 @@ def test_nobody_may_wait() -> None:
 def test_a_full_pool_that_does_not_wait_fails_at_once(ask: Callable[..., Any]) -> None:
     """FAULTS 65: ``overflow="fail"``."""
     pool, thing = one_out(overflow="fail", timeout=None)
-    with pytest.raises(PoolExhaustedError, match="'one' is exhausted, and does not wait: 1 of 1 objects in use"):
+    with pytest.raises(PoolExhaustedError, match="'one' is exhausted, and does not wait: 1 of 1 object in use"):
         ask(pool)
     assert not isinstance(PoolExhaustedError(), TimeoutError)
     pool.release(thing)

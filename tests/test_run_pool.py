@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from programs import Programs
+from toolbox import short_folder
 
 import bufpool
 from bufpool.cli.run.threads import Threads
@@ -97,9 +98,10 @@ def test_forked_children_are_pooled_and_report_nothing(programs):
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_multiprocessing_works(programs, method):
+def test_multiprocessing_works(programs, method, monkeypatch):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")
+    monkeypatch.setenv("TMPDIR", short_folder())  # a fork server listens at a socket there
     programs.write(
         "script.py",
         POOLED
@@ -218,9 +220,46 @@ def test_the_same_without_a_pool_is_there_to_compare_with(programs):
     done = programs.run("--plain", "--stats", "script.py")
     assert done.stdout == "False\n"
     assert done.stderr.startswith("bufpool run: no pool\n")
-    assert 0 < figure(done.stderr, r"time +([\d.]+) s\n$") < 60
+    assert 0 <= figure(done.stderr, r"time +([\d.]+) s\n$") < 60
     assert re.search(r"page faults +([\d,]+ minor|n/a)", done.stderr)
     assert programs.run("--plain", "script.py").stderr == ""
+
+
+@pytest.mark.parametrize("options", [["--stats"], ["--plain", "--stats"]])
+def test_a_program_that_does_not_exist_has_no_figures(programs, options):
+    programs.write("bare/__init__.py", "")
+    for arguments, words in (
+        (["absent.py"], "can't open file"),
+        (["-m", "absent"], "No module named absent"),
+        (["-m", "bare"], "cannot be directly executed"),
+        (["."], "can't find '__main__'"),
+    ):
+        done = programs.run(*options, *arguments)
+        assert done.returncode in (1, 2)
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="page faults")
+@pytest.mark.parametrize("options", [["--stats"], ["--plain", "--stats"]])
+def test_page_faults_and_time_are_the_programs(programs, options):
+    """Neither counts the interpreter's start and the imports before the program."""
+    programs.write(
+        "script.py",
+        """
+        import atexit, resource, time
+        def faults():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        began, before = time.perf_counter(), faults()
+        memory = bytearray(64 << 20)
+        memory[::4096] = bytes(len(memory) // 4096)
+        atexit.register(lambda: print(before, faults() - before, time.perf_counter() - began))
+        """,
+    )
+    done = programs.run(*options, "script.py")
+    before, during, seconds = map(float, done.stdout.split())
+    assert during <= figure(done.stderr, r"page faults +([\d,]+) minor") < during + before / 2
+    assert seconds - 0.001 <= figure(done.stderr, r"time +([\d.]+) s") < seconds + 1
 
 
 @pytest.mark.parametrize("option", ["--limit", "--max-retained"])

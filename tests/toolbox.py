@@ -1,10 +1,12 @@
-"""The maintainer's tools, which are in the checkout and in the sdist and are not installed."""
+"""The maintainer's tools, which are in the checkout and in the sdist and are not installed; places for tests."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +16,11 @@ ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / "tools"
 
 needs_tools = pytest.mark.skipif(not TOOLS.is_dir(), reason="the tools are in the checkout alone")
+
+
+def short_folder() -> str:
+    """Where a socket can be: its name has at most 107 bytes, and TMPDIR may be longer by itself."""
+    return "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()
 
 
 def tool(name: str) -> ModuleType:

@@ -81,12 +81,9 @@ def offline() -> tuple[str, ...]:
 def copy_tree(to: Path) -> Path:
     """What git tracks, or in an unpacked sdist all there is, in another folder."""
     if (TREE / ".git").exists():
-        names = [
-            line
-            for line in call("git", "-C", TREE, "ls-files", "-co", "--exclude-standard").splitlines()
-            if line
-        ]
-        for name in names:
+        # Ended by zeros: between line ends git would write a name with other than ASCII letters in its own way.
+        names = call("git", "-C", TREE, "ls-files", "-coz", "--exclude-standard").split("\0")
+        for name in filter(None, names):
             if (TREE / name).is_file():  # not if it is deleted in the tree and not yet in git
                 (to / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(TREE / name, to / name)

@@ -66,7 +66,8 @@ def release(tree: Path, version: str, day: datetime.date, *, dry: bool) -> None:
     }
 
     print(f"{VERSION}: {stated_in(stated)} -> {version}")
-    print(f"{CHANGELOG}: {len(entries(described).splitlines())} lines go under [{version}] - {day}")
+    count = len(entries(described).splitlines())
+    print(f"{CHANGELOG}: {count} {'line goes' if count == 1 else 'lines go'} under [{version}] - {day}")
     print(f"commit and tag: {tag}")
     if dry:
         print("dry run: nothing was changed")

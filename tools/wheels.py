@@ -9,6 +9,7 @@ again, elsewhere and as by somebody else, with another umask, time zone and loca
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def main() -> int:
             "wheels are made here on Linux alone; elsewhere `python -m cibuildwheel` makes this system's"
         )
     try:
-        chosen = pythons.find(options.pythons.split())
+        chosen = pythons.find(shlex.split(options.pythons))
         made = make(chosen, options)
     except (pythons.NoPythonError, building.BuildError) as error:
         print(error, file=sys.stderr)

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from bufpool._words import plural
 from bufpool.errors import ClosedError, LimitError, SizeError
 from bufpool.lend import Lender
 from bufpool.native._arena import good_size, total_memory
@@ -146,7 +147,7 @@ class BufferPool(Lender, BufferMaker):
         """
         count = operator.index(n)
         if count < 0:
-            raise SizeError(f"pool {self.name!r}: cannot prewarm {count} arrays")
+            raise SizeError(f"pool {self.name!r}: cannot prewarm {count} {plural(count, 'array')}")
         blocks: list[Any] = []
         while len(blocks) < count:
             blocks.append(self.empty(shape, dtype))
@@ -157,11 +158,14 @@ class BufferPool(Lender, BufferMaker):
     def _check_room(self, count: int, nbytes: int) -> None:
         """Raise if the pool would not hold so many idle blocks, before the memory of all is written."""
         block = good_size(nbytes + self.alignment - 64)  # a wider alignment than a block's own takes more
-        what = f"pool {self.name!r}: {count} blocks of {block} bytes were asked for"
+        what = f"pool {self.name!r}: requested {count} {plural(count, 'block')} of {block} bytes"
         if self.limit is not None and count * block > self.limit:
-            raise LimitError(f"{what}, the limit is {self.limit} bytes")
+            raise LimitError(f"{what}, the limit is {self.limit} {plural(self.limit, 'byte')}")
         if self.max_retained is not None and count * block > self.max_retained:
-            raise SizeError(f"{what}, and max_retained keeps at most {self.max_retained} bytes idle")
+            raise SizeError(
+                f"{what}, and max_retained keeps at most {self.max_retained} "
+                f"{plural(self.max_retained, 'byte')} idle"
+            )
 
     # --- NumPy's allocator ---
 
@@ -240,11 +244,12 @@ class BufferPool(Lender, BufferMaker):
 
     def __repr__(self) -> str:
         state = self._read()
+        used = state["in_use_bytes"]
         limit = "no limit" if self.limit is None else f"limit {self.limit}"
         closed = ", closed" if self.closed else ""
         return (
-            f"<BufferPool {self.name!r}: {state['in_use_bytes']} bytes in use, "
-            f"{state['reserved_bytes'] - state['in_use_bytes']} idle, {limit}{closed}>"
+            f"<BufferPool {self.name!r}: {used} {plural(used, 'byte')} in use, "
+            f"{state['reserved_bytes'] - used} idle, {limit}{closed}>"
         )
 
     def __reduce__(self) -> NoReturn:

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from bufpool._words import plural
 from prove import APART, FAMILIES
 
 
@@ -37,11 +38,13 @@ def main() -> int:
             count += 1
             violations += len(found.violations)
             took = time.monotonic() - started
-            print(f"{found.size}, {len(found.violations)} violations ({took:.1f} s)", flush=True)
+            wrong = f"{len(found.violations)} {plural(len(found.violations), 'violation')}"
+            print(f"{found.size}, {wrong} ({took:.1f} s)", flush=True)
             for each in found.violations:
                 print("    " + each.strip().replace("\n", "\n    "), flush=True)
     missing = f", {lacking} could not run" if lacking else ""
-    print(f"== {count} proofs, {violations} violations{missing}, in {time.monotonic() - began:.0f} s")
+    wrong = f"{violations} {plural(violations, 'violation')}"
+    print(f"== {count} {plural(count, 'proof')}, {wrong}{missing}, in {time.monotonic() - began:.0f} s")
     return 1 if violations else 0
 
 

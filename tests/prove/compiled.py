@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,10 @@ SANITIZERS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: What a linker says that has no run-time library of a sanitizer; a folder's name may have the same letters.
+LACKS_LIBRARY = re.compile(r"cannot find .*?(?:/lib|-l|/libclang_rt\.)(?:a|t|ub)san")
+
+
 class NoSanitizerError(Exception):
     """The compiler knows the sanitizer but has no library for it."""
 
@@ -42,7 +47,7 @@ def build(
     includes = [f"-I{headers.parents[1]}", f"-I{headers}"]
     command = [str(COMPILER), *options, *includes, *map(str, (program, *sources)), "-o", str(to)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if any("sanitize" in flag for flag in flags) and "cannot find" in built.stderr:
+    if LACKS_LIBRARY.search(built.stderr):
         raise NoSanitizerError(f"the compiler has no run-time library for {flags[0]}")
     if built.returncode != 0:
         raise RuntimeError(f"{program.name} does not compile:\n{built.stderr}")

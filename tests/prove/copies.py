@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prove.bug import Bug, Ladder, Suite, TableError
-from prove.compiled import COMPILER, SANITIZERS, SOURCES, TESTS, NoSanitizerError
+from prove.compiled import COMPILER, LACKS_LIBRARY, SANITIZERS, SOURCES, TESTS, NoSanitizerError
 
 CHECKOUT = TESTS.parent
 
@@ -116,7 +116,7 @@ class CoreCopy:
 
     def _compiler(self, arguments: list[str]) -> None:
         status, said, _ = run_within([str(COMPILER), *arguments], 300)
-        if "cannot find" in said and "san" in said:
+        if LACKS_LIBRARY.search(said):
             raise NoSanitizerError("the compiler has no run-time library for a sanitizer")
         if status != 0:
             raise TableError(f"it does not compile:\n{said}")

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
+from bufpool._words import plural
 from prove.compiled import SOURCES, TESTS
 from prove.proof import Found, Proof
 from prove.sanitized import FREE_THREADED, INSTRUMENTED, Build, Ran, lacks
@@ -147,7 +148,7 @@ def tested(build: Build, files: tuple[str, ...]) -> Found:
     ran = Ran(built(build), *command, seconds=1500)
     well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.DOTALL | re.MULTILINE)
     done = well.search(ran.output)
-    return Found(f"{int(done[1]):,} tests" if done else "tests", ran.violations(well))
+    return Found(f"{int(done[1]):,} {plural(int(done[1]), 'test')}" if done else "tests", ran.violations(well))
 
 
 def is_found(build: Build, folder: Path, name: str) -> bool:
@@ -166,7 +167,7 @@ def all_found(builds: dict[str, Build], full: bool) -> Found:
         with tempfile.TemporaryDirectory() as folder:
             if not is_found(built(builds[SEEDED[name][0]]), Path(folder) / "seeded", name):
                 missed.append(f"not found: {name}")
-    return Found(f"{len(tried)} seeded errors", tuple(missed))
+    return Found(f"{len(tried)} seeded {plural(len(tried), 'error')}", tuple(missed))
 
 
 def proofs(full: bool) -> Iterator[Proof]:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from bufpool.cli.bench.allocators import preloaded
 from prove import compiled, separate
 from prove.compiled import LACKS_COMPILER
 from prove.proof import Found, Proof
@@ -43,7 +44,7 @@ def system_calls(every: int = 1) -> Found:
         flags = ["-shared", "-fPIC", "-fno-threadsafe-statics", "-ldl"]
         source = Path(__file__).with_name("fail_nth.cpp")
         shim = compiled.build(source, Path(folder) / "fail_nth.so", flags=flags)
-        return separate.run("starved", "system", every, LD_PRELOAD=str(shim))
+        return separate.run("starved", "system", every, **preloaded(str(shim)))
 
 
 def core_alone(sanitizer: str = "plain") -> Found:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bufpool._words import plural
 from prove.bug import Bug, Ladder, Suite, TableError
 from prove.bugs import BUGS
 from prove.compiled import LACKS_COMPILER, SOURCES, NoSanitizerError
@@ -169,7 +170,8 @@ def found(bugs: Sequence[Bug], of: int) -> Found:
     verdicts = list(judged(bugs))
     caught = sum(each.word == "caught" for each in verdicts)
     lacking = sum(each.word == "lacking" for each in verdicts)
-    part = f"{len(bugs)} seeded bugs" if len(bugs) == of else f"sample of {len(bugs)} of {of} seeded bugs"
+    seeded = f"seeded {plural(of, 'bug')}"
+    part = f"{len(bugs)} {seeded}" if len(bugs) == of else f"sample of {len(bugs)} of {of} {seeded}"
     without = f", {lacking} lack their sanitizer" if lacking else ""
     wrong = tuple(
         f"{each.word}: {each.bug.name}: {each.why}" for each in verdicts if each.word in ("missed", "broken")

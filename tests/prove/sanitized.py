@@ -112,7 +112,8 @@ class Build:
 
     def environment(self, reports: Path) -> dict[str, str]:
         """For a program under the sanitizer, and for all that it starts."""
-        common = f"log_path={reports}:exitcode=0"
+        log = f"log_path='{reports}'"  # quoted: options end at spaces, commas and colons
+        common = f"{log}:exitcode=0"
         # Deep enough for a frame of ours below those of the interpreter.
         thread = f"{common}:halt_on_error=0:history_size=4"
         # Outside an instrumented interpreter CPython's own locks are not seen unless the C library takes part in them,
@@ -125,7 +126,7 @@ class Build:
             "PYTHONPATH": os.pathsep.join((str(self.home), str(TESTS))),
             "TSAN_OPTIONS": thread,
             "ASAN_OPTIONS": f"{common}:{leaks}",
-            "UBSAN_OPTIONS": f"log_path={reports}:print_stacktrace=1",
+            "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
         }
         if not INSTRUMENTED:
             variables["LD_PRELOAD"] = " ".join(library(name) for name in LIBRARIES[self.sanitizer])

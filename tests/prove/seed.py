@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from bufpool._words import plural
 from prove.bugs import BUGS
 from prove.mutants import judged, lacks
 
@@ -27,7 +28,8 @@ def main(words: Sequence[str]) -> int:
         where, took = f"{verdict.bug.file}: {verdict.bug.name}", f"{verdict.seconds:.1f} s"
         print(f"{verdict.word:8} {where} ({took}): {verdict.why}", flush=True)
     words_of_all = ", ".join(f"{number} {word}" for word, number in count.items() if number)
-    print(f"== {len(bugs)} seeded bugs: {words_of_all or 'none'}, in {time.monotonic() - began:.0f} s")
+    seeded = f"{len(bugs)} seeded {plural(len(bugs), 'bug')}"
+    print(f"== {seeded}: {words_of_all or 'none'}, in {time.monotonic() - began:.0f} s")
     return 1 if count["missed"] or count["broken"] else 0
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from bufpool._version import __version__
 
@@ -19,6 +21,9 @@ COMMANDS = {
     "demo": "a real picture pipeline on 4K frames, plain and under the pool, side by side",
     "bench": "every claim of speed and memory, measured on this machine beside its bound",
 }
+
+# As a shell reports a program that a signal ended: 128 and the number of SIGINT, of SIGPIPE.
+INTERRUPTED, NOT_READ = 130, 141
 
 
 def make_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -61,17 +66,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status. Mistakes in the arguments raise `SystemExit`, as `argparse` does.
+        The exit status. Mistakes in the arguments raise `SystemExit`, as `argparse` does; so do Ctrl-C and a closed
+        output. Under ``run`` both belong to the program, and come out as the program raises them.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # No option before the command takes a value, so the first plain word is the command.
-    parser = make_parser([word for word in arguments if not word.startswith("-")][:1])
-    if not arguments:
-        parser.print_help(sys.stderr)
-        return 2
-    args, unknown = parser.parse_known_args(arguments)
-    if unknown:  # argparse would show the usage of all commands, not of the one that was meant
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    args.arguments = arguments
-    status: int = args.main(args)
+    wanted = [word for word in arguments if not word.startswith("-")][:1]
+    with _ending_quietly(wanted):
+        parser = make_parser(wanted)
+        if not arguments:
+            parser.print_help(sys.stderr)
+            return 2
+        args, unknown = parser.parse_known_args(arguments)
+        if unknown:  # argparse would show the usage of all commands, not of the one that was meant
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.arguments = arguments
+        status: int
+        if wanted != ["run"]:
+            status = args.main(args)
+            return status
+    status = args.main(args)
     return status
+
+
+@contextmanager
+def _ending_quietly(command: Sequence[str]) -> Iterator[None]:
+    """End without a traceback when the user interrupts, or when nobody reads the output any more."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:  # there is none if its descriptor was closed from the start
+                sys.stdout.flush()  # at the interpreter's end an error could not be handled any more
+    except KeyboardInterrupt:
+        over_the_progress = "\r\033[K" if sys.stderr.isatty() else ""
+        sys.stderr.write(f"{over_the_progress}{' '.join(['bufpool', *command])}: interrupted\n")
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        if sys.stdout is not None:
+            # What is still buffered goes nowhere, so that the interpreter's own flush does not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(NOT_READ) from None

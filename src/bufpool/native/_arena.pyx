@@ -19,6 +19,7 @@ from bufpool.core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_mem
 from bufpool.core.os_memory cimport precise_ns as exact_ns
 from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
 
+from bufpool._words import plural
 from bufpool.errors import (
     AlignmentError,
     ClosedError,
@@ -283,20 +284,21 @@ cdef class PoolBase:
     cdef object refusal(self, size_t nbytes, Refusal why, object waited):
         """The named error for a refused request."""
         cdef Arena* arena = self.arena
+        cdef size_t used = arena.counters.used.load_relaxed()
+        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
         state = (
-            f"{arena.counters.used.load_relaxed()} bytes in use, "
+            f"{used} {plural(used, 'byte')} in use, "
             f"{arena.counters.reserved.load_relaxed()} in use and idle"
         )
         if why == Refusal.closed:
-            asked = f"{nbytes} bytes were asked for, " if nbytes else ""
-            return ClosedError(f"pool {self.name!r} is closed: {asked}{state}")
+            return ClosedError(f"pool {self.name!r} is closed: {f'{asked}, ' if nbytes else ''}{state}")
         if why == Refusal.too_large:
-            return SizeError(f"pool {self.name!r}: {nbytes} bytes were asked for, a block has at most {kMaxBlock}")
+            return SizeError(f"pool {self.name!r}: {asked}, a block has at most {kMaxBlock}")
         block = class_size(class_of(nbytes or 1))
         if why == Refusal.limit:
             text = (
-                f"pool {self.name!r}: {nbytes} bytes were asked for (a block of {block}), "
-                f"the limit is {arena.config.limit} bytes, {state}"
+                f"pool {self.name!r}: {asked} (a block of {block}), "
+                f"the limit is {arena.config.limit} {plural(arena.config.limit, 'byte')}, {state}"
             )
             if waited is None:
                 return LimitError(text)

@@ -20,6 +20,7 @@ import numpy as np
 
 from bufpool.core.size_classes cimport kMaxBlock
 
+from bufpool._words import plural
 from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
 
 cdef extern from "Python.h":
@@ -129,7 +130,7 @@ cdef class Buffer:
             if self.ended or self.block == NULL:
                 raise DoubleReleaseError(f"{self!r} was released before")
             if self.exports:
-                raise ExportedError(f"{self!r} cannot be released: {self.exports} exports look into it")
+                raise ExportedError(f"{self!r} cannot be released while views of it exist")
             self.ended = True
         self.give_back(CALL_REFERENCES)
 
@@ -197,13 +198,15 @@ cdef class Buffer:
         )
 
     def __repr__(self):
+        exports = f"{self.exports} {plural(self.exports, 'export')}"
         if self.ended and self.block != NULL:
-            state = f"released, {self.exports} exports hold it" if self.exports else "released, references hold it"
+            holders = f"{exports} {plural(self.exports, 'holds', 'hold')}" if self.exports else "references hold"
+            state = f"released, {holders} it"
         elif self.ended or self.block == NULL:
             state = "released"
         else:
-            state = f"at {<size_t>self.block:#x}, {self.exports} exports"
-        return f"<Buffer of {self.nbytes} bytes, pool {self.name or '?'!r}, {state}>"
+            state = f"at {<size_t>self.block:#x}, {exports}"
+        return f"<Buffer of {self.nbytes} {plural(self.nbytes, 'byte')}, pool {self.name or '?'!r}, {state}>"
 
 
 cdef class BufferMaker(PoolBase):

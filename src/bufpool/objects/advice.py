@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from bufpool._words import plural
 from bufpool.stats import Counts
 
 if TYPE_CHECKING:
@@ -205,23 +206,28 @@ def advise(stats: ObjectStats, max_size: int) -> Advice:
     pays = _pays(stats, reasons)
     size = _size(stats, max_size, reasons)
     if stats.failures:
-        reasons.append(f"the factory failed {stats.failures} times and made {stats.created} objects")
+        reasons.append(
+            f"the factory failed {stats.failures} {plural(stats.failures, 'time')} and made {stats.created} "
+            f"{plural(stats.created, 'object')}"
+        )
     broken = stats.discards["broken"] + stats.discards["failed_reset"]
     if broken > 0.1 * stats.checkouts:
         reasons.append(
-            f"{broken} objects were found broken in {stats.checkouts} checkouts: ask what breaks them"
+            f"{broken} {plural(broken, 'object was', 'objects were')} found broken in {stats.checkouts} "
+            f"{plural(stats.checkouts, 'checkout')}: ask what breaks them"
         )
     return Advice(pays, size, tuple(reasons))
 
 
 def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
     if stats.checkouts < ENOUGH or not stats.created:
-        reasons.append(f"{stats.checkouts} checkouts so far; {ENOUGH} say something")
+        reasons.append(f"{stats.checkouts} {plural(stats.checkouts, 'checkout')} so far; {ENOUGH} say something")
         return None
     reused = stats.checkouts - stats.created
     saved = reused * stats.create_seconds - stats.checkouts * CHECKOUT
     figures = (
-        f"{stats.created} objects served {stats.checkouts} checkouts (reuse {stats.reuse_rate:.1%}); making one takes "
+        f"{stats.created} {plural(stats.created, 'object')} served {stats.checkouts} "
+        f"{plural(stats.checkouts, 'checkout')} (reuse {stats.reuse_rate:.1%}); making one takes "
         f"{show(stats.create_seconds)}, a checkout about {show(CHECKOUT)}"
     )
     if stats.created < SAMPLES and CHECKOUT < stats.create_seconds < QUICK and saved > 0:
@@ -247,6 +253,7 @@ def _size(
         return "unknown"
     without = stats.timeouts + stats.refused
     waited = stats.waits / stats.checkouts
+    peak = f"{stats.peak_in_use} of {max_size} {plural(max_size, 'object')} in use at once"
     if without or (waited > 0.05 and stats.wait_p99 > max(stats.create_seconds, 1e-3)):
         times = (
             f" (half within {show(stats.wait_p50)}, 99 % within {show(stats.wait_p99)})"
@@ -255,18 +262,16 @@ def _size(
         )
         full = stats.peak_in_use >= max_size
         reasons.append(
-            f"{f'all {max_size}' if full else f'at most {stats.peak_in_use} of {max_size}'} objects were out at once: "
-            f"{stats.waits} of {stats.checkouts} checkouts waited{times}, {without} went without"
+            f"the peak was {peak}: {stats.waits} of {stats.checkouts} {plural(stats.checkouts, 'checkout')} "
+            f"waited{times}, {without} went without"
         )
         if full:
             return "too small"
     if stats.peak_in_use <= max_size // 2:
-        reasons.append(f"never more than {stats.peak_in_use} of {max_size} objects were in use at once")
+        reasons.append(f"the peak was {peak}: fewer would do")
         return "too large"
     if not without:
-        reasons.append(
-            f"at most {stats.peak_in_use} of {max_size} objects were in use at once; {waited:.1%} of checkouts waited"
-        )
+        reasons.append(f"the peak was {peak}; {waited:.1%} of checkouts waited")
     return "right"
 
 

@@ -15,6 +15,7 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from bufpool import settings
+from bufpool._words import plural
 from bufpool.errors import (
     ClosedError,
     PoolExhaustedError,
@@ -213,7 +214,8 @@ class Lifecycle:
         return not core.idle or core.waiting > 0
 
     def _refusal(self, answer: int, limit: float | None) -> Exception:
-        state = f"{self.core.in_use} of {self.core.most} objects in use, {self.core.waiting} waiting"
+        most = f"{self.core.most} {plural(self.core.most, 'object')}"
+        state = f"{self.core.in_use} of {most} in use, {self.core.waiting} waiting"
         if answer == CLOSED:
             return ClosedError(f"pool {self.name!r} is closed")
         if answer == TOO_MANY:

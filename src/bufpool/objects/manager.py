@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
+from bufpool._words import plural
 from bufpool.errors import ClosedError, PoolTimeoutError
 from bufpool.native._pool_core import MOST
 from bufpool.native._pool_turn import UNTIL_EMPTY, Turn, sift
@@ -53,7 +54,7 @@ class Manager(Lifecycle):
         core = self.core
         wanted = self.min_size if ready is None else self.whole("ready", ready, 0, core.most)
         if wanted:
-            await self._watch(wanted, timeout, port, f"less than {wanted} objects exist")
+            await self._watch(wanted, timeout, port, f"not yet {wanted} {plural(wanted, 'object')}")
         if core.closed:
             raise ClosedError(f"pool {self.name!r} is closed")
 

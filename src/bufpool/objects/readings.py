@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn, TypeVar
 
+from bufpool._words import plural
 from bufpool.native._pool_lease import PoolFront
 from bufpool.objects import tracing
 from bufpool.objects.advice import Advice, ObjectStats, advise, read
@@ -64,8 +65,8 @@ class Readings(PoolFront[T]):
         closed = ", closed" if self.closed else ""
         waiting = f", {self.waiting} waiting" if self.waiting else ""
         return (
-            f"<{type(self).__name__} {self.name!r}: {self.in_use} of {self.max_size} objects in use, "
-            f"{self.idle} idle{waiting}{closed}>"
+            f"<{type(self).__name__} {self.name!r}: {self.in_use} of {self.max_size} "
+            f"{plural(self.max_size, 'object')} in use, {self.idle} idle{waiting}{closed}>"
         )
 
     def __reduce__(self) -> NoReturn:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import exc, pool
 
 from bufpool import Pool, PoolTimeoutError
+from bufpool._words import plural
 from bufpool.resources import Settings
 
 __all__ = ["BufpoolPool"]
@@ -97,7 +98,7 @@ class BufpoolPool(pool.Pool):
 
     def status(self) -> str:
         """Say in a line how many connections there are, and what they do."""
-        seen = self.connections.stats()
+        seen, most = self.connections.stats(), self.connections.max_size
         return (
-            f"{seen.size} of {self.connections.max_size} connections: {seen.idle} idle, {seen.in_use} in use"
+            f"{seen.size} of {most} {plural(most, 'connection')}: {seen.idle} idle, {seen.in_use} in use"
         )

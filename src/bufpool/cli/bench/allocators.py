@@ -14,8 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 _GIB = 1 << 30
+
+#: For `subprocess`: a terminal sends Ctrl-C to all processes of a group, and the parent alone decides what then ends.
+OWN_GROUP: dict[str, Any] = (
+    {"process_group": 0}
+    if os.name == "posix"
+    else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP, a name that `subprocess` has on Windows alone
+)
 
 _FOLDERS = (
     "/usr/lib/x86_64-linux-gnu",
@@ -119,8 +127,21 @@ def environment(name: str) -> dict[str, str]:
         path = locate(allocator)
         if path is None:
             raise FileNotFoundError(f"{allocator.name}: lib{allocator.library} {missing(name)}")
-        env["LD_PRELOAD"] = path
+        env |= preloaded(path)
     return env | dict(allocator.settings)
+
+
+def preloaded(library: str) -> dict[str, str]:
+    """The variables by which the loader puts a library in front of all others.
+
+    It splits LD_PRELOAD at spaces, without any way to quote one, and LD_LIBRARY_PATH at colons alone. The second would
+    change where other libraries come from, so it is set only for a folder with a space in its name.
+    """
+    if " " not in library:
+        return {"LD_PRELOAD": library}
+    folder, name = os.path.split(library)
+    places = [folder, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+    return {"LD_PRELOAD": name, "LD_LIBRARY_PATH": os.pathsep.join(places)}
 
 
 def _tunes_malloc(variable: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import bufpool
+from bufpool._words import plural
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -34,9 +35,10 @@ def describe() -> dict[str, str | int | float | None]:
 def line() -> str:
     """`describe` on one line."""
     found = describe()
+    cores = f"{found['cores']} {plural(_cores(), 'core')}"
     load = "" if found["load"] is None else f" | load {found['load']:.1f}"
     return (
-        f"{found['cpu']}, {found['cores']} cores | {found['system']} | {found['python']} | NumPy {found['numpy']} | "
+        f"{found['cpu']}, {cores} | {found['system']} | {found['python']} | NumPy {found['numpy']} | "
         f"bufpool {found['bufpool']} | huge pages: {found['huge pages']}{load}"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bufpool._words import plural
 from bufpool.cli.bench import by_hand, connections, contention, held, peers
 from bufpool.cli.bench.async_peers import ASYNC_PEERS
 from bufpool.cli.bench.checks import NO_CLAIM, Bound, Check, Result, at_least, at_most, cost, speed, told
@@ -52,7 +53,7 @@ def _race(label: str, workload: str, ours: str, against: Mapping[str, Bound]) ->
 
 def _turns(count: int) -> Race:
     bounds = {"queue.LifoQueue": speed(5.0), "queue.SimpleQueue": NO_CLAIM}
-    return _race(f"{count} threads", f"turns x {count}", "lease", bounds)
+    return _race(f"{count} {plural(count, 'thread')}", f"turns x {count}", "lease", bounds)
 
 
 # Figures: each reading in a fresh worker, in turns -------------------------------------------------------------------
@@ -154,7 +155,7 @@ def _measure_waiters(name: str, many: int, checks: tuple[Check, ...], plan: Plan
 
 
 def _waiters(count: int) -> str:
-    return f"{count:,} waiters"
+    return f"{count:,} {plural(count, 'waiter')}"
 
 
 def _linear(kind: str, many: int, limit: float) -> tuple[Check, ...]:
@@ -197,7 +198,9 @@ ROWS = (
                 "slowest / fastest",
                 0,
                 tuple(
-                    Check(f"{count} threads, slowest", "lease", "queue.LifoQueue", at_least(50.0, "%"))
+                    Check(
+                        f"{count} {plural(count, 'thread')}, slowest", "lease", "queue.LifoQueue", at_least(50.0, "%")
+                    )
                     for count in contention.COUNTS
                 ),
                 _measure_shares,

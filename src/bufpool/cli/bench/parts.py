@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import geometric_mean
 
+from bufpool._words import plural
 from bufpool.cli.bench import timing
 from bufpool.cli.bench.checks import Check, Result
 from bufpool.cli.bench.timing import Entrant, Plan
@@ -124,7 +125,8 @@ class Row:
             return []
         figures = [result.figure for result in results if result.figure is not None]
         if len(figures) < len(results) or not figures:
-            return [Result(self.mean, note=f"only {len(figures)} of {len(results)} pieces measured")]
+            pieces = f"{len(results)} {plural(len(results), 'piece')}"
+            return [Result(self.mean, note=f"only {len(figures)} of {pieces} measured")]
         return [Result(self.mean, figure=geometric_mean(figures), low=min(figures), high=max(figures))]
 
 

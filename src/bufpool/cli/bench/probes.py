@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench.allocators import environment
+from bufpool.cli.bench.allocators import OWN_GROUP, environment
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -92,6 +92,7 @@ def import_cost(rounds: int) -> list[tuple[float, float]]:
             stdout=subprocess.PIPE,
             text=True,
             check=True,
+            **OWN_GROUP,
         )
         first, second = map(float, done.stdout.split())
         found.append((first, second))

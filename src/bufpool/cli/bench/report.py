@@ -1,17 +1,21 @@
 """The table as text, printed line by line while the run goes on, and the whole run as JSON.
 
-With rich installed and a terminal to write to, the verdicts are in colour; the text is the same.
+In a terminal that is narrower than the table each result has lines of its own, with the same figures in words. With
+rich installed and a terminal to write to, the verdicts are in colour; the text is the same.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
+from bufpool._words import plural
 from bufpool.cli.bench import machine
 from bufpool.cli.bench.checks import DECIMALS, Result
 from bufpool.cli.bench.parts import Row
@@ -22,6 +26,7 @@ LEGEND = """\
 ours, theirs: medians over the rounds. figure: the median of the rounds' ratios, each of two samples taken side by side
 (not the ratio of the two columns: whole rounds may be slow); spread: the extremes. cost is ours/theirs, less is better;
 speed is theirs/ours, more is better. A bound is what we hold ourselves to; docs/performance.md has what it missed."""
+_TABLE = sum(_WIDTHS) + 2 * len(_WIDTHS)  # columns of the terminal
 _HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "bound", "holds")
 
 
@@ -30,27 +35,30 @@ class Report:
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
+        self._width = shutil.get_terminal_size((_TABLE, 24)).columns
         self._colour = sys.stdout.isatty() and find_spec("rich") is not None
 
     def head(self) -> None:
         """The machine, what the columns mean, and the headings."""
-        self._print(machine.line())
-        self._print(LEGEND)
-        self._print(columns(_HEADINGS))
+        self._print(self._fit(machine.line()))
+        self._print(self._fit(LEGEND))
+        if not self._narrow:
+            self._print(columns(_HEADINGS))
 
     def row(self, row: Row) -> None:
         """The title of a row."""
-        self._print(f"\n{row.id}: {row.words}")
+        self._print("\n" + self._fit(f"{row.id}: {row.words}"))
 
     def results(self, results: Sequence[Result]) -> None:
         """One line for each result."""
         self._clear()
         for result in results:
-            self._print(columns(cells(result)), result.holds)
+            text = in_words(result, self._width) if self._narrow else columns(cells(result))
+            self._print(text, result.holds)
 
     def left_out(self, names: Sequence[str]) -> None:
         """Name the sizes that a quick run does not measure."""
-        self._print(f"  not with --quick: {', '.join(dict.fromkeys(names))}")
+        self._print(self._fit(f"  not with --quick: {', '.join(dict.fromkeys(names))}"))
 
     def listing(self, rows: Sequence[Row]) -> None:
         """Every row with its bounds, nothing measured."""
@@ -58,19 +66,31 @@ class Report:
             self.row(row)
             for check in row.checks:
                 against = f"against {check.theirs}" if check.theirs else ""
-                self._print(f"  {check.label.ljust(22)}{str(check.bound).ljust(18)}{against}".rstrip())
+                if self._narrow:
+                    self._print(self._fit(f"  {check.label}: {check.bound} {against}".rstrip()))
+                else:
+                    self._print(f"  {check.label.ljust(22)}{str(check.bound).ljust(18)}{against}".rstrip())
 
     def progress(self, words: str) -> None:
         """What is going on now; overwritten by the next words."""
         if self._live:
-            self._note(f"\r\033[K{words[:100]}")
+            self._note(f"\r\033[K{words[: min(100, self._width - 1)]}")
 
     def tail(self, results: Sequence[Result]) -> None:
         """How many bounds hold."""
         held = sum(result.holds is True for result in results)
         broken = sum(result.holds is False for result in results)
         unknown = sum(result.figure is None for result in results)
-        self._print(f"\n{held} bounds hold, {broken} do NOT, {unknown} could not be measured.")
+        holding = f"{held} {plural(held, 'bound holds', 'bounds hold')}"
+        failing = f"{broken} {plural(broken, 'does', 'do')} NOT"
+        self._print("\n" + self._fit(f"{holding}, {failing}, {unknown} could not be measured."))
+
+    @property
+    def _narrow(self) -> bool:
+        return self._width < _TABLE
+
+    def _fit(self, text: str) -> str:
+        return fill(text, self._width) if self._narrow else text
 
     def _clear(self) -> None:
         if self._live:
@@ -87,7 +107,7 @@ class Report:
 
             style = "green" if holds else "bold red"
             verdict = len(text.rstrip()) - len(_verdict(holds))
-            Console(width=sum(_WIDTHS) + 2 * len(_WIDTHS)).print(
+            Console(width=_TABLE).print(
                 Text(text[:verdict]) + Text(text[verdict:], style=style), soft_wrap=True
             )
         else:
@@ -98,6 +118,29 @@ class Report:
 def columns(texts: Sequence[str]) -> str:
     """One line of the table."""
     return ("  " + "  ".join(text.ljust(width) for text, width in zip(texts, _WIDTHS, strict=True))).rstrip()
+
+
+def fill(text: str, width: int) -> str:
+    """Break a paragraph into lines of the terminal's width; the others are indented a little more than its first."""
+    indent = " " * (len(text) - len(text.lstrip()))
+    words = " ".join(text.split())
+    return textwrap.fill(
+        words, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    )
+
+
+def in_words(result: Result, width: int) -> str:
+    """The texts of one line of the table, as sentences in the terminal's width; the verdict is the last."""
+    label, ours, against, theirs, figure, spread, bound, verdict = cells(result)
+    head = f"  {label} against {against}" if against else f"  {label}"
+    if result.figure is None:
+        # What a worker reported has lines of its own.
+        lines = [f"    {line}" for line in f"{bound}: {verdict}".splitlines()]
+    else:
+        against_theirs = f", theirs {theirs}" if theirs != "-" else ""
+        within = f" ({spread})" if spread != "-" else ""
+        lines = [f"    ours {ours}{against_theirs}", f"    {figure}{within}, {bound}: {verdict}"]
+    return "\n".join(fill(line, width) for line in (head, *lines))
 
 
 def cells(result: Result) -> tuple[str, ...]:

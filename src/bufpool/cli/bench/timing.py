@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from bufpool._words import plural
 from bufpool.cli.bench import allocators
 from bufpool.cli.bench.checks import Bound, Check, Result
 from bufpool.cli.bench.packages import Package
@@ -125,7 +126,7 @@ def _seat(entrants: Sequence[Entrant], stack: ExitStack) -> dict[Entrant, Worker
             worker.receive()
         except WorkerError as error:
             raise WorkerError(
-                f"{entrant.workload} as {entrant.how!r} at {entrant.size} bytes: {error}"
+                f"{entrant.workload} as {entrant.how!r} at {entrant.size} {plural(entrant.size, 'byte')}: {error}"
             ) from error
     return workers
 

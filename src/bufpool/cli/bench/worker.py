@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bufpool.cli.bench.allocators import ALLOCATORS, environment
+from bufpool.cli.bench.allocators import ALLOCATORS, OWN_GROUP, environment
 from bufpool.cli.bench.objects import PROBES as OBJECT_PROBES
 from bufpool.cli.bench.probes import PROBES
 from bufpool.cli.bench.sampling import Sample, calibrate, least
@@ -52,6 +52,7 @@ class Worker:
             stdout=subprocess.PIPE,
             env=environment(allocator),
             text=True,
+            **OWN_GROUP,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -122,6 +123,8 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            self._process.kill()  # the user interrupts: what is being measured is not waited for
         self.close()
 
 

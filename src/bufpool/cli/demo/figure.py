@@ -125,7 +125,7 @@ def draw_times(axes: Axes, heading: str, rows: list[Row], top: float) -> None:
     for line, row in enumerate(rows):
         text = (
             f"{NAMES[row.memory]}:  p50 {milliseconds(row.p50_ms)} ms,  p99 {milliseconds(row.p99_ms)} ms,  "
-            f"{faults(row.faults_per_frame)} page faults a frame,  peak RSS {mebibytes(row.peak_rss)} MiB"
+            f"page faults a frame {faults(row.faults_per_frame)},  peak RSS {mebibytes(row.peak_rss)} MiB"
         )
         axes.text(0, 1.13 - 0.075 * line, text, transform=axes.transAxes, size=11, color=COLOURS[row.memory])
     pooled = rows[-1]

@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.panel import Panel
 from rich.table import Table
 
+from bufpool._words import plural
 from bufpool.cli.demo.rounds import WARM_UP_FRAMES, Row
 
 SCENARIO_NAMES = {"one-thread": "one thread", "two-threads": "two threads"}
 MEMORY_NAMES = {"plain": "plain", "pool": "pool"}
+
+
+class Console(RichConsole):
+    """Lets a closed pipe be an error, which ends the command; rich by itself would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise on the error that is being handled."""
+        raise
 
 
 def mebibytes(size: int | None) -> str:
@@ -39,34 +48,33 @@ def faults(per_frame: float | None) -> str:
 
 
 def table(rows: list[Row]) -> Table:
-    """Return the rows as a table of the terminal, at most 80 columns wide."""
+    """Return the rows as columns of a table of the terminal, at most 60 columns wide."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column("scenario", no_wrap=True)
-    headings = ("frames\nper s", "p50\nms", "p99\nms", "faults/\nframe", "peak RSS\nMiB", "speed\n(p50)")
-    for heading in headings:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("bit-\nidentical", justify="center", no_wrap=True)
+    grid.add_column("", no_wrap=True)
     for row in rows:
-        pooled = row.memory == "pool"
-        colour = "green" if row.speed >= 1 else "red"
-        grid.add_row(
-            f"{SCENARIO_NAMES[row.scenario]}, {MEMORY_NAMES[row.memory]}",
-            f"{row.frames_per_second:.2f}",
-            milliseconds(row.p50_ms),
-            milliseconds(row.p99_ms),
-            faults(row.faults_per_frame),
-            mebibytes(row.peak_rss),
-            f"[{colour}]{row.speed:.2f}x[/]" if pooled else "1.00x",
-            "yes" if row.identical else "[bold red]NO[/]",
-            end_section=pooled,
-        )
+        heading = "\n".join([*SCENARIO_NAMES[row.scenario].split(), MEMORY_NAMES[row.memory]])
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_row("frames per s", *(f"{row.frames_per_second:.2f}" for row in rows))
+    grid.add_row("p50, ms", *(milliseconds(row.p50_ms) for row in rows))
+    grid.add_row("p99, ms", *(milliseconds(row.p99_ms) for row in rows))
+    grid.add_row("page faults/frame", *(faults(row.faults_per_frame) for row in rows))
+    grid.add_row("peak RSS, MiB", *(mebibytes(row.peak_rss) for row in rows))
+    grid.add_row("speed (p50)", *(_speed(row) for row in rows))
+    grid.add_row("bit-identical", *("yes" if row.identical else "[bold red]NO[/]" for row in rows))
     return grid
+
+
+def _speed(row: Row) -> str:
+    if row.memory != "pool":
+        return "1.00x"
+    return f"[{'green' if row.speed >= 1 else 'red'}]{row.speed:.2f}x[/]"
 
 
 def notes(rows: list[Row], frames: int, rounds: int) -> str:
     """Return what the reader must know to judge the table."""
+    timed = plural(rounds * frames, "frame")
     lines = [
-        f"{rounds} x {frames} timed frames a row, after {WARM_UP_FRAMES} for warm-up, each run in a fresh process.",
+        f"{rounds} x {frames} timed {timed} a column, after {WARM_UP_FRAMES} for warm-up, each run in a fresh process.",
         "A frame's time runs from the end of the frame before it, hashing left out.",
         "Speed is the ratio of the p50: more is better.",
         "Peak RSS includes Python, NumPy and SciPy.",
@@ -74,7 +82,7 @@ def notes(rows: list[Row], frames: int, rounds: int) -> str:
     hits = sum(row.pool_hits for row in rows)
     requests = hits + sum(row.pool_misses for row in rows)
     if requests:
-        lines.append(f"The pool served {hits:,} of {requests:,} allocations from idle blocks.")
+        lines.append(f"The pool served {hits:,} of {requests:,} {plural(requests, 'allocation')} from idle blocks.")
     return "\n".join(lines)
 
 

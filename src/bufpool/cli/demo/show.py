@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bufpool.cli.demo.figure import write_figure
 from bufpool.cli.demo.frames import decode, load_photographs
 from bufpool.cli.demo.pipeline import process
-from bufpool.cli.demo.report import MEMORY_NAMES, SCENARIO_NAMES, print_report, write_json
+from bufpool.cli.demo.report import MEMORY_NAMES, SCENARIO_NAMES, Console, print_report, write_json
 from bufpool.cli.demo.rounds import WARM_UP_FRAMES, run_in_process, schedule, summarize
 
 if TYPE_CHECKING:
@@ -68,7 +67,10 @@ def measure_all(photographs: Frame, frames: int, rounds: int) -> list[Run]:
     frames_each = WARM_UP_FRAMES + frames
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Redrawn only twice a second: the bar must not take the cores that are being measured.
-    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=2, transient=True)
+    console = Console(stderr=True)
+    bar = Progress(
+        *columns, console=console, refresh_per_second=2, transient=True, disable=not console.is_terminal
+    )
 
     def advance(task: TaskID, before: int, done: int) -> None:
         bar.update(task, completed=before + done)

@@ -10,6 +10,11 @@ import argparse
 import atexit
 import os
 import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bufpool.cli.run.report import Report
 
 __all__ = ["add_arguments", "main"]
 
@@ -35,11 +40,21 @@ def byte_count(text: str) -> int:
     return int(number) << 10 * power
 
 
+class Paragraphs(argparse.HelpFormatter):
+    """Fills each paragraph of a description by itself; argparse would make one of them all."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            textwrap.fill(each, width, initial_indent=indent, subsequent_indent=indent) for each in paragraphs
+        )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command, and the program with its own arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = Paragraphs
     parser.description = DESCRIPTION
-    parser.usage = "%(prog)s [options] script.py [args] | [options] -m module [args]"
+    parser.usage = "%(prog)s [options] script.py [args]\n       %(prog)s [options] -m module [args]"
     parser.add_argument(
         "--limit",
         type=byte_count,
@@ -99,29 +114,30 @@ def main(args: argparse.Namespace) -> int:
         if args.limit is not None or args.max_retained is not None:
             sys.stderr.write("bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n")
             return 2
-        if args.stats:
-            atexit.register(Report().write)
-        return start(args)
+        return start(args, Report() if args.stats else None)
     pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
     make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
-    if args.stats:
-        # The first to register is the last to be called: after the program's threads and its own exit functions.
-        atexit.register(Report(pool, threads).write)
-    else:
+    if not args.stats:
         atexit.register(report_refusals, pool, os.getpid())
     pool.install()
     threads.start()
-    return start(args)
+    return start(args, Report(pool, threads) if args.stats else None)
 
 
-def start(args: argparse.Namespace) -> int:
-    """Run the program as it is; returns and raises as `main`."""
+def start(args: argparse.Namespace, report: Report | None) -> int:
+    """Run the program and report at its end; returns and raises as `main`."""
     from bufpool.cli.run.program import NoProgramError, launch
 
+    if report is not None:
+        # The first to register is the last to be called: after the program's threads and its own exit functions.
+        atexit.register(report.write)
+        report.begin()
     try:
         launch(args.program, program_arguments(args), as_module=args.as_module)
     except NoProgramError as error:
+        if report is not None:
+            atexit.unregister(report.write)  # nothing ran
         sys.stderr.write(f"{sys.executable}: {error}\n")
         return error.status
     return 0

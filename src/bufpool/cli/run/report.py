@@ -7,6 +7,7 @@ import sys
 from time import perf_counter
 
 from bufpool import BufferPool
+from bufpool._words import plural
 from bufpool.cli.run.threads import Threads
 
 __all__ = ["Report", "report_refusals"]
@@ -16,7 +17,7 @@ def report_refusals(pool: BufferPool, process: int) -> None:
     """Say on stderr that the limit, and not the machine, was why NumPy raised MemoryError."""
     refused = pool.stats().refused
     if refused and pool.limit is not None and os.getpid() == process:
-        were = "request was" if refused == 1 else "requests were"
+        were = plural(refused, "request was", "requests were")
         sys.stderr.write(f"bufpool run: {refused:,} {were} refused at --limit {readable(pool.limit)}\n")
 
 
@@ -33,6 +34,11 @@ class Report:
         self.pool: BufferPool | None = pool
         self.threads: Threads | None = threads
         self.process: int = os.getpid()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on: time and page faults over the same span, that of the program."""
+        self.faults: tuple[int, int] | None = page_faults()
         self.began: float = perf_counter()
 
     def write(self) -> None:
@@ -41,15 +47,21 @@ class Report:
             sys.stderr.write("\n".join(self.lines()) + "\n")
 
     def lines(self) -> list[str]:
-        """Return its lines, the time until now among them."""
+        """Return its lines, the time and the page faults until now among them."""
+        seconds, faults = perf_counter() - self.began, page_faults()
+        if faults is None or self.faults is None:
+            counted = "n/a"
+        else:
+            minor, major = (now - then for now, then in zip(faults, self.faults, strict=True))
+            counted = f"{minor:,} minor, {major:,} major"
         found = ["bufpool run: no pool"] if self.pool is None else of_pool(self.pool)
         if self.threads is not None:
             found.append(f"  threads            {self.threads.count:,} besides the first")
         compare = "" if self.pool is None else "; --plain --stats says what it is without a pool"
         return [
             *found,
-            f"  page faults        {page_faults()}, of the whole process",
-            f"  time               {perf_counter() - self.began:.3f} s{compare}",
+            f"  page faults        {counted}",
+            f"  time               {seconds:.3f} s{compare}",
         ]
 
 
@@ -60,15 +72,16 @@ def of_pool(pool: BufferPool) -> list[str]:
     again = sum(each.hits * each.size for each in stats.classes)
     new = sum(each.misses * each.size for each in stats.classes)
     rate = f"{stats.hit_rate:.1%} reused" if checkouts else "none reused"
+    hits = f"{stats.hits:,} {plural(stats.hits, 'block')}"
     lines = [
-        f"bufpool run: {checkouts:,} checkouts, {rate}",
-        f"  handed out again   {readable(again)} in {stats.hits:,} blocks, without asking the system",
-        f"  made anew          {readable(new)} in {stats.misses:,} blocks",
+        f"bufpool run: {checkouts:,} {plural(checkouts, 'checkout')}, {rate}",
+        f"  handed out again   {readable(again)} in {hits}, without asking the system",
+        f"  made anew          {readable(new)} in {stats.misses:,} {plural(stats.misses, 'block')}",
         f"  in use at most     {readable(stats.peak_bytes)}",
         f"  held at the end    {readable(stats.in_use_bytes)} in use, {readable(stats.idle_bytes)} idle",
     ]
     if stats.refused:
-        requests = "request" if stats.refused == 1 else "requests"
+        requests = plural(stats.refused, "request")
         lines.append(f"  refused            {stats.refused:,} {requests}: NumPy raised MemoryError")
     return lines
 
@@ -77,16 +90,16 @@ def readable(count: float) -> str:
     """Return a number of bytes with the unit that suits it."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+            return f"{count:,.0f} {plural(count, 'byte')}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:,.1f} TiB"
 
 
-def page_faults() -> str:
-    """Return the page faults of this process so far, as words."""
+def page_faults() -> tuple[int, int] | None:
+    """Return the minor and major page faults of this process so far, or None where the system does not say."""
     try:
         import resource
     except ImportError:  # Windows
-        return "n/a"
+        return None
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return f"{usage.ru_minflt:,} minor, {usage.ru_majflt:,} major"
+    return usage.ru_minflt, usage.ru_majflt
