@@ -242,8 +242,9 @@ def test_each_target_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, (target, done.stdout, done.stderr)
         # Whatever ran was the interpreter, or a program of an environment in that folder.
-        started = {Path(line) for line in log.read_text(encoding="utf-8").splitlines()}
-        assert started
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        started = {Path(line) for line in lines}
+        assert started or target == "setup"  # for which the targets before have left nothing to do
         assert all(
             path == interpreter or (folder / path).is_relative_to(folder / ".venv") or ".venvs" in path.parts
             for path in started
