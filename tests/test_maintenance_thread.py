@@ -251,7 +251,8 @@ def test_the_thread_ends_with_the_last_pool(maintenance: MaintenanceThread) -> N
         assert thread is not None
         assert thread.name == NAME
         del pool
-        until(lambda: not thread.is_alive(), "its end")
+        thread.join(20)
+        assert not thread.is_alive()
         assert maintenance._thread is None
 
 

@@ -261,7 +261,7 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
     until(lambda: gone() is None)
 
 
-def test_the_maintenance_thread_looks_after_a_least_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_maintenance_thread_keeps_a_least_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     from bufpool.objects.manager import Manager
 
     monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))

@@ -2,9 +2,9 @@
 
 It starts with the first pool that has something to do by time, and ends with the last. It holds no pool.
 
-Nothing outside this thread ever waits for it or for a lock that it holds: it may be dead, because the interpreter ends or
-because this is the child of a fork. `register` and the callbacks of weak references change a dictionary and open a lock.
-No lock says who may start the thread either: two may start at once, and then the one that took over first ends.
+Nothing outside this thread ever waits for it or for a lock that it holds. It may be dead, because the interpreter ends
+or because this is the child of a fork. `register` and the callbacks of weak references change a dictionary and open a
+lock. No lock says who may start the thread either: if two start, the first one ends.
 """
 
 from __future__ import annotations
