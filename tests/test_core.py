@@ -8,7 +8,7 @@ from prove.compiled import LACKS_COMPILER, NoSanitizerError
 from prove.proof import Found
 from prove.stress import LACKS_SOURCES, climb
 
-pytestmark = pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER)
+pytestmark = [pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER), pytest.mark.slow]
 
 
 def climbed(name: str, way: str, rounds: int) -> Found:

@@ -61,6 +61,7 @@ def runs_of_every_kind(**changes_of_pool) -> list[measure.Run]:
 # The whole program
 
 
+@pytest.mark.slow
 def test_whole_program(tmp_path: Path) -> None:
     options = ["--frames", "4", "--size", f"{WIDTH}x{HEIGHT}", "--rounds", "1"]
     files = ["--output", "X.png", "--json", "X.json"]

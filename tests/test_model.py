@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prove.model import HEADER, LACKS, SCENARIOS, build, executions, is_found
 
-pytestmark = pytest.mark.skipif(bool(LACKS), reason=LACKS)
+pytestmark = [pytest.mark.skipif(bool(LACKS), reason=LACKS), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

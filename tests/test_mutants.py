@@ -9,7 +9,7 @@ from prove.bug import Bug, Ladder, Suite, TableError
 from prove.bugs import BUGS
 from prove.mutants import SAMPLE, Gate, found, judged, lacks, patience, proofs
 
-pytestmark = pytest.mark.skipif(bool(lacks()), reason=lacks())
+pytestmark = [pytest.mark.skipif(bool(lacks()), reason=lacks()), pytest.mark.slow]
 
 RULES = Ladder("arena_rules", 20)
 STATS = Suite("test_stats.py -k hit_rate")
@@ -49,7 +49,6 @@ def test_a_missed_bug_is_a_violation_and_is_named() -> None:
     assert [each.partition(": arena")[0] for each in found_out.violations] == ["missed: a comment"]
 
 
-@pytest.mark.slow
 def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp_path: Path) -> None:
     """Nothing of the first stays in the copy when the second is judged."""
     checkouts = Suite("test_scratch.py -k same_array")
@@ -119,7 +118,6 @@ def test_the_tests_that_the_table_names_exist() -> None:
     assert missing == []
 
 
-@pytest.mark.slow
 def test_a_sample_of_the_seeded_bugs_is_caught() -> None:
     (sample,) = proofs(False)
     assert sample.run().violations == ()

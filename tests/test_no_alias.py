@@ -418,6 +418,7 @@ POOLS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_no_borrower_sees_another(pool: dict[str, Any]) -> None:
     """FAULTS 5 to 12, 23, 33, 34, 37."""

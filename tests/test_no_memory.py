@@ -33,6 +33,7 @@ def test_a_system_call_fails() -> None:
     assert int(found.size.split()[0].replace(",", "")) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(LACKS_COMPILER or LACKS_SOURCES), reason=LACKS_COMPILER or LACKS_SOURCES)
 def test_a_system_call_of_the_core_fails() -> None:
     """FAULTS 91, 92: also releases beside a thread that holds the lock, and from threads that end inside C."""

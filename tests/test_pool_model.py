@@ -462,6 +462,7 @@ class Tasks(Threads):
 
 # What a life leaves may lie in a cycle, with a lease that it had not ended, until the collector comes.
 @pytest.mark.filterwarnings("ignore:<lease of pool .* was dropped:ResourceWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", [Threads, Tasks])
 def test_a_pool_is_as_its_model(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 60, 64, 65, 67-69, 75: 300 lives of 50 steps each."""

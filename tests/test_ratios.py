@@ -167,6 +167,7 @@ def bring(folder, *names):
         shutil.copyfile(BENCHMARKS / name, folder / name)
 
 
+@pytest.mark.slow
 def test_one_that_is_new_does_not_stop_the_others(tmp_path):
     """The real test of the ratios, on made-up figures, with a baseline that knows one of two."""
     bring(tmp_path, "conftest.py", "replay.py", "baseline.py", "test_ratios.py")
@@ -196,6 +197,7 @@ def test_the_committed_baseline_has_every_ratio():
     assert baseline.medians().keys() == {ratio.name for ratio in RATIOS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "fails"), [(1.0, False), (0.5, True)])
 def test_pytest_benchmark_compares_the_ratios(tmp_path, factor, fails):
     """The real plug-in on made-up figures: the one ratio is 1.5, and was `factor` of that."""

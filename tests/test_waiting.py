@@ -13,6 +13,7 @@ from bufpool import BufferPool
 MIB = 1 << 20
 
 
+@pytest.mark.slow
 def test_a_return_wakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A waiter looks every 5 ms by itself. Here the block comes back just after a look, so that one who is not woken
     sleeps for nearly all of them."""
