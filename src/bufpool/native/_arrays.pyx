@@ -57,7 +57,12 @@ cnp.import_array()
 
 
 cdef tuple shape_of(Request* request):
-    return tuple([request.dims[i] for i in range(request.nd)])
+    # Not a comprehension: Cython 3.3 drops an item twice when there is no memory to append it.
+    cdef tuple shape = ()
+    cdef int i
+    for i in range(request.nd):
+        shape += (request.dims[i],)
+    return shape
 
 
 # Not a method: methods of a class that others extend are called through its table.

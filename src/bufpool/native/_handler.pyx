@@ -135,7 +135,8 @@ cdef class AllocatorPool(PoolBase):
             np.seterr(**np.geterr())
             entries = ()
         # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
-        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))
+        # Added, and not unpacked into a new tuple: without memory Cython 3.3 drops the last item twice.
+        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))
         try:
             put_handler(self.capsule)
         except MemoryError:
@@ -178,7 +179,7 @@ cdef class AllocatorPool(PoolBase):
             put_entries(rest)
         else:
             # Somebody entered after us and is still inside: what they will put back must be what we found.
-            put_entries((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
+            put_entries(entries[:i] + ((entries[i + 1][0], before),) + entries[i + 2:])
         return True
 
     cdef object leave(self):

@@ -15,7 +15,7 @@ from types import GenericAlias
 cimport cython
 cimport numpy as cnp
 
-from bufpool.native._arrays cimport ArrayPool, detach
+from bufpool.native._arrays cimport ArrayPool, detach, shape_of
 from bufpool.native._frames cimport frame_of_caller, names_in_caller
 from bufpool.native._unique cimport references_are, sole_reference
 
@@ -99,7 +99,7 @@ cdef class Lease:
 
     def __repr__(self):
         state = ("not entered", "entered", "ended", "being entered")[self.state]
-        shape = tuple([self.request.dims[i] for i in range(self.request.nd)])
+        shape = shape_of(&self.request)
         name = "?" if self.pool is None else self.pool.name
         return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"
 

@@ -4,7 +4,7 @@ from types import GenericAlias
 
 cimport cython
 
-from bufpool.native._arrays cimport ArrayPool
+from bufpool.native._arrays cimport ArrayPool, shape_of
 from bufpool.native._shelf cimport Shelf, make_shelf
 
 
@@ -134,7 +134,7 @@ cdef class Scratch:
     @property
     def shape(self):
         """Of every array."""
-        return tuple([self.shelf.request.dims[i] for i in range(self.shelf.request.nd)])
+        return shape_of(&self.shelf.request)
 
     @property
     def dtype(self):

@@ -165,8 +165,8 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))",
-        "        put_entries((*entries, (None, cnp.PyDataMem_GetHandler())))",
+        "        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))",
+        "        put_entries(entries + ((None, cnp.PyDataMem_GetHandler()),))",
         Suite("test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
