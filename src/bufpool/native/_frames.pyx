@@ -3,17 +3,24 @@
 A reference count cannot tell the two. The variables of the code that runs a ``with`` statement can be seen: if every
 reference to the array is such a name, then no view, export or container holds it.
 
-From Python 3.14 on an argument may be a name without a reference of its own (it borrows its caller's), and so may what
-is assigned from it. There a function's names are counted only if it has no arguments, or if the object was made while
-the function ran, and so cannot have come in as an argument.
+What a name is worth is the interpreter's own affair. From Python 3.14 on an argument may be a name without a reference
+of its own (it borrows its caller's), and so may what is assigned from it. So all names are counted only where this
+Python's names were seen to count: `bufpool.native._names` tries them once, at import. Where they were not, all names
+together account for one reference: that of one of them, or the one that they borrow, a name of a function further out.
 """
+
+from cpython.object cimport PyObject
+
+cimport cython
+
+from bufpool.native import _names
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject*)
 
 cdef extern from *:
     """
     #include <frameobject.h>
-    #ifndef BUFPOOL_ARGUMENTS_BORROW
-    #define BUFPOOL_ARGUMENTS_BORROW (PY_VERSION_HEX >= 0x030E0000)
-    #endif
     #if PY_VERSION_HEX < 0x030C0000
     // PyFrame_GetVar came with 3.12. Before it there is only a dict, which the frame keeps and the program may use.
     #define Py_BUILD_CORE 1
@@ -62,7 +69,9 @@ cdef extern from *:
     }
 
     // Plain locals only: variables shared with inner functions may be reached by other threads, and by views of theirs.
-    static Py_ssize_t bufpool_count_names(PyObject* wanted, PyObject* made_in) {
+    // `own`: whether the object was made while the function ran, and so cannot have come in as an argument.
+    static Py_ssize_t bufpool_count_names(PyObject* wanted, PyObject* made_in, int* own) {
+        *own = 1;
         PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed
         if (frame == NULL) return 0;
         PyCodeObject* code = PyFrame_GetCode(frame);
@@ -70,11 +79,7 @@ cdef extern from *:
             Py_DECREF(code);
             return bufpool_count_in_namespace(frame, wanted);
         }
-        const int arguments = code->co_argcount + code->co_kwonlyargcount;
-        if (BUFPOOL_ARGUMENTS_BORROW && (PyObject*)frame != made_in && arguments > 0) {
-            Py_DECREF(code);
-            return 0;
-        }
+        *own = code->co_argcount + code->co_kwonlyargcount == 0 || (PyObject*)frame == made_in;
         PyObject* names = PyCode_GetVarnames(code);
         PyObject* shared = names == NULL ? NULL : PyCode_GetCellvars(code);
         Py_DECREF(code);
@@ -94,22 +99,58 @@ cdef extern from *:
     }
 
     static PyObject* bufpool_frame_of_caller(void) {
-        PyObject* frame = BUFPOOL_ARGUMENTS_BORROW ? (PyObject*)PyEval_GetFrame() : NULL;
+        PyObject* frame = (PyObject*)PyEval_GetFrame();
         return Py_NewRef(frame == NULL ? Py_None : frame);
     }
     """
-    Py_ssize_t bufpool_count_names(object wanted, object made_in) except -1
+    Py_ssize_t bufpool_count_names(object wanted, object made_in, bint* own) except -1
     object bufpool_frame_of_caller()
 
 
+# Whether each name of a function has a reference of its own: in functions without arguments, and in all of them.
+cdef bint own_names_count = False, arguments_count = False
+
+
 cdef Py_ssize_t names_in_caller(object wanted, object made_in) except -1:
+    cdef bint own
+    cdef Py_ssize_t found
     # Without memory for the look nothing is proven. A block that ends has no use for an error of its own, which would
     # stand before the one that is passing through it.
     try:
-        return bufpool_count_names(wanted, made_in)
+        found = bufpool_count_names(wanted, made_in, &own)
     except MemoryError:
         return 0
+    return found if own_names_count and (own or arguments_count) else min(found, 1)
 
 
 cdef object frame_of_caller():
-    return bufpool_frame_of_caller()
+    return None if arguments_count else bufpool_frame_of_caller()
+
+
+# --- what this Python's names are worth ---
+
+
+@cython.final
+@cython.internal
+cdef class Counter:
+    """See `bufpool.native._names`."""
+
+    cdef object thing
+
+    def make(self):
+        self.thing = object()
+        return self.thing
+
+    def surplus(self):
+        cdef bint own
+        cdef Py_ssize_t names = bufpool_count_names(self.thing, None, &own)
+        return Py_REFCNT(<PyObject*>self.thing) - 1 - names     # ours is one of the references
+
+
+def worth():
+    """Return whether each name counts: in functions without arguments, and in all."""
+    return bool(own_names_count), bool(arguments_count)
+
+
+own_names_count = _names.own_names_count(Counter())
+arguments_count = own_names_count and _names.arguments_count(Counter())

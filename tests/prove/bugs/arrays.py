@@ -1,4 +1,4 @@
-"""In arrays and leases."""
+"""In arrays, leases and buffers."""
 
 from __future__ import annotations
 
@@ -146,4 +146,38 @@ ON_LEASES = (
     ),
 )
 
-ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES)
+BUFFER = "native/_buffer.pyx"
+RETURNED = Suite("test_references.py -k returns_at_once")
+
+ON_REFERENCES = (
+    Bug(
+        "a buffer is returned though a view holds it",
+        BUFFER,
+        "Py_REFCNT(self) == 1 + names",
+        "Py_REFCNT(self) >= 1 + names",
+        RETURNED,
+    ),
+    Bug(
+        "a buffer's calls hold as many references as the interpreter likes",
+        BUFFER,
+        'bind_calls(Buffer, ("release", "__exit__"))\n',
+        "",
+        RETURNED,
+    ),
+    Bug(
+        "a buffer is not returned before its names are gone",
+        BUFFER,
+        "names_in_caller(self, None)\n",
+        "0\n",
+        RETURNED,
+    ),
+    Bug(
+        "names are not tried",
+        "native/_frames.pyx",
+        "own_names_count = _names.own_names_count(Counter())",
+        "own_names_count = False",
+        Suite("test_references.py -k names_are_worth"),
+    ),
+)
+
+ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES)
