@@ -18,21 +18,7 @@ import numpy as np
 
 from bufpool.core.arena cimport Arena, Refusal
 from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
-
-cdef extern from *:
-    """
-    // A capsule that every array holds a reference to is a count that all threads fight over; an immortal one is not.
-    static void bufpool_immortalise(PyObject* object) {
-    #if defined(Py_GIL_DISABLED)
-        object->ob_tid = _Py_UNOWNED_TID;
-        object->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
-        object->ob_ref_shared = 0;
-    #else
-        (void)object;
-    #endif
-    }
-    """
-    void bufpool_immortalise(object)
+from bufpool.native._unique cimport immortalise
 
 cnp.import_array()
 
@@ -89,7 +75,7 @@ cdef object handler_capsule(Arena* arena):
         free(handler)
         raise
     Py_INCREF(capsule)
-    bufpool_immortalise(capsule)
+    immortalise(<PyObject*>capsule)                # every array holds a reference to it
     arena.attachment = <PyObject*>capsule
     return capsule
 
