@@ -93,7 +93,7 @@ class BuildExtensions(build_ext):
             build_dir=str(TRANSLATED),
             compiler_directives=DIRECTIVES,
             include_path=["src"],
-            # Helpers are forked, which an interpreter under a sanitizer may not survive: none for one processor.
+            # An interpreter under a sanitizer may not survive the start of helper processes: none for one processor.
             nthreads=_jobs() if sys.platform == "linux" and _jobs() > 1 else 0,
             # Cython looks at the times of its sources; the directives above count as well.
             force=_older_than_this_file(TRANSLATED),
@@ -227,10 +227,12 @@ def _extensions() -> list[Extension]:
     return extensions
 
 
-setup(
-    long_description=_long_description(),
-    long_description_content_type="text/markdown",
-    ext_modules=_extensions(),
-    cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtensions, "sdist": BuildSdist},
-    options={"build": {"build_base": BUILD_BASE}, "build_ext": {"parallel": _jobs()}},
-)
+# Cython's helper processes import this file where Python does not fork them (3.14 and later on Linux).
+if __name__ == "__main__":
+    setup(
+        long_description=_long_description(),
+        long_description_content_type="text/markdown",
+        ext_modules=_extensions(),
+        cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtensions, "sdist": BuildSdist},
+        options={"build": {"build_base": BUILD_BASE}, "build_ext": {"parallel": _jobs()}},
+    )

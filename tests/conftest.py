@@ -21,6 +21,20 @@ def pytest_report_header() -> str:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which ways to end a buffer or a lease are proven on this Python: see test_references.py."""
+    said = [
+        value
+        for report in terminalreporter.stats.get("passed", ())
+        for name, value in report.user_properties
+        if name == "references"
+    ]
+    if said:
+        terminalreporter.section("references on this Python")
+        for line in said:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def pool() -> Iterator[bufpool.BufferPool]:
     """A pool that has lost nothing and holds nothing when the test is over."""

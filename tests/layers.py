@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*")),
     (4, ("native/*",)),
-    (5, ("stats.*", "lend.*", "decorate.*", "settings.*")),
+    (5, ("stats.*", "decorate.*", "settings.*")),
     # The pool of objects, from what its callbacks run in to what it says of itself.
     (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "log", "settings"))),
     (5.1, ("objects/maintenance_thread.*",)),

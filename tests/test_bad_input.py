@@ -21,8 +21,6 @@ from bufpool import (
     OutOfMemoryError,
     SizeError,
 )
-from bufpool.native._lease import make_lease
-from bufpool.native._scratch import make_scratch
 
 
 @pytest.fixture
@@ -263,7 +261,7 @@ def test_numpy_may_have_objects_under_the_pool(pool: BufferPool, dtype: Any) -> 
         assert repr(c.tolist()) == repr(np.zeros(15, dtype).tolist())
 
 
-@pytest.mark.parametrize("make", [make_scratch, make_lease], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [BufferPool.scratch, BufferPool.lease], ids=["scratch", "lease"])
 def test_what_is_no_pool_is_refused(make: Any) -> None:
     with pytest.raises(TypeError):
         make(None, 3)

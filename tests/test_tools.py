@@ -87,3 +87,9 @@ def test_interpreters_are_asked_for_their_version() -> None:
     assert found.version.startswith(f"{sys.version_info[0]}.{sys.version_info[1]}")
     with pytest.raises(Exception, match="cannot find"):
         tool("pythons").find(["python3.nowhere"])
+
+
+def test_interpreters_that_a_matrix_leaves_out_are_named() -> None:
+    pythons = tool("pythons")
+    assert pythons.left_out(["3.11", "3.12", "3.14"]) == ["3.13", "3.13t", "3.15"]
+    assert pythons.left_out(pythons.COVERED) == []

@@ -1,6 +1,7 @@
 """The interpreters of this machine that bufpool supports, one of each version: ``make matrix`` and ``make wheels``.
 
-As a program it prints them, a version and a path to a line: ``python tools/pythons.py [python3.12 ...]``.
+As a program it prints them, a version and a path to a line: ``python tools/pythons.py [python3.12 ...]``. With
+``--left-out 3.12 ...`` it prints the versions that are not among these, and should be.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST = (3, 11)
+#: What a release is tried on.
+COVERED = ("3.11", "3.12", "3.13", "3.13t", "3.14", "3.15")
 #: Looked for on PATH, then in pyenv's folder.
 NAMES = (*(f"python3.{minor}" for minor in range(11, 16)), *(f"python3.{minor}t" for minor in range(13, 16)))
 PYENV = ".pyenv/versions/*/bin/python"
@@ -63,7 +66,15 @@ def find(named: Sequence[str] = ()) -> list[Python]:
     return list(pythons.values())
 
 
+def left_out(versions: Sequence[str]) -> list[str]:
+    """Those that a release is tried on, and that are not among these."""
+    return [version for version in COVERED if version not in versions]
+
+
 def main() -> int:
+    if sys.argv[1:2] == ["--left-out"]:
+        print(*left_out(sys.argv[2:]))
+        return 0
     try:
         pythons = find(sys.argv[1:])
     except NoPythonError as error:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from bufpool._words import plural
 from bufpool.errors import ClosedError, LimitError, SizeError
-from bufpool.lend import Lender
 from bufpool.native._arena import good_size, total_memory
 from bufpool.native._arrays import touch
 from bufpool.native._buffer import BufferMaker
+from bufpool.native._lease import LeaseMaker
+from bufpool.native._scratch import ScratchMaker
 from bufpool.settings import choice, flag, nbytes, seconds
 from bufpool.stats import PoolStats, from_reading
 
@@ -33,7 +34,7 @@ MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pau
 _numbers = itertools.count(1)
 
 
-class BufferPool(Lender, BufferMaker):
+class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     """Memory for arrays and buffers, kept ready for reuse, bounded, and given back when it is no longer needed.
 
     Safe to share between threads. Arrays and buffers may outlive the pool.

@@ -2,12 +2,14 @@
 from libc.stdint cimport uint64_t
 
 from bufpool.core.arena cimport Arena, Block, Refusal
+from bufpool.native._sharing cimport Callers
 
 cdef class PoolBase:
     cdef Arena* arena              # never null: a pool that was never set up has the closed arena
     cdef readonly str name
     cdef readonly object timeout   # seconds to wait at the limit; None: for ever
     cdef bint owns_arena           # false until __init__, and after the arena was abandoned
+    cdef Callers callers
     cdef object __weakref__
 
     # A block, or a named error. `zeroed` tells whether it is known to hold zeros.

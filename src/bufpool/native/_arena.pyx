@@ -19,6 +19,8 @@ from bufpool.core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_mem
 from bufpool.core.os_memory cimport precise_ns as exact_ns
 from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
 
+from bufpool.native._sharing cimport changed_often, look_at_callers
+
 from bufpool._words import plural
 from bufpool.errors import (
     AlignmentError,
@@ -234,6 +236,8 @@ cdef class PoolBase:
     # --- blocks ---
 
     cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        if changed_often(&self.callers):
+            look_at_callers(self, &self.callers, exact_ns())
         cdef Block block = arena_acquire(self.arena, nbytes, alignment)
         if block.address == NULL:
             return self.take_slowly(nbytes, alignment, block, zeroed)
@@ -315,6 +319,11 @@ cdef class PoolBase:
     def closed(self):
         """Whether the pool hands out nothing more."""
         return self.arena.closed.load_relaxed() != 0
+
+    @property
+    def _shared(self):
+        """Whether references to the pool are counted no longer, because several threads called it at full speed."""
+        return self.callers.uncounted != 0
 
     @property
     def limit(self):

@@ -35,5 +35,7 @@ cdef class ArrayPool(AllocatorPool):
     cdef object check_like(self, object prototype, object dtype, object shape)
     cdef object build(self, object function, tuple args, dict kwargs)
 
+# As NumPy shows it.
+cdef tuple shape_of(int nd, cnp.npy_intp* dims)
 # Takes the block from an array that only names hold: it becomes empty. False: it has none to give.
 cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept

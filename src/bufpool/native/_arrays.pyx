@@ -38,10 +38,13 @@ cdef extern from *:
         Py_INCREF(descr);   // the call below takes it, also when it fails
         return PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, flags, NULL);
     }
+    static inline PyObject* bufpool_result(PyObject* object) { return object; }
     """
     bint BUFPOOL_HOLDS_REFERENCES(cnp.dtype)
     int bufpool_descr_converter(object, PyObject**) except 0   # a new reference
-    object bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
+    # A new reference, or null with an error set.
+    PyObject* bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
+    object bufpool_result(PyObject*)                           # takes the reference; raises the error if it is null
 
 cdef extern from "numpy/arrayobject.h":
     int PyArray_IntpConverter(object, cnp.PyArray_Dims*) except 0
@@ -56,19 +59,22 @@ cdef extern from "Python.h":
 cnp.import_array()
 
 
-cdef tuple shape_of(Request* request):
-    return tuple([request.dims[i] for i in range(request.nd)])
+cdef tuple shape_of(int nd, cnp.npy_intp* dims):
+    # Not a comprehension: Cython 3.3 drops an item twice when there is no memory to append it.
+    cdef tuple shape = ()
+    cdef int i
+    for i in range(nd):
+        shape += (dims[i],)
+    return shape
 
 
 # Not a method: methods of a class that others extend are called through its table.
 cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request, object capsule):
     """An array that owns `block`; at a failure the block goes back."""
-    cdef cnp.ndarray array
-    try:
-        array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
-    except BaseException:
+    cdef PyObject* made = bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
+    if made == NULL:                                             # a `try` would save the thread's error state each time
         arena_release(block)
-        raise
+    cdef cnp.ndarray array = <cnp.ndarray>bufpool_result(made)
     cdef ArrayFields* fields = <ArrayFields*>array
     Py_INCREF(capsule)
     fields.mem_handler = <PyObject*>capsule
@@ -141,7 +147,7 @@ cdef class ArrayPool(AllocatorPool):
         for i in range(request.nd):
             if request.dims[i] < 0:
                 raise SizeError(
-                    f"pool {self.name!r}: negative dimensions are not allowed: {shape_of(request)}"
+                    f"pool {self.name!r}: negative dimensions are not allowed: {shape_of(request.nd, request.dims)}"
                 )
             extent = <size_t>request.dims[i]
             if extent == 0:
@@ -152,7 +158,7 @@ cdef class ArrayPool(AllocatorPool):
                 size *= extent
         if overflows or (size > kMaxBlock and not empty):        # the first NumPy refuses too, even with an extent of 0
             raise SizeError(
-                f"pool {self.name!r}: shape {shape_of(request)} of {descr} is larger than a block can be "
+                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block can be "
                 f"({kMaxBlock} bytes)"
             )
         request.nbytes = 1 if empty else size

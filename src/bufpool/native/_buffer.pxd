@@ -8,4 +8,4 @@ cdef class Buffer:
     cdef object __weakref__
 
     cdef object alive(self)
-    cdef object give_back(self, Py_ssize_t call)
+    cdef object give_back(self)

@@ -13,6 +13,7 @@ from cpython.ref cimport Py_REFCNT, PyObject
 cimport cython
 
 from bufpool.native._arena cimport PoolBase, arena_release, checked_alignment
+from bufpool.native._calls cimport bind_calls
 from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport anyones
 
@@ -26,13 +27,6 @@ from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, Siz
 cdef extern from "Python.h":
     object PyNumber_Index(object)
     Py_ssize_t PyNumber_AsSsize_t(object, PyObject* overflow) except? -1
-
-cdef extern from *:
-    """
-    // References to `self` that a method call holds besides its caller's: none for sure where CPython may borrow them.
-    #define BUFPOOL_CALL_REFERENCES (PY_VERSION_HEX < 0x030E0000)
-    """
-    Py_ssize_t CALL_REFERENCES "BUFPOOL_CALL_REFERENCES"
 
 cdef char* FORMAT = b"B"
 
@@ -132,7 +126,7 @@ cdef class Buffer:
             if self.exports:
                 raise ExportedError(f"{self!r} cannot be released while views of it exist")
             self.ended = True
-        self.give_back(CALL_REFERENCES)
+        self.give_back()
 
     @property
     def released(self):
@@ -148,15 +142,16 @@ cdef class Buffer:
             if self.ended:
                 return False
             self.ended = True
-        self.give_back(CALL_REFERENCES)
+        self.give_back()
         return False
 
-    cdef object give_back(self, Py_ssize_t call):
-        """Return the block now if that is safe: `call` references belong to the call that is going on."""
+    cdef object give_back(self):
+        """Return the block now if that is safe. The call that is going on holds one reference: see `bind_calls`."""
         cdef void* block = NULL
         # A look may outlive its export: NumPy's ndarray(buffer=...) keeps a plain reference to us. Local names do no
         # harm.
-        cdef bint unseen = not self.shown or Py_REFCNT(self) == call + names_in_caller(self, None)
+        cdef Py_ssize_t names = 0 if not self.shown else names_in_caller(self, None)
+        cdef bint unseen = not self.shown or Py_REFCNT(self) == 1 + names
         with cython.critical_section(self):
             if unseen and self.exports == 0:
                 block = self.block
@@ -207,6 +202,9 @@ cdef class Buffer:
         else:
             state = f"at {<size_t>self.block:#x}, {exports}"
         return f"<Buffer of {self.nbytes} {plural(self.nbytes, 'byte')}, pool {self.name or '?'!r}, {state}>"
+
+
+bind_calls(Buffer, ("release", "__exit__"))
 
 
 cdef class BufferMaker(PoolBase):

@@ -18,21 +18,7 @@ import numpy as np
 
 from bufpool.core.arena cimport Arena, Refusal
 from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
-
-cdef extern from *:
-    """
-    // A capsule that every array holds a reference to is a count that all threads fight over; an immortal one is not.
-    static void bufpool_immortalise(PyObject* object) {
-    #if defined(Py_GIL_DISABLED)
-        object->ob_tid = _Py_UNOWNED_TID;
-        object->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
-        object->ob_ref_shared = 0;
-    #else
-        (void)object;
-    #endif
-    }
-    """
-    void bufpool_immortalise(object)
+from bufpool.native._unique cimport immortalise
 
 cnp.import_array()
 
@@ -89,7 +75,7 @@ cdef object handler_capsule(Arena* arena):
         free(handler)
         raise
     Py_INCREF(capsule)
-    bufpool_immortalise(capsule)
+    immortalise(<PyObject*>capsule)                # every array holds a reference to it
     arena.attachment = <PyObject*>capsule
     return capsule
 
@@ -135,7 +121,8 @@ cdef class AllocatorPool(PoolBase):
             np.seterr(**np.geterr())
             entries = ()
         # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
-        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))
+        # Added, and not unpacked into a new tuple: without memory Cython 3.3 drops the last item twice.
+        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))
         try:
             put_handler(self.capsule)
         except MemoryError:
@@ -178,7 +165,7 @@ cdef class AllocatorPool(PoolBase):
             put_entries(rest)
         else:
             # Somebody entered after us and is still inside: what they will put back must be what we found.
-            put_entries((*entries[:i], (entries[i + 1][0], before), *entries[i + 2:]))
+            put_entries(entries[:i] + ((entries[i + 1][0], before),) + entries[i + 2:])
         return True
 
     cdef object leave(self):

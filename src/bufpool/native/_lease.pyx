@@ -9,13 +9,16 @@ The rule is that a stale name never aliases. At the end of the block there are t
   the last of them is gone.
 """
 
-from cpython.object cimport PyObject
 from types import GenericAlias
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
 
 cimport cython
 cimport numpy as cnp
 
-from bufpool.native._arrays cimport ArrayPool, detach
+from bufpool.native._arrays cimport ArrayPool, Request, detach, shape_of
 from bufpool.native._frames cimport frame_of_caller, names_in_caller
 from bufpool.native._unique cimport references_are, sole_reference
 
@@ -31,6 +34,7 @@ cdef enum State:
 # no_gc_clear: the pool must stay until we are gone, in a cycle too.
 @cython.final
 @cython.no_gc_clear
+@cython.freelist(8)
 cdef class Lease:
     """An array for the length of a ``with`` block; made by `BufferPool.lease`.
 
@@ -57,6 +61,32 @@ cdef class Lease:
     def __init__(self, *args, **kwargs):
         raise TypeError("a Lease is made by BufferPool.lease()")
 
+    cdef object keep(self, Request* request):
+        """Note what was asked for."""
+        self.nd = request.nd
+        self.flags = request.flags
+        self.nbytes = request.nbytes
+        self.alignment = request.alignment
+        cdef size_t nbytes = request.nd * sizeof(cnp.npy_intp)
+        if nbytes <= sizeof(self.dims):
+            memcpy(self.dims, request.dims, nbytes)
+        else:
+            self.more = PyBytes_FromStringAndSize(<char*>request.dims, nbytes)
+
+    cdef cnp.npy_intp* extents(self) noexcept:
+        if self.more is None:
+            return self.dims
+        return <cnp.npy_intp*>PyBytes_AS_STRING(self.more)
+
+    cdef cnp.ndarray make(self):
+        cdef Request request
+        request.nd = self.nd
+        request.flags = self.flags
+        request.nbytes = self.nbytes
+        request.alignment = self.alignment
+        memcpy(request.dims, self.extents(), self.nd * sizeof(cnp.npy_intp))
+        return self.pool.make(self.descr, &request, False)
+
     def __enter__(self):
         if self.pool is None:
             raise ReleasedError("a Lease is made by BufferPool.lease()")
@@ -67,7 +97,7 @@ cdef class Lease:
         cdef cnp.ndarray array
         cdef object frame
         try:
-            array = self.pool.make(self.descr, &self.request, False)
+            array = self.make()
             frame = frame_of_caller()
         except BaseException:
             self.state = NEW
@@ -99,14 +129,34 @@ cdef class Lease:
 
     def __repr__(self):
         state = ("not entered", "entered", "ended", "being entered")[self.state]
-        shape = tuple([self.request.dims[i] for i in range(self.request.nd)])
+        shape = shape_of(self.nd, self.extents())
         name = "?" if self.pool is None else self.pool.name
         return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"
 
 
-def make_lease(ArrayPool pool not None, shape, dtype=None, order="C", alignment=None):
-    """See `BufferPool.lease`."""
-    cdef Lease lease = Lease.__new__(Lease)
-    lease.descr = pool.check(shape, dtype, order, alignment, &lease.request)
-    lease.pool = pool
-    return lease
+cdef class LeaseMaker(ArrayPool):
+    """A pool that makes leases. Use `bufpool.BufferPool`."""
+
+    def lease(self, shape, dtype=None, order="C", *, alignment=None):
+        """Return a context manager that gives an array for the length of a block.
+
+        At the end its memory returns to the pool at once if nobody else can reach it. A plain local name of the array
+        does not hinder that: the array becomes empty (its shape all zeros). With a view, a container or a memoryview
+        still alive, the memory returns when they are gone.
+
+        Arguments and errors as of `empty`; the array is made when the block is entered.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> with bufpool.BufferPool().lease((2, 2)) as a:
+        ...     a[:] = 1
+        ...     a.sum()
+        np.float64(4.0)
+        """
+        cdef Request request
+        cdef Lease lease = Lease.__new__(Lease)
+        lease.descr = self.check(shape, dtype, order, alignment, &request)
+        lease.keep(&request)
+        lease.pool = self
+        return lease

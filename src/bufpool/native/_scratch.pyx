@@ -2,10 +2,13 @@
 
 from types import GenericAlias
 
+from cpython.object cimport PyObject
+
 cimport cython
 
-from bufpool.native._arrays cimport ArrayPool
+from bufpool.native._arrays cimport ArrayPool, shape_of
 from bufpool.native._shelf cimport Shelf, make_shelf
+from bufpool.native._unique cimport immortalise
 
 
 @cython.final
@@ -15,7 +18,7 @@ cdef class Turn:
 
     Up to Python 3.13 each ``with`` makes two bound methods of plain ones and drops them again (measured: 40 ns of 82).
     This descriptor gives the two that the scratch keeps. They are bound to the shelf and not to the scratch, which
-    would otherwise hold itself.
+    would otherwise hold itself. Every ``with`` of every scratch holds the descriptor for a moment, so it is immortal.
     """
 
     cdef bint enters
@@ -34,6 +37,7 @@ cdef class Turn:
 cdef Turn turn(bint enters):
     cdef Turn made = Turn.__new__(Turn)
     made.enters = enters
+    immortalise(<PyObject*>made)
     return made
 
 
@@ -134,7 +138,7 @@ cdef class Scratch:
     @property
     def shape(self):
         """Of every array."""
-        return tuple([self.shelf.request.dims[i] for i in range(self.shelf.request.nd)])
+        return shape_of(self.shelf.request.nd, self.shelf.request.dims)
 
     @property
     def dtype(self):
@@ -145,8 +149,23 @@ cdef class Scratch:
         return repr(self.shelf)
 
 
-def make_scratch(ArrayPool pool not None, shape, dtype=None, order="C", alignment=None):
-    """See `BufferPool.scratch`."""
-    cdef Scratch scratch = Scratch.__new__(Scratch)
-    scratch.keep(make_shelf(pool, shape, dtype, order, alignment))
-    return scratch
+cdef class ScratchMaker(ArrayPool):
+    """A pool that makes scratches. Use `bufpool.BufferPool`."""
+
+    def scratch(self, shape, dtype=None, order="C", *, alignment=None):
+        """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
+
+        Make it once and use it again and again: what it saves is the making of arrays.
+
+        Arguments and errors as of `empty`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch(1024, "f4")
+        >>> with scratch as a:
+        ...     a.fill(0)
+        """
+        cdef Scratch scratch = Scratch.__new__(Scratch)
+        scratch.keep(make_shelf(self, shape, dtype, order, alignment))
+        return scratch

@@ -14,7 +14,7 @@ cimport numpy as cnp
 
 from bufpool.core.arena cimport Block, Refusal, kUnlimited
 from bufpool.native._arena cimport arena_acquire
-from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach
+from bufpool.native._arrays cimport ArrayFields, ArrayPool, detach, shape_of
 from bufpool.native._frames cimport names_in_caller
 from bufpool.native._unique cimport foreign_count, references_are, sole_reference
 
@@ -258,7 +258,7 @@ cdef class Shelf:
         Py_DECREF(array)
 
     def __repr__(self):
-        shape = tuple([self.request.dims[i] for i in range(self.request.nd)])
+        shape = shape_of(self.request.nd, self.request.dims)
         name = "?" if self.pool is None else self.pool.name
         return (
             f"<Scratch of shape {shape}, dtype {self.descr}, pool {name!r}: "

@@ -1,5 +1,5 @@
-# Counts of references: who else can reach an object, which the rule "a stale name never aliases" rests on; and counts
-# that any thread may bring to an end.
+# Counts of references: who else can reach an object, which the rule "a stale name never aliases" rests on; counts that
+# any thread may bring to an end; and objects that are not counted at all.
 from cpython.object cimport PyObject
 
 cdef extern from *:
@@ -52,8 +52,21 @@ cdef extern from *:
         (void)object;
     #endif
     }
+
+    // For an object that is never freed and that nobody else has seen yet. Without the GIL all threads would fight over
+    // its count.
+    static inline void bufpool_immortalise(PyObject* object) {
+    #if defined(Py_GIL_DISABLED)
+        object->ob_tid = _Py_UNOWNED_TID;
+        object->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
+        object->ob_ref_shared = 0;
+    #else
+        (void)object;
+    #endif
+    }
     """
     bint references_are "bufpool_references_are"(PyObject* object, Py_ssize_t count) noexcept nogil
     bint sole_reference "bufpool_sole_reference"(PyObject* object) noexcept nogil
     bint foreign_count "bufpool_foreign_count"(PyObject* object) noexcept nogil
     void anyones "bufpool_anyones"(PyObject* object) noexcept
+    void immortalise "bufpool_immortalise"(PyObject* object) noexcept

@@ -1,4 +1,4 @@
-"""In arrays and leases."""
+"""In arrays, leases and buffers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ON_ARRAYS = (
     Bug(
         "a block stays out when NumPy refuses the array",
         ARRAYS,
-        "        arena_release(block)\n        raise\n",
-        "        raise\n",
+        "        arena_release(block)\n    cdef cnp.ndarray array = <",
+        "        pass\n    cdef cnp.ndarray array = <",
         Suite("test_bad_input.py -k too_many_dimensions"),
     ),
     Bug(
@@ -140,10 +140,44 @@ ON_LEASES = (
     Bug(
         "each look at the caller's names keeps its code",
         "native/_frames.pyx",
-        "        Py_DECREF(code);\n        Py_ssize_t found = -1;",
-        "        Py_ssize_t found = -1;",
+        "        }\n        Py_DECREF(code);\n        return found;",
+        "        }\n        return found;",
         Suite("test_lease_reached.py -k leaves_its_code"),
     ),
 )
 
-ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES)
+BUFFER = "native/_buffer.pyx"
+RETURNED = Suite("test_references.py -k returns_at_once")
+
+ON_REFERENCES = (
+    Bug(
+        "a buffer is returned though a view holds it",
+        BUFFER,
+        "Py_REFCNT(self) == 1 + names",
+        "Py_REFCNT(self) >= 1 + names",
+        RETURNED,
+    ),
+    Bug(
+        "a buffer's calls hold as many references as the interpreter likes",
+        BUFFER,
+        'bind_calls(Buffer, ("release", "__exit__"))\n',
+        "",
+        RETURNED,
+    ),
+    Bug(
+        "a buffer is not returned before its names are gone",
+        BUFFER,
+        "names_in_caller(self, None)\n",
+        "0\n",
+        RETURNED,
+    ),
+    Bug(
+        "names are not tried",
+        "native/_frames.pyx",
+        "own_names_count = _names.own_names_count(Counter())",
+        "own_names_count = False",
+        Suite("test_references.py -k names_are_worth"),
+    ),
+)
+
+ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES)

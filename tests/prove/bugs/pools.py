@@ -165,14 +165,14 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "        put_entries((*entries, (self, cnp.PyDataMem_GetHandler())))",
-        "        put_entries((*entries, (None, cnp.PyDataMem_GetHandler())))",
+        "        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))",
+        "        put_entries(entries + ((None, cnp.PyDataMem_GetHandler()),))",
         Suite("test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
         "the capsule goes with its pool",
         HANDLER,
-        "    Py_INCREF(capsule)\n    bufpool_immortalise(capsule)\n",
+        "    Py_INCREF(capsule)\n    immortalise(<PyObject*>capsule)  ",
         "",
         Suite("test_lifetime.py::test_many_pools_leak_nothing"),
     ),

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 __all__ = ["NoProgramError", "launch"]
 
+# Whether the interpreter gives what it runs a `__cached__`: up to Python 3.14.
+_states_cached = "__cached__" in vars(sys.modules["__main__"])
+
 
 class NoProgramError(Exception):
     """There is no such program. `status` is what ``python`` would exit with."""
@@ -49,6 +52,8 @@ def launch(name: str, args: Sequence[str], *, as_module: bool) -> None:
         _put_first_on_path(program.path0)
         main = ModuleType("__main__")
         vars(main).update(program.names, __builtins__=builtins)
+        if not _states_cached:
+            del vars(main)["__cached__"]
         # It stays: threads, exit functions and multiprocessing look for it after its last line has run.
         sys.modules["__main__"] = main
         exec(program.code, vars(main))

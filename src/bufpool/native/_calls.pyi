@@ -1,0 +1,1 @@
+# Nothing for Python: a C function that the other compiled modules call.

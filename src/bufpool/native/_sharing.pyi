@@ -1,0 +1,3 @@
+from typing import Any
+
+def give_back_memory(phase: str, info: dict[str, Any]) -> None: ...
