@@ -15,6 +15,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from prove.copies import writable
 from toolbox import ROOT, git, needs_tools, tool
 
 import bufpool
@@ -38,7 +39,7 @@ def light(tmp_path: Path) -> Path:
         shutil.copy2(ROOT / name, tree / name)
     (tree / "tools").mkdir()
     (tree / "tools" / "run").touch(0o755)
-    return tree
+    return writable(tree)
 
 
 def build(step: str, tree: Path, to: Path, umask: int = 0o022) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,14 @@ def run_within(
     return Ran(status, said, time.monotonic() - began)
 
 
+def writable(folder: Path) -> Path:
+    """Let a copy be changed: it has the modes of its sources, and these may be read-only."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    return folder
+
+
 class CoreCopy:
     """The core's files and the programs around them; an object file is made once for each state of its sources."""
 
@@ -81,6 +90,7 @@ class CoreCopy:
         shutil.copytree(SOURCES, self.core, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(TESTS / "core", folder / "programs")
         self.objects.mkdir()
+        writable(folder)
 
     @contextmanager
     def with_bug(self, bug: Bug) -> Iterator[None]:
@@ -134,11 +144,12 @@ class PackageCopy:
         passing = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
         for name in ("src", "tests"):
             shutil.copytree(CHECKOUT / name, folder / name, ignore=passing)
-        for name in ("setup.py", "pyproject.toml", "README.md"):
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy2(CHECKOUT / name, folder)
         # What is built already is used, as far as it is no older than its sources.
         for built in (*CHECKOUT.glob("build/*/cython"), *CHECKOUT.glob("build/*/lib.*")):
             shutil.copytree(built, folder / built.relative_to(CHECKOUT))
+        writable(folder)
         self._build()
 
     @contextmanager

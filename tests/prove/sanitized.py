@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prove.compiled import SANITIZERS, SOURCES, TESTS
+from prove.copies import writable
 
 CHECKOUT = TESTS.parent
 #: Extensions are compiled by what compiled the interpreter, if nothing else is asked for.
@@ -79,6 +80,7 @@ class Build:
                 shutil.copy(CHECKOUT / name, self.folder)
             unwanted = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
             shutil.copytree(CHECKOUT / "src", self.folder / "src", ignore=unwanted)
+            writable(self.folder)
         # There are no virtual functions, nor the types at run time that a check of them would need.
         without = ("-fno-sanitize=vptr",) if self.sanitizer == "address" else ()
         flags = " ".join((*SANITIZERS[self.sanitizer], *without))
