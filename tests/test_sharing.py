@@ -1,4 +1,4 @@
-"""Pools that several threads call at full speed, on the free-threaded builds: counted no longer, and given back all the same.
+"""Pools that several threads call at full speed, on the free-threaded builds: not counted, and given back all the same.
 
 `bufpool.native._sharing` says what happens to them: deferred references from Python 3.14 on, immortal on 3.13.
 """
@@ -75,16 +75,23 @@ def test_called_by_several_threads_at_full_speed() -> None:
     assert pool.owns(a)
 
 
-@pytest.mark.parametrize("call", ["one thread", "in turns", "slowly"])
-def test_any_other_pool_is_freed_by_its_last_reference(call: str) -> None:
+def by_one_thread(pool: BufferPool) -> None:
+    called_by(1, lambda: pool.empty(100, "u1"), 100_000)
+
+
+def by_threads_in_turns(pool: BufferPool) -> None:
+    for _ in range(20):
+        called_by(1, lambda: pool.empty(100, "u1"), 5000)
+
+
+def by_slow_threads(pool: BufferPool) -> None:
+    called_by(2, lambda: pool.empty(100, "u1"), 600, 0.0005)
+
+
+@pytest.mark.parametrize("call", [by_one_thread, by_threads_in_turns, by_slow_threads])
+def test_any_other_pool_is_freed_by_its_last_reference(call: Callable[[BufferPool], None]) -> None:
     pool = BufferPool()
-    if call == "one thread":
-        called_by(1, lambda: pool.empty(100, "u1"), 100_000)
-    elif call == "in turns":
-        for _ in range(20):
-            called_by(1, lambda: pool.empty(100, "u1"), 5000)
-    else:
-        called_by(2, lambda: pool.empty(100, "u1"), 600, 0.0005)
+    call(pool)
     assert not pool._shared
     weak = weakref.ref(pool)
     del pool

@@ -158,8 +158,8 @@ cdef class ArrayPool(AllocatorPool):
                 size *= extent
         if overflows or (size > kMaxBlock and not empty):        # the first NumPy refuses too, even with an extent of 0
             raise SizeError(
-                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block can be "
-                f"({kMaxBlock} bytes)"
+                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block "
+                f"can be ({kMaxBlock} bytes)"
             )
         request.nbytes = 1 if empty else size
         request.alignment = 0 if alignment is None else checked_alignment(alignment, self.name)

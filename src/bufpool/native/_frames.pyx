@@ -61,8 +61,8 @@ cdef extern from *:
         return value == wanted;
     }
 
-    // Where this thread's last search ended, and in which code. A look costs tens of nanoseconds, and a variable that is
-    // not bound half a microsecond. It is a guess only: the code may be gone, and another one at its address.
+    // Where this thread's last search ended, and in which code. A look costs tens of nanoseconds, and a variable that
+    // is not bound half a microsecond. It is a guess only: the code may be gone, and another one at its address.
     #ifdef Py_GIL_DISABLED
     thread_local
     #endif
@@ -101,8 +101,8 @@ cdef extern from *:
     }
 
     // Plain locals only: variables shared with inner functions may be reached by other threads, and by views of theirs.
-    // `most`: there can be no more, so the search may end. `own`: whether the object was made while the function ran, and
-    // so cannot have come in as an argument.
+    // `most`: there can be no more, so the search may end. `own`: whether the object was made while the function ran,
+    // and so cannot have come in as an argument.
     static Py_ssize_t bufpool_count_names(PyObject* wanted, PyObject* made_in, Py_ssize_t most, int* own) {
         *own = 1;
         PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed

@@ -21,9 +21,9 @@ cdef extern from "pythread.h":
 
 cdef extern from *:
     """
-    // CPython 3.11 may collect garbage inside `ContextVar.reset`. A finalizer that then reads the variable leaves the old
-    // value in the variable's cache, without a reference: the next read returns freed memory. Later versions collect
-    // between instructions only.
+    // CPython 3.11 may collect garbage inside `ContextVar.reset`. A finalizer that then reads the variable leaves the
+    // old value in the variable's cache, without a reference: the next read returns freed memory. Later versions
+    // collect between instructions only.
     #define BUFPOOL_RESET_MAY_COLLECT (PY_VERSION_HEX < 0x030C0000)
     """
     const bint RESET_MAY_COLLECT "BUFPOOL_RESET_MAY_COLLECT"

@@ -1,5 +1,5 @@
-# Without the GIL: a pool that several threads call at full speed is no longer counted, because they would fight over its
-# count of references. With the GIL none of this does anything.
+# Without the GIL: a pool that several threads call at full speed is no longer counted, because they would fight over
+# its count of references. With the GIL none of this does anything.
 from libc.stdint cimport uint64_t
 
 cdef extern from *:
