@@ -4,6 +4,8 @@
 and returns the surplus: how many references there are beyond one for each name in its frame.
 """
 
+# pyright: reportUnusedVariable=false
+
 from __future__ import annotations
 
 import sys
@@ -21,6 +23,7 @@ class Counter(Protocol):
 
     def surplus(self) -> int:
         """Return the references to the last one, less the caller's names."""
+        ...
 
 
 def often_enough() -> int:
