@@ -59,7 +59,7 @@ class Pool(ThreadFront[T], Readings[T]):
     reset : callable, optional
         Called with an object that comes back, to make it ready for the next client. If it raises, the object is closed.
     close : callable, optional
-        Called with an object at the end of its life.
+        Called with an object at the end of its life. Not at the end of the program: close the pool before.
     max_idle, max_lifetime : float, optional
         Seconds unused after which an object is closed while there are more than `min_size`; seconds after which it is
         replaced (up to a tenth less, so that objects made together do not end together).
