@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from prove.bug import Bug, Suite
 
 ARRAYS = "native/_arrays.pyx"
@@ -140,10 +142,61 @@ ON_LEASES = (
     Bug(
         "each look at the caller's names keeps its code",
         "native/_frames.pyx",
-        "        Py_DECREF(code);\n        Py_ssize_t found = -1;",
-        "        Py_ssize_t found = -1;",
+        "        }\n        Py_DECREF(code);\n        return found;",
+        "        }\n        return found;",
         Suite("test_lease_reached.py -k leaves_its_code"),
+    ),
+    Bug(
+        "a lease of many dimensions loses their extents",
+        LEASE,
+        "        if nbytes <= sizeof(self.dims):\n",
+        "        if nbytes > 0:\n            nbytes = min(nbytes, sizeof(self.dims))\n",
+        Suite("test_lease.py -k many_dimensions_as"),
     ),
 )
 
-ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES)
+# Python 3.11 has no `PyFrame_GetVar`, and looks at all variables.
+ON_NAMES = (
+    Bug(
+        "the look at the caller's names ends at the first",
+        "native/_frames.pyx",
+        "i < code->co_nlocals && found < most; i++",
+        "i < code->co_nlocals && found < 1; i++",
+        Suite("test_lease_reached.py -k each_name_counts"),
+    ),
+    Bug(
+        "the name that was found last time counts twice",
+        "native/_frames.pyx",
+        "            if (i == first) continue;\n",
+        "",
+        Suite("test_lease_reached.py -k found_last_time"),
+    ),
+)
+
+SHARING = "native/_sharing.pyx"
+
+ON_SHARING = (
+    Bug(
+        "a pool that threads fight over is counted on",
+        SHARING,
+        ">= WITHIN_NS or not claim(callers):",
+        ">= 0 or not claim(callers):",
+        Suite("test_sharing.py::test_called_by_several_threads_at_full_speed"),
+        without_gil=True,
+    ),
+    Bug(
+        "a pool that threads call now and then is counted no longer",
+        SHARING,
+        "if now_ns - since(callers, now_ns) >= WITHIN_NS or not claim(callers):",
+        "if not claim(callers):",
+        Suite("test_sharing.py -k slowly"),
+        without_gil=True,
+    ),
+)
+
+ARRAYS_AND_LEASES = (
+    *ON_ARRAYS,
+    *ON_LEASES,
+    *(ON_NAMES if sys.version_info >= (3, 12) else ()),
+    *ON_SHARING,
+)
