@@ -178,6 +178,7 @@ CORES = max(2, os.cpu_count() or 2)
 PROMISES = {
     "scratch": [("64 KiB", "list pair", cost(2.0))],
     "scratch-with": [("64 KiB", "list pair", cost(4.0))],
+    "lease-array": [("1 KiB", "np.empty", cost(3.0)), ("64 KiB", "np.empty", cost(3.0))],
     "empty": [
         *(
             (size, "np.empty", cost(1.0))
@@ -218,9 +219,12 @@ PROMISES = {
     ],
     "zeros": [("64 MiB", "np.zeros", speed(4.0))],
     "threads": [
-        ("buffer", "buffer x 1", speed(0.9)),
-        ("empty", "empty x 1", speed(0.85)),
+        *((ours, f"{ours} x 1", speed(0.8)) for ours in ("buffer", "empty", "lease")),
+        *((ours, f"{ours} x 1", speed(0.9)) for ours in ("scratch", "scratch methods")),
         ("expression", "expression x 1", speed(0.85)),
+        ("buffer", f"np.empty x {CORES}", speed(1.0)),
+        ("empty", f"np.empty x {CORES}", speed(1.0)),
+        ("lease", f"np.empty x {CORES}", cost(3.0)),
         *((ours, f"list x {CORES}", speed(2.0)) for ours in ("buffer", "empty", "scratch")),
         *((ours, f"queue x {CORES}", speed(1.0)) for ours in ("buffer", "empty", "scratch")),
     ],
@@ -405,4 +409,4 @@ def test_a_file_that_cannot_be_written_is_noticed_before_the_run(capsys, tmp_pat
 
 def test_a_row_that_does_not_exist_is_refused(capsys):
     assert command(["--row", "scratch", "--row", "no-such-row"]) == 2
-    assert "has no row no-such-row; it has scratch, scratch-with, empty" in capsys.readouterr().err
+    assert "has no row no-such-row; it has scratch, scratch-with, lease-array, empty" in capsys.readouterr().err

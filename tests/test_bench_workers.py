@@ -119,7 +119,10 @@ HOWS = {
     "expression": ("plain", "pool", "out", *array_peers.EXPRESSION),
     "bytes": ("pool", "bytearray", *array_peers.BYTES),
     **{
-        f"same thread x {count}": (*SHARED, "scratch", "expression", "plain expression", "nothing")
+        f"same thread x {count}": (
+            *SHARED,
+            *("lease", "scratch", "scratch methods", "expression", "plain expression", "nothing"),
+        )
         for count in threads.COUNTS
     },
     **{f"ring x {count}": SHARED for count in threads.COUNTS},

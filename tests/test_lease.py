@@ -268,3 +268,12 @@ def test_a_lease_that_ended_holds_nothing(pool: BufferPool) -> None:
         assert pool.stats().in_use_bytes == N
     assert pool.stats().in_use_bytes == 0
     assert "ended" in repr(lease)
+
+
+@pytest.mark.parametrize("nd", [0, 1, 4, 5, 64])
+def test_as_many_dimensions_as_an_array_may_have(pool: BufferPool, nd: int) -> None:
+    shape = tuple(2 if i in (0, nd - 1) else 1 for i in range(nd))
+    lease = pool.lease(shape, "u1")
+    assert repr(lease).startswith(f"<Lease of shape {shape},")
+    with lease as a:
+        assert a.shape == shape

@@ -251,3 +251,46 @@ def test_a_look_at_the_callers_names_leaves_its_code(pool: BufferPool) -> None:
     for _ in range(50):
         assert leased(pool).size == 0
     assert sys.getrefcount(leased.__code__) < before + 10
+
+
+def test_each_name_counts_however_many_there_are(pool: BufferPool) -> None:
+    """The look ends when the names account for all references, and not before."""
+
+    def three(keep: bool) -> tuple[int, Any]:
+        with pool.lease(100, "u1") as a:
+            b = c = a
+            view = a[1:] if keep else None
+        return a.size + b.size + c.size, view
+
+    assert three(False) == (0, None)
+    size, view = three(True)
+    assert (size, view.size) == (300, 99)
+
+
+def test_a_name_that_was_found_last_time_is_found_once(pool: BufferPool) -> None:
+    """The look begins with it. Counted twice, it would stand for a view."""
+
+    def use(keep: bool) -> tuple[int, Any]:
+        with pool.lease(100, "u1") as a:
+            view = a[1:] if keep else None
+        return a.size, view
+
+    assert use(False) == (0, None)
+    size, view = use(True)
+    assert (size, view.size) == (100, 99)
+    assert use(False) == (0, None)
+
+
+def test_names_of_blocks_that_end_in_turn(pool: BufferPool) -> None:
+    """What was found last time is another name than the one that is looked for, or is not bound any more."""
+    for _ in range(3):
+        with pool.lease(10) as a, pool.lease(20) as b:
+            with pool.lease(30) as c:
+                pass
+            assert (a.size, b.size, c.size) == (10, 20, 0)
+            del c
+        assert (a.size, b.size) == (0, 0)
+        del b
+        with pool.lease(10) as b:
+            pass
+        assert b.size == 0

@@ -67,8 +67,8 @@ class Bug:
         What must fail with it, and pass without.
     without_gil : bool
         Only an interpreter without the GIL can show it.
-    before : (int, int), optional
-        Only a CPython older than this version can show it.
+    since, before : (int, int), optional
+        Only a CPython from this version on, or before this one, can show it.
     """
 
     name: str
@@ -77,15 +77,17 @@ class Bug:
     instead: str
     noticed_by: Ladder | Suite
     without_gil: bool = False
-    before: tuple[int, int] | None = None
+    since: tuple[int, int] = (3, 0)
+    before: tuple[int, int] = (4, 0)
 
     @property
     def hidden(self) -> str:
         """What this interpreter lacks to show the bug."""
         if self.without_gil and has_gil():
             return "it needs a free-threaded interpreter"
-        if self.before and sys.version_info[:2] >= self.before:
-            return f"it needs a CPython before {self.before[0]}.{self.before[1]}"
+        if not self.since <= sys.version_info[:2] < self.before:
+            first, last = (".".join(map(str, each)) for each in (self.since, self.before))
+            return f"it needs a CPython from {first} on and before {last}"
         return ""
 
     def seeded(self, source: str) -> str:

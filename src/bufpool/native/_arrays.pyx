@@ -38,13 +38,10 @@ cdef extern from *:
         Py_INCREF(descr);   // the call below takes it, also when it fails
         return PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, flags, NULL);
     }
-    static inline PyObject* bufpool_result(PyObject* object) { return object; }
     """
     bint BUFPOOL_HOLDS_REFERENCES(cnp.dtype)
     int bufpool_descr_converter(object, PyObject**) except 0   # a new reference
-    # A new reference, or null with an error set.
-    PyObject* bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
-    object bufpool_result(PyObject*)                           # takes the reference; raises the error if it is null
+    object bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
 
 cdef extern from "numpy/arrayobject.h":
     int PyArray_IntpConverter(object, cnp.PyArray_Dims*) except 0
@@ -71,10 +68,12 @@ cdef tuple shape_of(int nd, cnp.npy_intp* dims):
 # Not a method: methods of a class that others extend are called through its table.
 cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request, object capsule):
     """An array that owns `block`; at a failure the block goes back."""
-    cdef PyObject* made = bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
-    if made == NULL:                                             # a `try` would save the thread's error state each time
+    cdef cnp.ndarray array
+    try:
+        array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
+    except BaseException:
         arena_release(block)
-    cdef cnp.ndarray array = <cnp.ndarray>bufpool_result(made)
+        raise
     cdef ArrayFields* fields = <ArrayFields*>array
     Py_INCREF(capsule)
     fields.mem_handler = <PyObject*>capsule

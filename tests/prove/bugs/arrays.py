@@ -144,6 +144,13 @@ ON_LEASES = (
         "        }\n        return found;",
         Suite("test_lease_reached.py -k leaves_its_code"),
     ),
+    Bug(
+        "a lease of many dimensions loses their extents",
+        LEASE,
+        "        if nbytes <= sizeof(self.dims):\n",
+        "        if nbytes > 0:\n            nbytes = min(nbytes, sizeof(self.dims))\n",
+        Suite("test_lease.py -k many_dimensions_as"),
+    ),
 )
 
 BUFFER = "native/_buffer.pyx"
@@ -180,4 +187,47 @@ ON_REFERENCES = (
     ),
 )
 
-ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES)
+# Python 3.11 has no `PyFrame_GetVar`, and looks at all variables.
+SINCE = (3, 12)
+
+ON_NAMES = (
+    Bug(
+        "the look at the caller's names ends at the first",
+        "native/_frames.pyx",
+        "i < code->co_nlocals && found < most; i++",
+        "i < code->co_nlocals && found < 1; i++",
+        Suite("test_lease_reached.py -k each_name_counts"),
+        since=SINCE,
+    ),
+    Bug(
+        "the name that was found last time counts twice",
+        "native/_frames.pyx",
+        "            if (i == first) continue;\n",
+        "",
+        Suite("test_lease_reached.py -k found_last_time"),
+        since=SINCE,
+    ),
+)
+
+SHARING = "native/_sharing.pyx"
+
+ON_SHARING = (
+    Bug(
+        "a pool that threads fight over is counted on",
+        SHARING,
+        ">= WITHIN_NS or not claim(callers):",
+        ">= 0 or not claim(callers):",
+        Suite("test_sharing.py::test_called_by_several_threads_at_full_speed"),
+        without_gil=True,
+    ),
+    Bug(
+        "a pool that threads call now and then is counted no longer",
+        SHARING,
+        "if now_ns - since(callers, now_ns) >= WITHIN_NS or not claim(callers):",
+        "if not claim(callers):",
+        Suite("test_sharing.py -k by_slow_threads"),
+        without_gil=True,
+    ),
+)
+
+ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES, *ON_NAMES, *ON_SHARING)

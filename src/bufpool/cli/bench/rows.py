@@ -169,8 +169,10 @@ def _handoff(source: str, write: str, plain: Bound, tuned: Bound) -> Race:
     return Race(name, size, (crew,), checks)
 
 
-def _in_threads(workload: str, linear: dict[str, Bound], ours: Sequence[str]) -> Race:
-    """Each contender with as many threads as cores against itself with one; then ours against the rivals."""
+def _in_threads(
+    workload: str, linear: dict[str, Bound], ours: Sequence[str], plain: dict[str, Bound] | None = None
+) -> Race:
+    """Each contender with as many threads as cores against itself with one; then ours against rivals and `np.empty`."""
     one, many = threads.COUNTS
 
     def entrant(how: str, count: int) -> Entrant:
@@ -183,6 +185,7 @@ def _in_threads(workload: str, linear: dict[str, Bound], ours: Sequence[str]) ->
         for how in ours
         for rival, bound in RIVALS.items()
     ]
+    checks += [Check(how, f"{how} x {many}", f"np.empty x {many}", bound) for how, bound in (plain or {}).items()]
     return Race("1 KiB", KIB, (crew,), tuple(checks), free_threaded=True)
 
 
@@ -229,6 +232,13 @@ ROWS = (
         _scratch("calls", 2.0),
     ),
     Row("scratch-with", "`with scratch as a: pass` against list.append(list.pop())", _scratch("with", 4.0)),
+    Row(
+        "lease-array",
+        "`with pool.lease(n) as a: pass` against `a = np.empty(n); del a`",
+        tuple(
+            _pair("lease of an array", size, "np.empty", cost(3.0)) for size in (KIB, 64 * KIB)
+        ),
+    ),
     Row("empty", "pool.empty(n, float32) and drop, against np.empty; 64 MiB against 64 KiB", _empty()),
     Row(
         "four",
@@ -273,20 +283,24 @@ ROWS = (
     ),
     Row(
         "threads",
-        "as many threads as cores, each takes 1 KiB and gives it back, against one thread (1.00x is linear) and others",
+        "as many threads as cores, each takes 1 KiB and gives it back, as the README writes it, against one thread "
+        "(1.00x is linear) and others",
         (
             _in_threads(
                 "same thread",
                 {
-                    "buffer": speed(0.9),
-                    "empty": speed(0.85),
+                    "buffer": speed(0.8),
+                    "empty": speed(0.8),
+                    "lease": speed(0.8),
+                    "scratch": speed(0.9),
+                    "scratch methods": speed(0.9),
                     "expression": speed(0.85),
-                    "scratch": NO_CLAIM,
                     "np.empty": NO_CLAIM,
                     "plain expression": NO_CLAIM,
                     "nothing": NO_CLAIM,
                 },
                 ("buffer", "empty", "scratch"),
+                {"buffer": speed(1.0), "empty": speed(1.0), "lease": cost(3.0)},
             ),
         ),
     ),

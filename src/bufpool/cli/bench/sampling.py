@@ -23,14 +23,20 @@ def loop(statement: str, **names: Any) -> Sample:
     return _generate("def", statement, names)  # type: ignore[no-any-return]
 
 
+def script_loop(statement: str, **names: Any) -> Sample:
+    """A timed loop around `statement`, whose `names` are global names, as in a script; several threads may run it."""
+    return _generate("def", statement, names, arguments="")  # type: ignore[no-any-return]
+
+
 def async_loop(statement: str, run: Callable[[Coroutine[Any, Any, float]], float], **names: Any) -> Sample:
     """`loop` for a statement that awaits; `run` runs a coroutine to its end, outside of what is timed."""
     sample = _generate("async def", statement, names)
     return lambda n: run(sample(n))
 
 
-def _generate(keyword: str, statement: str, names: Mapping[str, Any]) -> Any:
-    arguments = "".join(f", {name}={name}" for name in names)
+def _generate(keyword: str, statement: str, names: Mapping[str, Any], arguments: str | None = None) -> Any:
+    if arguments is None:
+        arguments = "".join(f", {name}={name}" for name in names)
     source = (
         f"{keyword} sample(_n{arguments}):\n"
         f"    _start = _clock()\n"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench.sampling import Sample, loop
+from bufpool.cli.bench.sampling import Sample, loop, script_loop
 
 #: One thread, and as many as there are cores.
 COUNTS = (1, max(2, os.cpu_count() or 2))
@@ -71,9 +71,11 @@ class Together:
 def same(how: str, size: int, *, count: int) -> Sample:
     """Each thread takes one and gives it back at once.
 
-    "buffer", "empty" and "scratch" are the pool's, one pool for all threads; "expression" adds two arrays under the
-    pool's handler, "plain expression" without; "list" is a list of ready buffers behind a lock, "queue" a
-    `queue.SimpleQueue` of them; "nothing" tells what the machine's own cores take from each other.
+    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a global
+    name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by its two
+    methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a list of ready
+    buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own cores take from
+    each other.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(2 * count)]
@@ -81,16 +83,24 @@ def same(how: str, size: int, *, count: int) -> Sample:
     for each in ready:
         waiting.put(each)
     lock = threading.Lock()
+    # The size stands in the code: another global number would be an object that they fight over too.
+    scripts = {
+        "buffer": f"pool.buffer({size})",
+        "empty": f"pool.empty({size}, np.uint8)",
+        "np.empty": f"np.empty({size}, np.uint8)",
+        "lease": f"with pool.lease({size}, np.uint8) as a: pass",
+    }
+    if how in scripts:
+        script = script_loop(scripts[how], pool=pool, np=np)
+        return Together(lambda _, n: script, size, count)
 
     def build(_: int, n: int) -> Sample:
         if how == "expression":
             pool.install()
         ours = pool.scratch(n, np.uint8)
         loops: dict[str, Callable[[], Sample]] = {
-            "buffer": lambda: loop("buffer(n)", buffer=pool.buffer, n=n),
-            "empty": lambda: loop("empty(n, u1)", empty=pool.empty, n=n, u1=np.uint8),
-            "np.empty": lambda: loop("empty(n, u1)", empty=np.empty, n=n, u1=np.uint8),
-            "scratch": lambda: loop("release(acquire())", acquire=ours.acquire, release=ours.release),
+            "scratch": lambda: loop("with scratch as a: pass", scratch=ours),
+            "scratch methods": lambda: loop("scratch.release(scratch.acquire())", scratch=ours),
             "expression": lambda: loop("a + a", a=np.ones(n // 8)),
             "plain expression": lambda: loop("a + a", a=np.ones(n // 8)),
             "list": lambda: loop("turn(ready, lock)", turn=_locked, ready=ready, lock=lock),
