@@ -80,10 +80,11 @@ def test_ctrl_c_ends_a_run_at_once_and_without_a_traceback(command, tmp_path) ->
 @posix
 def test_ctrl_c_reaches_the_parent_alone_and_it_waits_for_no_measurement() -> None:
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Worker() as worker:
-        worker.ready()
-        assert os.getpgid(worker._process.pid) == worker._process.pid != os.getpgid(0)
-        worker.send(do="probe", name="waste", count=10**8)  # for minutes
+    worker = Worker()
+    worker.ready()
+    assert os.getpgid(worker._process.pid) == worker._process.pid != os.getpgid(0)
+    worker.send(do="probe", name="waste", count=10**8)  # for minutes
+    with pytest.raises(KeyboardInterrupt), worker:
         raise KeyboardInterrupt
     assert worker._process.returncode == -signal.SIGKILL
     assert time.monotonic() - began < 20
