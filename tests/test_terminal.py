@@ -21,6 +21,7 @@ from bufpool.cli.bench import rows
 from bufpool.cli.bench.checks import Check, Result, at_most, speed
 from bufpool.cli.bench.parts import Row
 from bufpool.cli.bench.report import Report, cells
+from bufpool.cli.bench.worker import Worker
 
 COLUMNS = 60
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
@@ -74,6 +75,19 @@ def test_ctrl_c_ends_a_run_at_once_and_without_a_traceback(command, tmp_path) ->
     assert (process.returncode, shown) == (130, f"bufpool {command}: interrupted\n")
     assert time.monotonic() - stopped < 20
     assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+
+
+@posix
+def test_ctrl_c_reaches_the_parent_alone_and_it_waits_for_no_measurement() -> None:
+    began = time.monotonic()
+    worker = Worker()
+    worker.ready()
+    assert os.getpgid(worker._process.pid) == worker._process.pid != os.getpgid(0)
+    worker.send(do="probe", name="waste", count=10**8)  # for minutes
+    with pytest.raises(KeyboardInterrupt), worker:
+        raise KeyboardInterrupt
+    assert worker._process.returncode == -signal.SIGKILL
+    assert time.monotonic() - began < 20
 
 
 # A closed pipe -------------------------------------------------------------------------------------------------------
