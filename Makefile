@@ -87,7 +87,7 @@ matrix: ## The suite on each interpreter found, or on those in PYTHONS
 		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' \
 			</dev/null || failed="$$failed $$version"; \
 	done <<<"$$found"; \
-	tested=$$(cut -d' ' -f1 <<<"$$found" | paste -sd' '); left_out=$$($(PYTHON) tools/pythons.py --left-out $$tested); \
+	tested=$$(cut -d' ' -f1 <<<"$$found" | paste -sd' '); left_out=$$("$(PYTHON)" tools/pythons.py --left-out $$tested); \
 	echo "matrix: tested $$tested; left out $${left_out:-none}"; \
 	if [ -n "$$failed" ]; then echo "matrix: failed on$$failed" >&2; exit 1; fi
 
