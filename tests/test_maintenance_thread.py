@@ -259,6 +259,18 @@ def test_the_thread_ends_with_the_last_pool(maintenance: MaintenanceThread) -> N
 # --- fork ---
 
 
+def test_the_thread_never_imports_logging() -> None:
+    """FAULTS 85: a child that logs would wait for the thread's import, which is not going on there."""
+    out = run_python("""
+        import bufpool, sys
+        assert "logging" not in sys.modules
+        pool = bufpool.Pool(list, max_idle=60)
+        with pool.lease():
+            print("logging" in sys.modules)
+    """)
+    assert out == "True\n"
+
+
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 def test_a_callback_of_the_thread_may_fork() -> None:
     """FAULTS 85: the child ends when it leaves the thread, and does not go on with the parent's upkeep."""

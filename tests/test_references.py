@@ -306,10 +306,11 @@ def test_what_this_python_returns_at_once(way: Callable[[], str], record_propert
 
 def test_what_names_are_worth_on_this_python(record_property: Any) -> None:
     """An unknown Python may count in its own way: then more is deferred, and all else holds."""
-    own, every = _frames.worth()
-    record_property("references", f"names count: {own}; arguments count: {every}")
+    own, every, calls = _frames.worth()
+    record_property("references", f"names count: {own}; arguments count: {every}; calls are recognised: {calls}")
     if KNOWN:
         assert (own, every) == (True, not BORROWS)
+        assert calls or not BORROWS
 
 
 def test_what_returns_at_once_is_seen_by_nobody() -> None:

@@ -7,11 +7,18 @@ What a name is worth is the interpreter's own affair. From Python 3.14 on an arg
 of its own (it borrows its caller's), and so may what is assigned from it. So all names are counted only where this
 Python's names were seen to count: `bufpool.native._names` tries them once, at import. Where they were not, all names
 together account for one reference: that of one of them, or the one that they borrow, a name of a function further out.
+
+Where names may be borrowed, the operands of the caller's current instruction are, too: in ``a[0] = x`` NumPy works on `a`
+without a reference, and `x` may call back. So a look proves something only while that instruction is a call with no such
+operand: the end of a ``with`` statement, or a call without arguments.
 """
 
 from cpython.object cimport PyObject
+from libc.string cimport memcmp
 
 cimport cython
+
+from opcode import opmap
 
 from bufpool.native import _names
 
@@ -123,12 +130,29 @@ cdef extern from *:
         return found;
     }
 
+    // The caller's current instruction and the three before it: operations, arguments. False: there are no such four.
+    static int bufpool_instructions(unsigned char* pairs, PyObject** consts) {
+        PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed
+        if (frame == NULL) return 0;
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        PyObject* text = PyCode_GetCode(code);                           // as compiled, without specialised instructions
+        const int last = PyFrame_GetLasti(frame);
+        const int found = text != NULL && last >= 6 && last + 2 <= PyBytes_GET_SIZE(text);
+        if (found) memcpy(pairs, PyBytes_AS_STRING(text) + last - 6, 8);
+        if (text == NULL) PyErr_Clear();                                 // no memory: then nothing is proven
+        *consts = code->co_consts;                                       // the frame keeps the code
+        Py_XDECREF(text);
+        Py_DECREF(code);
+        return found;
+    }
+
     static PyObject* bufpool_frame_of_caller(void) {
         PyObject* frame = (PyObject*)PyEval_GetFrame();
         return Py_NewRef(frame == NULL ? Py_None : frame);
     }
     """
     Py_ssize_t bufpool_count_names(object wanted, object made_in, Py_ssize_t most, bint* own) except -1
+    bint bufpool_instructions(unsigned char* pairs, PyObject** consts) noexcept
     object bufpool_frame_of_caller()
 
 
@@ -136,9 +160,40 @@ cdef extern from *:
 cdef bint own_names_count = False, arguments_count = False
 
 
+# What this Python compiles a call and the end of a `with` statement to: a call without arguments; three times None and
+# a call with them; and while an exception passes, one instruction.
+cdef bint instructions_are_known = False
+cdef unsigned char[2] plain_call, ending_call, ending_error, none
+cdef bint none_is_constant = False             # the argument is a place among the code's constants
+
+
+cdef bint no_operand_is_borrowed(bint of_block) noexcept:
+    """Whether the caller's current instruction has no operand on which C code could be at work.
+
+    `of_block`: only if it is the end of a block. A call without arguments has an object, if it is a method.
+    """
+    cdef unsigned char[8] pairs
+    cdef PyObject* consts = NULL
+    cdef int i
+    if not instructions_are_known or not bufpool_instructions(pairs, &consts):
+        return False
+    if pairs[6] == ending_error[0] or (memcmp(pairs + 6, plain_call, 2) == 0 and not of_block):
+        return True
+    if memcmp(pairs + 6, ending_call, 2) != 0:
+        return False
+    for i in range(0, 6, 2):
+        if pairs[i] != none[0] or (not none_is_constant and pairs[i + 1] != none[1]):
+            return False
+        if none_is_constant and (<tuple>consts)[pairs[i + 1]] is not None:
+            return False
+    return True
+
+
 cdef Py_ssize_t names_in_caller(object wanted, object made_in) except -1:
     cdef bint own
     cdef Py_ssize_t found
+    if not arguments_count and not no_operand_is_borrowed(made_in is not None):
+        return 0
     # Without memory for the look nothing is proven. A block that ends has no use for an error of its own, which would
     # stand before the one that is passing through it.
     try:
@@ -172,10 +227,52 @@ cdef class Counter:
         return Py_REFCNT(<PyObject*>self.thing) - 1 - names     # ours is one of the references
 
 
+@cython.final
+@cython.internal
+cdef class Caller:
+    """Notes its caller's current instruction and the three before it. See `bufpool.native._names`."""
+
+    cdef bytes last
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        self.note()
+        return True
+
+    def note(self):
+        cdef unsigned char[8] pairs
+        cdef PyObject* consts
+        self.last = (<char*>pairs)[:8] if bufpool_instructions(pairs, &consts) else None
+
+    @property
+    def instructions(self):
+        return self.last
+
+
+cdef object know_instructions():
+    global instructions_are_known, none_is_constant
+    cdef bytes call, end, error
+    cdef int i
+    call, end, error = _names.instructions(Caller())
+    if None in (call, end, error) or end[:2] != end[2:4] or end[:2] != end[4:6]:
+        return
+    for i in range(2):
+        plain_call[i], ending_call[i], ending_error[i], none[i] = call[6 + i], end[6 + i], error[6 + i], end[i]
+    none_is_constant = none[0] == opmap["LOAD_CONST"]
+    # The two calls are one operation with no argument and with three, and the third is another.
+    instructions_are_known = (
+        plain_call[0] == ending_call[0] == opmap["CALL"] and plain_call[1] == 0 and ending_call[1] == 3
+        and ending_error[0] == opmap["WITH_EXCEPT_START"]
+    )
+
+
 def worth():
-    """Return whether each name counts: in functions without arguments, and in all."""
-    return bool(own_names_count), bool(arguments_count)
+    """Return whether each name counts: in functions without arguments, and in all; whether calls are recognised."""
+    return bool(own_names_count), bool(arguments_count), bool(instructions_are_known)
 
 
 own_names_count = _names.own_names_count(Counter())
 arguments_count = own_names_count and _names.arguments_count(Counter())
+know_instructions()

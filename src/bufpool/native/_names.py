@@ -26,6 +26,20 @@ class Counter(Protocol):
         ...
 
 
+class Caller(Protocol):
+    """Notes its caller's current instruction and the three before it: operations and arguments."""
+
+    @property
+    def instructions(self) -> bytes | None:
+        """What was noted."""
+
+    def note(self) -> None:
+        """Note them."""
+
+    def __enter__(self) -> object: ...
+    def __exit__(self, *_: object) -> bool: ...
+
+
 def often_enough() -> int:
     """Return how often a function is run until the interpreter has made of it all that it will."""
     compiles = getattr(getattr(sys, "_jit", None), "is_enabled", bool)
@@ -103,6 +117,19 @@ def arguments_count(counter: Counter) -> bool:
 
     # The names of the callers are the surplus.
     return _always({one_call: 1, by_keyword: 1, two_calls: 2})
+
+
+def instructions(caller: Caller) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return what this Python makes of a call without arguments, of the end of a block, and of one that raises."""
+    a = b = c = d = caller  # so that the call below is not the code's first instruction
+    caller.note()
+    call = caller.instructions
+    with caller:
+        pass
+    end = caller.instructions
+    with caller:
+        raise ZeroDivisionError
+    return call, end, caller.instructions
 
 
 def _always(expected: dict[Trial, int]) -> bool:

@@ -16,6 +16,18 @@ cdef extern from *:
     """
     const bint WITHOUT_GIL "BUFPOOL_WITHOUT_GIL"
 
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define bufpool_is_finalizing Py_IsFinalizing
+    #else
+    #define bufpool_is_finalizing _Py_IsFinalizing
+    #endif
+    """
+    # The interpreter's end kills daemon threads, with whatever they have locked. From then on a callback of the
+    # user's, a log record or an import could wait for ever; and Python's modules lose their names.
+    bint is_finalizing "bufpool_is_finalizing"() noexcept
+
 cdef class PoolCore:
     cdef ObjectPool* pool          # never null
     cdef dict owned                # number of an object: the object

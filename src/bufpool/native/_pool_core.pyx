@@ -145,7 +145,9 @@ cdef class PoolCore:
 
     cdef object untrace(self, uint32_t index):
         self.pool.table[index].traced = False
-        self.lifecycle.untrace(self.traces.pop(index, None))
+        trace = self.traces.pop(index, None)
+        if not is_finalizing():
+            self.lifecycle.untrace(trace)
 
     cdef object rouse(self):
         """Wake everybody for whom there is something."""

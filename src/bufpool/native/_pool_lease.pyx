@@ -12,24 +12,12 @@ cimport cython
 
 from bufpool.core.object_pool cimport Answer, Standing, kNone
 from bufpool.native._arena cimport precise_ns
-from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore
+from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore, is_finalizing
 from bufpool.native._pool_turn cimport moved, turn_of
 
 import warnings
 
 from bufpool.errors import ReleasedError
-
-cdef extern from *:
-    """
-    #if PY_VERSION_HEX >= 0x030D0000
-    #define bufpool_is_finalizing Py_IsFinalizing
-    #else
-    #define bufpool_is_finalizing _Py_IsFinalizing
-    #endif
-    """
-    # The interpreter's end kills daemon threads, with whatever they have locked. From then on a callback of the
-    # user's, a log record or an import could wait for ever.
-    bint is_finalizing "bufpool_is_finalizing"() noexcept
 
 cdef bint quick(Claim claim) except -1:
     """Take an idle object in hand if nothing stands against it; false: ask the lifecycle."""
@@ -111,7 +99,8 @@ cdef object tell_dropped(Claim claim, item):
     if claim.stage == HAND:
         claim.let_go()
     what = f"<lease of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
-    warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=claim)
+    if warnings is not None:                     # the interpreter ends, and our names are gone
+        warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=claim)
 
 
 @cython.final

@@ -14,7 +14,6 @@ import os
 import sys
 import threading
 import weakref
-from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import Any, Protocol
@@ -51,11 +50,15 @@ class MaintenanceThread:
     def __init__(self) -> None:
         self._due: dict[weakref.ref[Maintained], float] = {}
         self._thread: threading.Thread | None = None  # the one that took over last
-        self._ended = False  # the interpreter ends, or this is the child of a fork: no round begins any more
+        self._ended = False  # the interpreter ends
         self._failed = False  # to start the thread, the last time
         # The thread sleeps on it. Whoever has something for the thread opens it, which never waits.
         self._bell = threading.Lock()
         self._bell.acquire()
+        # In the child of a fork nothing here is touched any more: without the GIL a dictionary has a lock, which a
+        # thread of the parent may have held. The function is kept, because a finalizer may find the module `os` gone.
+        self._process = os.getpid()
+        self._process_now = os.getpid
 
     # --- for everybody else: never waits ---
 
@@ -73,8 +76,9 @@ class MaintenanceThread:
 
     def ensure_running(self) -> None:
         """Start the thread if there is work and no thread. If it cannot start, the next call tries again."""
-        if self._thread is not None or self._ended or not self._due or sys.is_finalizing():
+        if self._thread is not None or self._is_over or not self._due or sys.is_finalizing():
             return
+        log()  # imported here: a child of a fork would wait for ever for an import that the thread was in
         thread = threading.Thread(target=self._run, name="bufpool-maintenance", daemon=True)
         try:
             thread.start()
@@ -94,19 +98,21 @@ class MaintenanceThread:
         if thread is not None and thread is not threading.current_thread():
             thread.join(GRACE)  # a callback that hangs must not hang the exit
 
-    def abandon(self) -> None:
-        """Forget everything: this is the child of a fork, which may come from a callback in the thread itself."""
-        self._ended = True
-        self._due.clear()
+    @property
+    def _is_over(self) -> bool:
+        """Whether no round begins any more: the interpreter ends, or this is the child of a fork."""
+        return self._ended or self._process_now() != self._process
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
-        # Also when a pool is collected, wherever that happens.
-        if self._due.pop(known, None) is not None:
+        # Also when a pool is collected, wherever that happens: in a child, or when this module's names are gone.
+        if not self._is_over and self._due.pop(known, None) is not None:
             self._ring()
 
     def _ring(self) -> None:
-        with suppress(RuntimeError):  # it is open already
+        try:  # not `suppress`, which may be gone
             self._bell.release()
+        except RuntimeError:  # it is open already
+            return
 
     # --- the thread ---
 
@@ -122,7 +128,7 @@ class MaintenanceThread:
                     return
                 self._thread = None
                 # Who registered a pool meanwhile saw a thread, and started none.
-                if not self._due or self._ended or self._thread is not None:
+                if self._is_over or not self._due or self._thread is not None:
                     return
                 self._thread = me
         finally:
@@ -133,7 +139,7 @@ class MaintenanceThread:
     def _next(self, me: threading.Thread) -> weakref.ref[Maintained] | None:
         """Wait for a pool whose time has come; None when there is none left, or another thread has taken over."""
         # A copy of the keys makes no other object: no finaliser can come in between and change what is copied.
-        while (pools := list(self._due)) and not self._ended and self._thread is me:
+        while not self._is_over and (pools := list(self._due)) and self._thread is me:
             pool = min(pools, key=lambda known: self._due.get(known, inf))
             if (rest := self._due.get(pool, inf) - monotonic()) <= 0:
                 return pool
@@ -148,6 +154,8 @@ class MaintenanceThread:
                 pool.upkeep_in_thread()
             except BaseException:  # noqa: BLE001 - of a callback: this thread is for all pools, and goes on
                 threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+        if self._is_over:
+            return
         period = None if pool is None or pool.over else pool.period
         if period is None:
             self._due.pop(known, None)
@@ -174,7 +182,6 @@ def _at_exit() -> None:
 
 def _in_child() -> None:
     global _of_process
-    _of_process.abandon()
     _of_process = MaintenanceThread()  # the next object that is made starts its thread
 
 

@@ -7,7 +7,6 @@ nothing that its port awaits ever suspends; a task awaits it.
 from __future__ import annotations
 
 import inspect
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from bufpool.errors import FactoryError
 from bufpool.native._pool_turn import call_within, reset
 from bufpool.objects import maintenance_thread
+from bufpool.objects.loops import imported_asyncio
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,8 +67,9 @@ def asyncio_now() -> Any:
 def here() -> object:
     """The task that runs, or the thread."""
     # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
-    looping = "asyncio" in sys.modules and asyncio_now()._get_running_loop() is not None
-    return (looping and asyncio_now().current_task()) or threading.get_ident()
+    asyncio = imported_asyncio()
+    looping = asyncio is not None and asyncio._get_running_loop() is not None
+    return (looping and asyncio.current_task()) or threading.get_ident()
 
 
 def inside(owner: object) -> bool:

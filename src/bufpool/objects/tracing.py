@@ -8,6 +8,8 @@ from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from bufpool.objects.loops import imported_asyncio
+
 __all__ = ["Holder", "Trace"]
 
 T = TypeVar("T")
@@ -95,7 +97,7 @@ def _line(code: CodeType, at: int) -> int | None:
 
 
 def _task() -> str | None:
-    if (asyncio := sys.modules.get("asyncio")) is None:
+    if (asyncio := imported_asyncio()) is None:
         return None
     try:
         task = asyncio.current_task()

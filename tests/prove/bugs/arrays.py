@@ -209,6 +209,17 @@ ON_NAMES = (
     ),
 )
 
+ON_C_AT_WORK = (
+    Bug(
+        "an array is handed out while C code is at work on it",
+        "native/_frames.pyx",
+        "    if not arguments_count and not no_operand_is_borrowed(made_in is not None):\n        return 0\n",
+        "",
+        Suite("test_c_at_work.py"),
+        since=(3, 14),
+    ),
+)
+
 SHARING = "native/_sharing.pyx"
 
 ON_SHARING = (
@@ -230,4 +241,4 @@ ON_SHARING = (
     ),
 )
 
-ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES, *ON_NAMES, *ON_SHARING)
+ARRAYS_AND_LEASES = (*ON_ARRAYS, *ON_LEASES, *ON_REFERENCES, *ON_NAMES, *ON_C_AT_WORK, *ON_SHARING)

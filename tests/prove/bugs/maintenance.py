@@ -60,14 +60,14 @@ MAINTAINED = (
     Bug(
         "a maintenance thread starts at the interpreter's end",
         MAINTENANCE,
-        "self._thread is not None or self._ended or not",
+        "self._thread is not None or self._is_over or not",
         "self._thread is not None or not",
         Suite("test_maintenance_thread.py -k after_its_end"),
     ),
     Bug(
         "a pool that comes as the maintenance thread ends is left to it",
         MAINTENANCE,
-        "                if not self._due or self._ended or self._thread is not None:\n",
+        "                if self._is_over or not self._due or self._thread is not None:\n",
         "                if True:\n",
         Suite("test_maintenance_thread.py -k comes_as"),
     ),
@@ -81,8 +81,8 @@ MAINTAINED = (
     Bug(
         "a fork's child goes on with the parent's maintenance",
         MAINTENANCE,
-        "    _of_process.abandon()\n",
-        "",
+        "        self._process_now = os.getpid\n",
+        "        self._process_now = lambda: self._process\n",
         Suite("test_maintenance_thread.py -k may_fork"),
     ),
     Bug(
