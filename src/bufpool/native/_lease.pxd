@@ -19,3 +19,4 @@ cdef class Lease:
     cdef object keep(self, Request* request)
     cdef cnp.npy_intp* extents(self) noexcept
     cdef cnp.ndarray make(self)
+    cdef object used(self)

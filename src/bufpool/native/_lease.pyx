@@ -28,7 +28,7 @@ cnp.import_array()
 
 
 cdef enum State:
-    NEW, ENTERED, ENDED, ENTERING
+    NEW, ENTERED, ENDED
 
 
 # no_gc_clear: the pool must stay until we are gone, in a cycle too.
@@ -90,23 +90,25 @@ cdef class Lease:
     def __enter__(self):
         if self.pool is None:
             raise ReleasedError("a Lease is made by BufferPool.lease()")
+        cdef bint fresh
         with cython.critical_section(self):
-            if self.state != NEW:
-                raise ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
-            self.state = ENTERING
-        cdef cnp.ndarray array
-        cdef object frame
-        try:
-            array = self.make()
-            frame = frame_of_caller()
-        except BaseException:
-            self.state = NEW
-            raise
+            fresh = self.state == NEW
+        if not fresh:
+            raise self.used()
+        cdef cnp.ndarray array = self.make()
+        cdef object frame = frame_of_caller()
         with cython.critical_section(self):
-            self.array = array
-            self.frame = frame
-            self.state = ENTERED
+            fresh = self.state == NEW                            # else another thread was quicker
+            if fresh:
+                self.array = array
+                self.frame = frame
+                self.state = ENTERED
+        if not fresh:
+            raise self.used()
         return array
+
+    cdef object used(self):
+        return ReleasedError(f"{self!r}: a lease serves one 'with' block; call pool.lease() for each")
 
     def __exit__(self, kind, value, traceback, /):
         cdef cnp.ndarray array
@@ -128,7 +130,7 @@ cdef class Lease:
         return False
 
     def __repr__(self):
-        state = ("not entered", "entered", "ended", "being entered")[self.state]
+        state = ("not entered", "entered", "ended")[self.state]
         shape = shape_of(self.nd, self.extents())
         name = "?" if self.pool is None else self.pool.name
         return f"<Lease of shape {shape}, dtype {self.descr}, pool {name!r}, {state}>"

@@ -126,15 +126,15 @@ ON_LEASES = (
     Bug(
         "a lease is entered twice",
         LEASE,
-        "            if self.state != NEW:\n",
-        "            if self.state == ENDED:\n",
+        "            fresh = self.state == NEW\n        if not fresh:\n",
+        "            fresh = self.state != ENDED\n        if not fresh:\n",
         Suite("test_lease.py::test_serves_one_block"),
     ),
     Bug(
         "a lease that was refused counts as entered",
         LEASE,
-        "        except BaseException:\n            self.state = NEW\n",
-        "        except BaseException:\n",
+        "            fresh = self.state == NEW\n        if not fresh:\n",
+        "            fresh = self.state == NEW\n            self.state = ENDED\n        if not fresh:\n",
         Suite("test_lease.py::test_refused_entry_can_be_tried_again"),
     ),
     Bug(

@@ -38,7 +38,7 @@ class Together:
     def __init__(self, build: Callable[[int, int], Sample], size: int, count: int) -> None:
         self._start = threading.Barrier(count)
         self._orders = [queue.SimpleQueue[int]() for _ in range(count)]
-        self._took = queue.SimpleQueue[float | BaseException]()
+        self._spans = queue.SimpleQueue[tuple[float, float] | BaseException]()
         for number in range(count):
             threading.Thread(target=self._serve, args=(build, number, size), daemon=True).start()
         for _ in range(count):
@@ -47,25 +47,28 @@ class Together:
     def _serve(self, build: Callable[[int, int], Sample], number: int, size: int) -> None:
         try:
             sample = build(number, int(str(size)))
-            self._took.put(0.0)
+            self._spans.put((0.0, 0.0))
             while True:
                 n = self._orders[number].get()
                 self._start.wait()
-                self._took.put(sample(n))
+                began = perf_counter()
+                sample(n)
+                self._spans.put((began, perf_counter()))
         except BaseException as error:  # noqa: BLE001 - passed on to the one who waits
-            self._took.put(error)
+            self._spans.put(error)
 
-    def _next(self) -> float:
-        took = self._took.get()
-        if isinstance(took, BaseException):
-            raise took
-        return took
+    def _next(self) -> tuple[float, float]:
+        span = self._spans.get()
+        if isinstance(span, BaseException):
+            raise span
+        return span
 
     def __call__(self, n: int) -> float:
-        """Seconds that the slowest took."""
+        """Seconds from the first thread's start to the last one's end: threads that take turns are not linear."""
         for order in self._orders:
             order.put(n)
-        return max(self._next() for _ in self._orders)
+        began, ended = zip(*(self._next() for _ in self._orders), strict=True)
+        return max(ended) - min(began)
 
 
 def same(how: str, size: int, *, count: int) -> Sample:
