@@ -1,4 +1,4 @@
-"""Pools that several threads call at full speed, on the free-threaded builds: counted no longer, and given back all the same.
+"""Pools that several threads call at full speed, on the free-threaded builds: no longer counted, but given back.
 
 `bufpool.native._sharing` says what happens to them: deferred references from Python 3.14 on, immortal on 3.13.
 """
@@ -77,17 +77,19 @@ def test_called_by_several_threads_at_full_speed() -> None:
 
 @pytest.mark.parametrize("call", ["one thread", "in turns", "slowly"])
 def test_any_other_pool_is_freed_by_its_last_reference(call: str) -> None:
-    pool = BufferPool()
-    if call == "one thread":
-        called_by(1, lambda: pool.empty(100, "u1"), 100_000)
-    elif call == "in turns":
-        for _ in range(20):
-            called_by(1, lambda: pool.empty(100, "u1"), 5000)
-    else:
-        called_by(2, lambda: pool.empty(100, "u1"), 600, 0.0005)
-    assert not pool._shared
-    weak = weakref.ref(pool)
-    del pool
+    def use() -> weakref.ref[BufferPool]:
+        pool = BufferPool()
+        if call == "one thread":
+            called_by(1, lambda: pool.empty(100, "u1"), 100_000)
+        elif call == "in turns":
+            for _ in range(20):
+                called_by(1, lambda: pool.empty(100, "u1"), 5000)
+        else:
+            called_by(2, lambda: pool.empty(100, "u1"), 600, 0.0005)
+        assert not pool._shared
+        return weakref.ref(pool)
+
+    weak = use()
     threads_ended(lambda: weak() is None)  # a thread's last reference goes when the system has ended it
     assert weak() is None
 
@@ -130,7 +132,8 @@ def test_the_collectors_own_runs_look_too_but_not_each_time(monkeypatch: pytest.
     del pool
     left = weak()
     assert left is not None
-    _sharing.give_back_memory("stop", {"generation": 2})  # as `gc.collect()` does; the next second is free of looks
+    # As `gc.collect()` does; for a second no other looks follow.
+    _sharing.give_back_memory("stop", {"generation": 2})
     assert left.stats().idle_bytes < 8 * MIB
     left.full(8 * MIB, 1, "u1")
     _sharing.give_back_memory("start", {"generation": 2})

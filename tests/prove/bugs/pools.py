@@ -172,7 +172,7 @@ INSTALLING = (
     Bug(
         "the capsule goes with its pool",
         HANDLER,
-        "    Py_INCREF(capsule)\n    immortalise(<PyObject*>capsule)                # every array holds a reference to it\n",
+        "    Py_INCREF(capsule)\n    immortalise(<PyObject*>capsule)  # every array holds it\n",
         "",
         Suite("test_lifetime.py::test_many_pools_leak_nothing"),
     ),

@@ -74,11 +74,11 @@ class Together:
 def same(how: str, size: int, *, count: int) -> Sample:
     """Each thread takes one and gives it back at once.
 
-    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a global
-    name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by its two
-    methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a list of ready
-    buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own cores take from
-    each other.
+    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a
+    global name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by
+    its two methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a
+    list of ready buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own
+    cores take from each other.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(2 * count)]
@@ -95,7 +95,7 @@ def same(how: str, size: int, *, count: int) -> Sample:
     }
     if how in scripts:
         script = script_loop(scripts[how], pool=pool, np=np)
-        return Together(lambda _, n: script, size, count)
+        return Together(lambda *_: script, size, count)
 
     def build(_: int, n: int) -> Sample:
         if how == "expression":
