@@ -409,4 +409,6 @@ def test_a_file_that_cannot_be_written_is_noticed_before_the_run(capsys, tmp_pat
 
 def test_a_row_that_does_not_exist_is_refused(capsys):
     assert command(["--row", "scratch", "--row", "no-such-row"]) == 2
-    assert "has no row no-such-row; it has scratch, scratch-with, lease-array, empty" in capsys.readouterr().err
+    assert (
+        "has no row no-such-row; it has scratch, scratch-with, lease-array, empty" in capsys.readouterr().err
+    )

@@ -8,9 +8,9 @@ of its own (it borrows its caller's), and so may what is assigned from it. So al
 Python's names were seen to count: `bufpool.native._names` tries them once, at import. Where they were not, all names
 together account for one reference: that of one of them, or the one that they borrow, a name of a function further out.
 
-Where names may be borrowed, the operands of the caller's current instruction are, too: in ``a[0] = x`` NumPy works on `a`
-without a reference, and `x` may call back. So a look proves something only while that instruction is a call with no such
-operand: the end of a ``with`` statement, or a call without arguments.
+Where names may be borrowed, the operands of the caller's current instruction are, too: in ``a[0] = x`` NumPy works on
+`a` without a reference, and `x` may call back. So a look proves something only while that instruction is a call with no
+such operand: the end of a ``with`` statement, or a call without arguments.
 """
 
 from cpython.object cimport PyObject
@@ -18,7 +18,7 @@ from libc.string cimport memcmp
 
 cimport cython
 
-from opcode import opmap
+import opcode
 
 from bufpool.native import _names
 
@@ -135,7 +135,7 @@ cdef extern from *:
         PyFrameObject* frame = (PyFrameObject*)PyEval_GetFrame();        // borrowed
         if (frame == NULL) return 0;
         PyCodeObject* code = PyFrame_GetCode(frame);
-        PyObject* text = PyCode_GetCode(code);                           // as compiled, without specialised instructions
+        PyObject* text = PyCode_GetCode(code);                           // as compiled, nothing specialised
         const int last = PyFrame_GetLasti(frame);
         const int found = text != NULL && last >= 6 && last + 2 <= PyBytes_GET_SIZE(text);
         if (found) memcpy(pairs, PyBytes_AS_STRING(text) + last - 6, 8);
@@ -260,11 +260,11 @@ cdef object know_instructions():
         return
     for i in range(2):
         plain_call[i], ending_call[i], ending_error[i], none[i] = call[6 + i], end[6 + i], error[6 + i], end[i]
-    none_is_constant = none[0] == opmap["LOAD_CONST"]
+    none_is_constant = none[0] == opcode.opmap["LOAD_CONST"]
     # The two calls are one operation with no argument and with three, and the third is another.
     instructions_are_known = (
-        plain_call[0] == ending_call[0] == opmap["CALL"] and plain_call[1] == 0 and ending_call[1] == 3
-        and ending_error[0] == opmap["WITH_EXCEPT_START"]
+        plain_call[0] == ending_call[0] == opcode.opmap["CALL"] and plain_call[1] == 0 and ending_call[1] == 3
+        and ending_error[0] == opcode.opmap["WITH_EXCEPT_START"]
     )
 
 

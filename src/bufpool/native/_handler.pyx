@@ -75,7 +75,7 @@ cdef object handler_capsule(Arena* arena):
         free(handler)
         raise
     Py_INCREF(capsule)
-    immortalise(<PyObject*>capsule)                # every array holds a reference to it
+    immortalise(<PyObject*>capsule)  # every array holds it
     arena.attachment = <PyObject*>capsule
     return capsule
 

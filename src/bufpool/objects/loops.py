@@ -14,9 +14,9 @@ _modules = 0  # how many there were at the last look
 def imported_asyncio() -> Any:
     """Return the module `asyncio`, or None if nobody has imported it.
 
-    Without the GIL a look into ``sys.modules`` takes the lock of that dictionary. A daemon thread that is stopped in the
-    middle, because Python ends, keeps it, and the end waits for ever. So there is a look only when modules have come or
-    gone.
+    Without the GIL a look into ``sys.modules`` takes the lock of that dictionary. A daemon thread that is stopped in
+    the middle, because Python ends, keeps it, and the end waits for ever. So there is a look only when modules have
+    come or gone.
     """
     global _asyncio, _modules
     if _asyncio is None and (now := len(sys.modules)) != _modules:

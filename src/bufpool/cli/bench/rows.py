@@ -185,7 +185,9 @@ def _in_threads(
         for how in ours
         for rival, bound in RIVALS.items()
     ]
-    checks += [Check(how, f"{how} x {many}", f"np.empty x {many}", bound) for how, bound in (plain or {}).items()]
+    checks += [
+        Check(how, f"{how} x {many}", f"np.empty x {many}", bound) for how, bound in (plain or {}).items()
+    ]
     return Race("1 KiB", KIB, (crew,), tuple(checks), free_threaded=True)
 
 
@@ -235,9 +237,7 @@ ROWS = (
     Row(
         "lease-array",
         "`with pool.lease(n) as a: pass` against `a = np.empty(n); del a`",
-        tuple(
-            _pair("lease of an array", size, "np.empty", cost(3.0)) for size in (KIB, 64 * KIB)
-        ),
+        tuple(_pair("lease of an array", size, "np.empty", cost(3.0)) for size in (KIB, 64 * KIB)),
     ),
     Row("empty", "pool.empty(n, float32) and drop, against np.empty; 64 MiB against 64 KiB", _empty()),
     Row(

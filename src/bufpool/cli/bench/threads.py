@@ -68,17 +68,18 @@ class Together:
         for order in self._orders:
             order.put(n)
         began, ended = zip(*(self._next() for _ in self._orders), strict=True)
-        return max(ended) - min(began)
+        seconds: float = max(ended) - min(began)
+        return seconds
 
 
 def same(how: str, size: int, *, count: int) -> Sample:
     """Each thread takes one and gives it back at once.
 
-    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a global
-    name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by its two
-    methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a list of
-    ready buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own cores
-    take from each other.
+    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a
+    global name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by
+    its two methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a
+    list of ready buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own
+    cores take from each other.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(2 * count)]
