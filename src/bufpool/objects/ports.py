@@ -68,8 +68,9 @@ def here() -> object:
     """The task that runs, or the thread."""
     # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
     asyncio = imported_asyncio()
-    looping = asyncio is not None and asyncio._get_running_loop() is not None
-    return (looping and asyncio.current_task()) or threading.get_ident()
+    if asyncio is not None and asyncio._get_running_loop() is not None and (task := asyncio.current_task()):
+        return task
+    return threading.get_ident()
 
 
 def inside(owner: object) -> bool:
