@@ -24,7 +24,7 @@ def loop(statement: str, **names: Any) -> Sample:
 
 
 def script_loop(statement: str, **names: Any) -> Sample:
-    """A timed loop around `statement`, whose `names` are global names, as in a script; several threads may run it."""
+    """A timed loop around `statement`, whose `names` are global names, as in a script."""
     return _generate("def", statement, names, arguments="")  # type: ignore[no-any-return]
 
 

@@ -87,7 +87,8 @@ def same(how: str, size: int, *, count: int) -> Sample:
     for each in ready:
         waiting.put(each)
     lock = threading.Lock()
-    # The size stands in the code: another global number would be an object that they fight over too.
+    # The size stands in the code, and each thread compiles its own: in 3.13 a number in code is counted if `exec` made the
+    # code, and threads would fight over it. In a module it is immortal.
     scripts = {
         "buffer": f"pool.buffer({size})",
         "empty": f"pool.empty({size}, np.uint8)",
@@ -95,8 +96,7 @@ def same(how: str, size: int, *, count: int) -> Sample:
         "lease": f"with pool.lease({size}, np.uint8) as a: pass",
     }
     if how in scripts:
-        script = script_loop(scripts[how], pool=pool, np=np)
-        return Together(lambda *_: script, size, count)
+        return Together(lambda *_: script_loop(scripts[how], pool=pool, np=np), size, count)
 
     def build(_: int, n: int) -> Sample:
         if how == "expression":
