@@ -87,8 +87,8 @@ def same(how: str, size: int, *, count: int) -> Sample:
     for each in ready:
         waiting.put(each)
     lock = threading.Lock()
-    # The size stands in the code, and each thread compiles its own: in 3.13 a number in code is counted if `exec` made the
-    # code, and threads would fight over it. In a module it is immortal.
+    # The size stands in the code, and each thread compiles its own: in 3.13 a number in code is counted if `exec` made
+    # the code, and threads would fight over it. In a module it is immortal.
     scripts = {
         "buffer": f"pool.buffer({size})",
         "empty": f"pool.empty({size}, np.uint8)",
