@@ -313,8 +313,9 @@ def test_what_names_are_worth_on_this_python(record_property: Any) -> None:
         assert calls or not BORROWS
 
 
+@pytest.mark.slow
 def test_what_returns_at_once_is_seen_by_nobody() -> None:
-    found = random_functions(range(150))
+    found = random_functions(range(40))
     assert found.violations == ()
 
 
@@ -328,6 +329,7 @@ def test_how_hard_that_was_tried() -> None:
 JIT = getattr(getattr(sys, "_jit", None), "is_available", bool)()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not JIT, reason="this Python was built without its JIT compiler")
 def test_the_same_under_the_jit_compiler() -> None:
     run = subprocess.run(

@@ -213,14 +213,20 @@ void ageing() {
     }
     CHECK(idle_in(arena) == 8 * kMiB && dropped(arena, Drop::aged_out) == 4);
     all_back(arena);
-    arena = make({kUnlimited, kUnlimited, 0, 40'000'000});
-    for (unsigned turn = 0; turn < 16; ++turn) {
-        blocks = take_many(arena, 4, 2 * kMiB);
-        release_all(blocks);
-        pause(10);
+    // On a busy machine a turn may last longer than a window, and then nobody needed the blocks in one: tried again.
+    for (unsigned trial = 0, punctual = 0; trial < 50 && punctual == 0; ++trial) {
+        arena = make({kUnlimited, kUnlimited, 0, 40'000'000});
+        punctual = 1;
+        for (unsigned turn = 0; turn < 16; ++turn) {
+            const auto began = std::chrono::steady_clock::now();
+            blocks = take_many(arena, 4, 2 * kMiB);
+            release_all(blocks);
+            pause(10);
+            if (std::chrono::steady_clock::now() - began > std::chrono::milliseconds(18)) punctual = 0;
+        }
+        CHECK(punctual == 0 || dropped(arena, Drop::aged_out) == 0);
+        all_back(arena);
     }
-    CHECK(dropped(arena, Drop::aged_out) == 0);
-    all_back(arena);
     arena = make({kUnlimited, kUnlimited, 32 * kMiB, 20'000'000});
     blocks = take_many(arena, 2, 2 * kMiB);
     release_all(blocks);

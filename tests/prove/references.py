@@ -7,6 +7,7 @@ and views are kept in names, lists, generators, closures and objects.
 
 from __future__ import annotations
 
+import gc
 import random
 import weakref
 from collections.abc import Iterator
@@ -208,6 +209,7 @@ def random_functions(seeds: range, times: int = 20) -> Tried:
     """Run functions of each seed so many times, on buffers, on arrays of leases and on those of scratches."""
     violations = []
     ends = at_once = 0
+    gc.freeze()  # what the process has made so far is not looked through again and again
     for seed in seeds:
         for kind in (BUFFER, ARRAY, SCRATCH):
             world = World(kind)
@@ -222,4 +224,5 @@ def random_functions(seeds: range, times: int = 20) -> Tried:
                     break
             ends += world.ends
             at_once += world.at_once
+    gc.unfreeze()
     return Tried(f"{ends:,} ends, {at_once:,} returned at once", tuple(violations), (ends, at_once))
