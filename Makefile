@@ -84,7 +84,7 @@ matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; found=$$("$(PYTHON)" tools/pythons.py $(PYTHONS)); failed=""; \
 	while read -r version python; do \
 		echo "== Python $$version ($$python)"; \
-		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test ARGS='$(ARGS)' \
+		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version" TEST_EXTRAS=test \
 			</dev/null || failed="$$failed $$version"; \
 	done <<<"$$found"; \
 	tested=$$(cut -d' ' -f1 <<<"$$found" | paste -sd' '); left_out=$$("$(PYTHON)" tools/pythons.py --left-out $$tested); \
