@@ -65,7 +65,10 @@ void counts() {
             release_all(blocks);
             blocks = take_many(arena, 2, nbytes);
             ClassReading reading = arena->read_class(c);
-            CHECK(reading.existing == 3 && reading.idle == 1 && reading.misses == 3 && reading.hits == 2);
+            CHECK(reading.misses == 3 && reading.hits == 2);
+            // Idle memory of large blocks belongs to no class.
+            CHECK(nbytes == 3 * kMiB ? reading.existing == 2 && reading.idle == 0
+                                     : reading.existing == 3 && reading.idle == 1);
             release_all(blocks);
             arena->trim(0);
             reading = arena->read_class(c);
@@ -95,13 +98,19 @@ void waking() {
     all_back(arena);
 }
 
-// As much stays idle as max_retained says, to the byte where blocks have regions of their own; of small ones, which go
-// by slabs, a little more.
+// Whether it is so many bytes, give or take a granule.
+bool about(std::uint64_t bytes, std::uint64_t expected) {
+    return bytes + kRegionAlign >= expected && bytes <= expected + kRegionAlign;
+}
+
+// As much stays idle as max_retained says, but for a granule of large blocks; of small ones, which go by slabs, a little
+// more.
 void retained() {
     Arena* arena = make({kUnlimited, 8 * kMiB});
     std::vector<void*> blocks = take_many(arena, 6, 2 * kMiB);
     release_all(blocks);
-    CHECK(idle_in(arena) == 8 * kMiB && dropped(arena, Drop::over_max_retained) == 2);
+    CHECK(idle_in(arena) <= 8 * kMiB && about(idle_in(arena), 8 * kMiB));
+    CHECK(about(dropped(arena, Drop::over_max_retained), 4 * kMiB));
     all_back(arena);
     arena = make({kUnlimited, 0});
     blocks = take_many(arena, 3, 2 * kMiB);
@@ -111,7 +120,7 @@ void retained() {
     arena = make({kUnlimited, 4 * kMiB});
     blocks = take_many(arena, 16 * 1024, 1024);
     release_all(blocks);
-    CHECK(idle_in(arena) <= 6 * kMiB && dropped(arena, Drop::over_max_retained) >= 10 * 1024);
+    CHECK(idle_in(arena) <= 6 * kMiB && dropped(arena, Drop::over_max_retained) >= 10 * kMiB);
     all_back(arena);
 }
 
@@ -121,10 +130,10 @@ void trimming() {
     std::vector<void*> blocks = take_many(arena, 4, 2 * kMiB);
     const std::vector<void*> addresses = blocks;
     release_all(blocks);
-    CHECK(arena->trim(4 * kMiB) == 4 * kMiB);
-    CHECK(idle_in(arena) == 4 * kMiB);
+    CHECK(about(arena->trim(4 * kMiB), 4 * kMiB));
+    CHECK(idle_in(arena) <= 4 * kMiB && about(idle_in(arena), 4 * kMiB));
     CHECK(arena->trim(4 * kMiB) == 0);
-    CHECK(arena->trim(0) == 4 * kMiB);
+    CHECK(about(arena->trim(0), 4 * kMiB) && idle_in(arena) == 0);
     for (void* each : addresses) {
         CHECK(Arena::owner_of(each) == nullptr && Arena::room_from(each) == 0 && !Arena::release(each));
     }
@@ -211,7 +220,7 @@ void ageing() {
         pause(10);
         CHECK(Arena::release(take(arena, 2 * kMiB)));
     }
-    CHECK(idle_in(arena) == 8 * kMiB && dropped(arena, Drop::aged_out) == 4);
+    CHECK(about(idle_in(arena), 8 * kMiB) && about(dropped(arena, Drop::aged_out), 8 * kMiB));
     all_back(arena);
     // On a busy machine a turn may last longer than a window, and then nobody needed the blocks in one: tried again.
     for (unsigned trial = 0, punctual = 0; trial < 50 && punctual == 0; ++trial) {
@@ -235,7 +244,8 @@ void ageing() {
         CHECK(Arena::release(take(arena, kMiB)));
         CHECK(Arena::release(take(arena, 3 * kMiB)));   // its return looks at the clock
     }
-    CHECK(dropped(arena, Drop::aged_out) == 0 && idle_in(arena) == 8 * kMiB);
+    CHECK(dropped(arena, Drop::aged_out) == 0 && idle_in(arena) >= 4 * kMiB);
+    CHECK(idle_in(arena) <= 4 * kMiB + 4 * kRegionAlign);   // it served the other sizes too
     all_back(arena);
 }
 
@@ -274,7 +284,10 @@ void peak(unsigned rounds) {
     Together together(2);
     auto work = [&](bool first) {
         for (unsigned i = 0; i < rounds; ++i) {
-            if (first) arena->counters.peak.store_relaxed(0);
+            if (first) {
+                arena->counters.peak.store_relaxed(0);
+                arena->recent.reset(0);
+            }
             together.wait();
             void* const mine = arena->acquire(100'000).address;
             together.wait();

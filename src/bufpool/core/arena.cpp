@@ -11,7 +11,9 @@ PageMap g_pages;   // one for the process: a block finds its arena wherever it i
 
 void Arena::note_used(std::uint64_t bytes) noexcept {
     const std::uint64_t used = counters.used.add_relaxed(bytes);
-    if (BUFPOOL_UNLIKELY(used > counters.peak.load_relaxed())) counters.peak.raise_relaxed(used);
+    if (BUFPOOL_LIKELY(used <= recent.of_this_second())) return;
+    recent.note(used);
+    counters.peak.raise_relaxed(used);
 }
 
 // --- checkout -----------------------------------------------------------------------------------------------------
@@ -55,12 +57,20 @@ Block Arena::acquire(std::size_t nbytes) noexcept {
     return acquire_aligned(nbytes, config.alignment);
 }
 
+// The next class whose blocks are all aligned as the pool says.
+std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
+    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kMagazineClasses;
+    while (!dedicated(c) && (class_size(c) & (config.alignment - 1)) != 0) ++c;
+    return c;
+}
+
 Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
-    // A block starts on a cache line by itself. For more, take more and move up: release finds the block from any
-    // address inside it.
-    const std::size_t slack = alignment - kGranule;
+    // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
+    // release finds the block from any address inside it.
+    const std::size_t slack = alignment <= config.alignment ? 0 : alignment - kGranule;
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
-    const std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
+    std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
+    if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
     Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
         const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
@@ -76,8 +86,28 @@ Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept
 
 Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
     Block block = acquire(nbytes);
-    if (block.address != nullptr && !block.zeroed) std::memset(block.address, 0, nbytes);
+    if (block.address != nullptr && !block.zeroed) clear(block.address, nbytes);
     return block;
+}
+
+// A program that wants gigabytes of zeros may well touch few of them: their pages are given back, and not written.
+void Arena::clear(void* address, std::size_t nbytes) noexcept {
+    char* start = static_cast<char*>(address);
+    Slab* const slab = nbytes < kLazyZeros ? nullptr : g_pages.find(address);
+    if (slab != nullptr && slab->dedicated()) {
+        const Upstream& upstream = slab->arena->config.upstream;
+        char* const from = start + (-reinterpret_cast<std::uintptr_t>(start) & (kPage - 1));
+        const std::size_t bytes = (nbytes - static_cast<std::size_t>(from - start)) & ~(kPage - 1);
+        bool degraded = false;
+        if (upstream.pages != Pages::huge_explicit && !upstream.lock && !upstream.prefault &&
+            decommit(upstream, from, bytes) &&
+            (!kCommitsPages || commit(upstream, from, bytes, degraded) == MapResult::ok)) {
+            std::memset(start, 0, static_cast<std::size_t>(from - start));
+            nbytes -= static_cast<std::size_t>(from + bytes - start);
+            start = from + bytes;
+        }
+    }
+    std::memset(start, 0, nbytes);
 }
 
 // --- return -------------------------------------------------------------------------------------------------------
@@ -132,18 +162,28 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
 
 void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return release_closed(slab, node);
+    if (slab->dedicated()) return release_dedicated(slab, node);
     const std::uint32_t c = slab->class_index;
-    const std::uint64_t idle_after = idle_bytes() + class_size(c);
-    if (BUFPOOL_UNLIKELY(idle_after > config.max_retained)) return release_over(slab, node, idle_after);
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
-    pace(c, 1, slab->dedicated());
+    keep_bounds();
+    pace(c, 1, false);
 }
 
-// Blocks of one class below 2 MiB, linked through node.next. Those that would not all be kept go one by one.
+// After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
+inline void Arena::keep_bounds() noexcept {
+    const std::uint64_t idle = idle_bytes();
+    if (BUFPOOL_LIKELY(idle <= bound_.load_relaxed())) return;
+    if (idle < idle_at_failure_.load_relaxed() + kRetryAfter || !lock_.try_lock()) return;
+    enforce();
+    publish();
+    unlock();
+}
+
+// Small blocks of one class, linked through node.next. After closing they go one by one.
 void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     const std::uint64_t bytes = chain.count * std::uint64_t{class_size(c)};
-    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0 || idle_bytes() + bytes > config.max_retained)) {
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) {
         for (std::uint32_t index = chain.first; chain.count != 0; --chain.count) {
             const std::uint32_t next = nodes[index].next.load_relaxed();
             release_shared(g_pages.find(nodes[index].block), index);
@@ -153,11 +193,12 @@ void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     }
     counters.used.sub_relaxed(bytes);
     classes[c].idle.push_chain(nodes, chain);
+    keep_bounds();
     pace(c, chain.count, false);
 }
 
 // The clock is looked at by every large return and by every 64th of the others.
-inline void Arena::pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept {
+void Arena::pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept {
     const std::uint32_t before = classes[c].releases.load_relaxed();
     classes[c].releases.store_relaxed(before + returns);
     if (large || ((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();

@@ -1,10 +1,13 @@
 // L3 · The arena: blocks of all sizes from slabs, bounded, aged, and given back. The C-level acquire and release.
 //
-//   acquire   magazine (own thread, small)  ->  free list of the class (lock-free)  ->  grow (lock, system)
-//   release   page map finds the slab       ->  magazine or free list               ->  drop if too much is idle
+//   acquire   magazine (own thread, small)  ->  free list of the class (lock-free)  ->  page heap (lock)  ->  system
+//   release   page map finds the slab       ->  magazine or free list (lock-free)   ->  page heap (lock)  ->  system
 //
-// Release never waits for a lock and never asks for memory: it may run in any deallocation. Growth and trimming share
-// one lock an arena; a release only ever tries it.
+// Small blocks go by the lists. Larger ones go back to the page heap, where any size may use them, except where a class
+// was served again and again: it keeps a list of its own ("admitted").
+//
+// Release never waits for a lock and never asks for memory: it may run in any deallocation. All but the lists shares
+// one lock an arena; a release only ever tries it, and leaves the block in a list if somebody else has it.
 //
 // Arenas and their metadata are never freed: an arena that is closed and empty is used again for the next pool. So a
 // block may outlive its pool, and the interpreter too.
@@ -15,6 +18,8 @@
 #include "freelist.hpp"
 #include "magazine.hpp"
 #include "os_memory.hpp"
+#include "page_heap.hpp"
+#include "recent_peak.hpp"
 #include "slab.hpp"
 
 namespace bufpool {
@@ -31,7 +36,7 @@ struct ArenaConfig {
     std::uint64_t limit;          // bytes: most that `reserved` may be
     std::uint64_t max_retained;   // bytes: most that may be idle
     std::uint64_t min_retained;   // bytes: idle memory below this never ages out
-    std::uint64_t max_idle_ns;    // a block idle for this long is given back; 0: never
+    std::uint64_t max_idle_ns;    // memory idle for this long is given back; 0: never
     std::uint64_t alignment;      // bytes: of every block
     Upstream upstream;
     bool wipe;                    // no block shows a byte of its last owner
@@ -42,17 +47,32 @@ constexpr std::uint32_t kMoved = 2;   // some blocks are out under an address fu
 
 constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
+// Blocks up to this size stay in lists of a few; larger ones in a list once it would have served so many requests in a row.
+constexpr std::size_t kListed = std::size_t{256} << 10;
+constexpr std::uint32_t kListedBlocks = 8;
+constexpr std::uint32_t kAdmission = 16;
+// As much may be idle however little was needed lately.
+constexpr std::uint64_t kIdleFloor = std::uint64_t{64} << 20;
+// Sweeping that found only half-used slabs is tried again once this much more is idle.
+constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
+// Zeros from this size on are made by giving the pages back: the next touch finds zeros, at the price of a page fault.
+constexpr std::size_t kLazyZeros = std::size_t{128} << 20;
+
 struct SizeClass {
     alignas(kNoSharing) FreeList idle;            // shared idle blocks
     Atomic<std::uint32_t> low_water;              // fewest idle since the last ageing: those were not needed
     Atomic<std::uint32_t> releases;               // paces the look at the clock; a lost count is harmless
     alignas(kNoSharing) Atomic<std::uint64_t> existing;   // blocks: owned, parked and idle
-    Atomic<std::uint64_t> misses;                 // checkouts that found no idle block
+    Atomic<std::uint64_t> misses;                 // checkouts that needed memory of the system, or a new block of a slab
+    Atomic<std::uint64_t> recycled;               // checkouts that the page heap served with idle memory of any size
     Atomic<std::uint64_t> popped_aside;           // blocks popped, but not for a client: trimming, magazines
-    FreeList hollow;                              // dedicated slabs without memory, by their node
-    Slab* slabs;                                  // multi-block slabs, hollow ones too; under the lock
-    Slab* growing;                                // the one with blocks not yet carved; under the lock
-    std::uint32_t generation;                     // slabs made: each is twice as large as the last; under the lock
+    Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admits
+    // Under the lock.
+    FreeList hollow;                              // dedicated slabs without memory, by their node; purged blocks of others
+    Slab* slabs;                                  // multi-block slabs, hollow ones too
+    Slab* growing;                                // the one with blocks not yet carved
+    std::uint32_t generation;                     // slabs made: each is twice as large as the last
+    std::uint32_t given;                          // blocks given to the page heap that a list would still hold
 };
 
 struct ClassReading {
@@ -70,6 +90,10 @@ struct Arena {
     static std::size_t room_from(const void* address) noexcept;
     // False, and nothing done: not an address of ours, or its block is not out.
     static bool release(void* address) noexcept;
+    // The block has at least so many bytes from now on and stands where it stood, or false: it must be copied.
+    static bool resize(void* address, std::size_t nbytes) noexcept;
+    // The caller's block holds zeros from its start on; very large ones without being written to.
+    static void clear(void* address, std::size_t nbytes) noexcept;
 
     // Gives back idle memory until at most `keep` bytes are idle. Bytes given back.
     std::uint64_t trim(std::uint64_t keep) noexcept;
@@ -96,6 +120,7 @@ struct Arena {
     Atomic<std::uint32_t> closed;
     ArenaConfig config;
     Counters counters;
+    RecentPeak recent;                     // most in use lately
     Atomic<std::uint32_t> waiters;         // threads that wait at the limit; a release wakes them
     void (*wake)(void*);                   // called by a release while waiters > 0; must not block
     void* wake_argument;
@@ -108,34 +133,60 @@ struct Arena {
 
     Block acquire_parked(std::uint32_t c) noexcept;
     Block acquire_shared(std::uint32_t c) noexcept;
-    Block grow(std::uint32_t c) noexcept;
+    std::uint32_t aligned_class(std::uint32_t c) const noexcept;
+    static bool dedicated(std::uint32_t c) noexcept { return c >= kMagazineClasses; }
+
+    // Not under a limit, and not where another alignment was asked for: a colour takes a page more.
+    bool coloured() const noexcept { return config.limit == kUnlimited && !aligned_; }
+
+    // --- growth, under the lock ---
+    Block grow(std::uint32_t c) noexcept;                                // takes the lock
     Block carve(std::uint32_t c) noexcept;
     Block make_dedicated(std::uint32_t c) noexcept;
-    bool back(Slab* slab, Refusal& why) noexcept;
-    void unback(Slab* slab) noexcept;
-    Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride, std::size_t region) noexcept;
+    Block hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept;
+    Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept;
+    Refusal back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept;
+    Refusal find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
+    bool make_room(std::uint64_t bytes) noexcept;
+    Refusal touch(char* start, std::size_t bytes, bool huge) noexcept;
+    Slab* add_slab(std::uint32_t c) noexcept;
     bool charge(std::uint64_t bytes) noexcept;
+    void publish() noexcept;
     void note_used(std::uint64_t bytes) noexcept;
+    static bool reclaim_everywhere() noexcept;                           // without the lock
 
+    // --- return ---
     bool release_unparked(Slab* slab, void* address) noexcept;
     void release_shared(Slab* slab, std::uint32_t node) noexcept;
     void release_chain(std::uint32_t c, Chain chain) noexcept;
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
-    void release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept;
-    void drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept;
-    void check_clock() noexcept;
+    void release_dedicated(Slab* slab, std::uint32_t node) noexcept;
+    void keep_bounds() noexcept;
     void pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept;
-    std::uint64_t idle_bytes() const noexcept {   // in the shared lists
+    void check_clock() noexcept;
+    // Whether blocks of a dedicated class stay in its list.
+    bool admits(std::uint32_t c) noexcept {
+        return class_size(c) <= kListed ? classes[c].idle.size(nodes) < kListedBlocks
+                                        : classes[c].credit.load_relaxed() >= kAdmission;
+    }
+    std::uint64_t idle_bytes() const noexcept {   // in the shared lists and in the page heap
         const std::uint64_t used = counters.used.load_relaxed();
         const std::uint64_t reserved = counters.reserved.load_relaxed();
         return reserved > used ? reserved - used : 0;   // the two are read one after the other
     }
 
-    // Under the lock. Each returns the bytes given back.
-    std::uint64_t evict(std::uint64_t bytes, Drop reason, bool stale_only) noexcept;
-    // Gives back up to `blocks` idle blocks, those idle longest first. Small ones go by whole slabs: `round_up` says
-    // whether the last slab may exceed the number.
-    std::uint64_t shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept;
+    // --- idle memory that goes back, under the lock ---
+    void unlock() noexcept;                                              // and what came back meanwhile is looked at
+    std::uint64_t idle_bound() noexcept;                                 // bytes
+    void enforce() noexcept;                                             // the bounds of what is idle
+    void tick(std::uint64_t now) noexcept;                               // what time brings
+    std::uint64_t evict(std::uint64_t bytes, Drop reason, bool pages) noexcept;   // bytes given back to the system
+    void hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
+    std::uint64_t flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept;
+    std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
+    std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
+    std::uint64_t purge_between(Slab* slab) noexcept;
+    static std::uint64_t tick_after(std::uint64_t max_idle_ns) noexcept;
 
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
     ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
@@ -151,15 +202,19 @@ struct Arena {
     static void after_fork_child() noexcept;
 
     Lock lock_;
-    // A release has a last look at these two when its block is back already, and the arena may be another pool's: then it
+    PageHeap heap_;
+    std::uint64_t charged_;                       // bytes of all blocks that exist, those of the lists too
+    std::uint64_t resident_limit_;                // bytes that may be resident under the limit
+    bool aligned_;                                // all blocks are aligned to more than a line
+    Atomic<std::uint64_t> bound_;                 // as `idle_bound` found it last
+    // A release has a last look at these when its block is back already, and the arena may be another pool's: then it
     // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
-    Atomic<std::uint64_t> trim_step_;             // bytes: largest slab, and how far max_retained may be overshot by small blocks
-    Atomic<std::uint64_t> max_idle_ns_;           // as in `config`
-    std::uint64_t dedicated_from_;                // bytes: such blocks have regions of their own
+    Atomic<std::uint64_t> tick_ns_;               // from one tick to the next; 0: never
+    Atomic<std::uint64_t> next_tick_;             // ns on the coarse clock
+    std::uint64_t next_ageing_, last_ageing_;     // ns on the coarse clock
     Atomic<std::uint32_t> abandoned_;
-    Atomic<std::uint64_t> next_ageing_;           // ns on the coarse clock
+    Atomic<std::uint32_t> left_behind_;           // a release after closing found the lock taken
     Atomic<std::uint64_t> idle_at_failure_;       // idle bytes when trimming last found nothing to give back
-    Atomic<std::uint32_t> colour_;
     Atomic<ThreadCache*> caches_;
     Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
     std::uint32_t spare_count_;

@@ -42,7 +42,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         AtomicU64 mapped     # bytes of system memory
         AtomicU64 refused    # requests
         AtomicU64 degraded   # maps without the huge pages asked for
-        AtomicU64 drops[4]   # blocks given back: over_max_retained, aged_out, trimmed, closed
+        AtomicU64 drops[4]   # bytes given back: over_max_retained, aged_out, trimmed, closed
 
     cdef struct ClassReading:
         uint64_t size, existing, idle, hits, misses   # bytes, blocks, blocks, checkouts, checkouts
@@ -76,3 +76,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         size_t room_from(const void* address) noexcept
         @staticmethod
         bint release(void* address) noexcept
+        @staticmethod
+        bint resize(void* address, size_t nbytes) noexcept        # where it stands, or not at all
+        @staticmethod
+        void clear(void* address, size_t nbytes) noexcept

@@ -1,119 +1,89 @@
-// L3 · Growth of the arena: new blocks from new or hollow slabs, within the limit.
+// L3 · Growth of the arena: new blocks from the page heap, within the limit. All under the lock.
 #include "arena_internal.hpp"
 
 namespace bufpool {
 
+// --- accounts -----------------------------------------------------------------------------------------------------
+
+// What is counted under the lock becomes what everybody reads.
+void Arena::publish() noexcept {
+    const std::uint64_t reserved = charged_ + heap_.idle();
+    counters.mapped.store_relaxed(heap_.resident());
+    counters.degraded.store_relaxed(heap_.degraded());
+    // release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and what was
+    // read and counted here comes before that
+    counters.reserved.store_release(reserved);
+}
+
+// Room for a block under the limit: idle blocks make place for it.
 bool Arena::charge(std::uint64_t bytes) noexcept {
-    std::uint64_t reserved = counters.reserved.load_relaxed();
-    do {
-        if (bytes > config.limit || reserved > config.limit - bytes) return false;
-    } while (!counters.reserved.cas_weak_relaxed_relaxed(reserved, reserved + bytes));
+    if (bytes > config.limit) return false;
+    const auto missing = [&] { return charged_ > config.limit - bytes ? charged_ - (config.limit - bytes) : 0; };
+    if (missing() != 0) flush_lists(missing(), now_ms());
+    for (bool pages : {false, true}) {
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages, now_ms());
+    }
+    if (missing() != 0) return false;
+    charged_ += bytes;
     return true;
 }
 
-// No idle block in the class: make one. At the limit, or out of memory, idle blocks of other classes go first.
-BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
-    if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
-    SizeClass& klass = classes[c];
-    const std::uint64_t size = class_size(c);
-    Block block{nullptr, Refusal::limit, false};
-    for (;;) {
-        if (charge(size)) {
-            block = size >= dedicated_from_ ? make_dedicated(c) : carve(c);
-            if (block.address != nullptr) {
-                klass.misses.add_relaxed(1);
-                return block;
-            }
-            counters.reserved.sub_relaxed(size);
-            if (block.refusal != Refusal::no_memory) break;
-        } else {
-            block.refusal = Refusal::limit;
-        }
-        if (size > config.limit) break;
-        LockGuard guard(lock_);
-        if (evict(size, Drop::trimmed, false) == 0) break;   // what we free another may take: as long as there is some
+// --- extents ------------------------------------------------------------------------------------------------------
+
+// A free extent: a warm one; if the program holds more than it needed lately, one that idle blocks make; then any other.
+Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
+    if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+    const std::uint64_t used = counters.used.load_relaxed();
+    const std::uint64_t held = charged_ + heap_.idle();
+    if (held + bytes > used + idle_bound() && flush_lists(bytes, now_ms()) != 0) {
+        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
     }
-    counters.refused.add_relaxed(1);
-    return block;
+    if (heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    flush_lists(kUnlimited, now_ms());
+    for (bool warm : {true, false}) {
+        if (heap_.take(bytes, alignment, warm, out)) return Refusal::none;
+    }
+    return Refusal::no_memory;
 }
 
-// The next untouched block of a multi-block slab. The caller has charged it.
-Block Arena::carve(std::uint32_t c) noexcept {
-    SizeClass& klass = classes[c];
-    const std::size_t size = class_size(c);
-    LockGuard guard(lock_);
-    std::uint32_t left = 0;
-    const std::uint32_t idle = klass.idle.pop(nodes, left);   // somebody may have returned one, or trimmed and put back
-    if (idle != kNone) {
-        counters.reserved.sub_relaxed(size);                  // it was charged when it was made
-        klass.popped_aside.add_relaxed(1);                    // and this checkout is counted as a miss already
-        nodes[idle].next.store_relaxed(kOwned);
-        note_used(size);
-        return Block{nodes[idle].block, Refusal::none, false};
-    }
-    Slab* slab = klass.growing;
-    if (slab == nullptr || slab->carved == slab->blocks) {
-        for (slab = klass.slabs; slab != nullptr && slab->region != nullptr; slab = slab->next) {
-        }
-        if (slab == nullptr) {
-            const std::size_t stride = size + gap_of(size);
-            std::size_t region = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
-            const std::size_t least = region;
-            std::size_t most = size < kRegionAlign ? kHugePage : kMaxSlabRegion;
-            const std::uint64_t step = trim_step_.load_relaxed();
-            if (step < most) most = step < least ? least : step;
-            for (std::uint32_t i = 0; i < klass.generation && region < most; ++i) region *= 2;
-            if (region > most) region = most;
-            if (region >= kHugePage) region = (region + kHugePage - 1) & ~(kHugePage - 1);
-            slab = make_slab(c, static_cast<std::uint32_t>(region / stride), stride, region);
-            if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
-            slab->next = klass.slabs;
-            klass.slabs = slab;
-            klass.generation += 1;
-        }
-        Refusal why = Refusal::none;
-        if (!back(slab, why)) return Block{nullptr, why, false};
-        klass.growing = slab;
-    }
-    const std::uint32_t i = slab->carved++;
-    Node& node = nodes[slab->first_node + i];
-    node.block = slab->base + std::size_t{i} * slab->stride;
-    node.next.store_relaxed(kOwned);
-    klass.existing.add_relaxed(1);
-    note_used(size);
-    return Block{node.block, Refusal::none, true};
+// Whether so many bytes more may be resident under the limit: idle memory makes room for them.
+bool Arena::make_room(std::uint64_t bytes) noexcept {
+    const auto missing = [&] {
+        const std::uint64_t then = heap_.resident() + bytes;
+        return then > resident_limit_ ? then - resident_limit_ : 0;
+    };
+    if (missing() != 0) evict(missing(), Drop::trimmed, true);
+    return missing() == 0;
 }
 
-// A block with a region of its own. The caller has charged it. A hollow slab belongs to whoever popped it, so that
-// the system is asked outside the lock.
-Block Arena::make_dedicated(std::uint32_t c) noexcept {
-    SizeClass& klass = classes[c];
-    std::uint32_t left = 0;
-    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
-    Slab* slab;
-    if (hollow != kNone) {
-        slab = reinterpret_cast<Slab*>(nodes[hollow].block);   // a hollow node keeps its slab where its block was
-    } else {
-        const std::size_t colour = (colour_.add_relaxed(1) % kColours) * kColourStep;
-        LockGuard guard(lock_);
-        slab = make_slab(c, 1, 0, class_size(c) + colour);
-        if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
+// The pages of a range in use become resident.
+Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
+    switch (heap_.touch(start, bytes, huge)) {
+        case MapResult::ok: return Refusal::none;
+        case MapResult::not_lockable: return Refusal::not_lockable;
+        default: return Refusal::no_memory;
     }
-    Node& node = nodes[slab->first_node];
-    Refusal why = Refusal::none;
-    if (!back(slab, why)) {
-        node.block = reinterpret_cast<char*>(slab);
-        klass.hollow.push(nodes, slab->first_node);
-        return Block{nullptr, why, false};
-    }
-    node.block = slab->base;
-    node.next.store_relaxed(kOwned);
-    klass.existing.add_relaxed(1);
-    note_used(class_size(c));
-    return Block{node.block, Refusal::none, true};
 }
 
-Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride, std::size_t region) noexcept {
+// Gives a hollow slab an extent, and enters it in the page map.
+Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
+    Extent extent;
+    const Refusal why = find(bytes, alignment, extent);
+    if (why != Refusal::none) return why;
+    if (!g_pages.set(extent.start, extent.bytes, slab)) {   // no memory for the map itself
+        g_pages.set(extent.start, extent.bytes, nullptr);
+        heap_.give(extent, now_ms());
+        return Refusal::no_memory;
+    }
+    slab->extent = extent;
+    slab->base = slab->touched = extent.start;
+    slab->carved = 0;
+    slab->zeroed = heap_.fresh(extent.start, extent.bytes) == extent.bytes;
+    return Refusal::none;
+}
+
+Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept {
     if (spare_count_ == 0) {
         Region metadata;
         if (map_region(Upstream{Pages::plain, false, false}, kRegionAlign, metadata) != MapResult::ok) return nullptr;
@@ -130,41 +100,196 @@ Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride
     slab->blocks = blocks;
     slab->stride = stride;
     slab->reciprocal = stride == 0 ? 0 : ((std::uint64_t{1} << 48) + stride - 1) / stride;
-    slab->region_bytes = region;
     return slab;
 }
 
-// Gives a hollow slab memory and enters it in the page map.
-bool Arena::back(Slab* slab, Refusal& why) noexcept {
-    Region region;
-    const MapResult result = map_region(config.upstream, slab->region_bytes, region);
-    if (result != MapResult::ok) {
-        why = result == MapResult::not_lockable ? Refusal::not_lockable : Refusal::no_memory;
-        return false;
+// --- blocks -------------------------------------------------------------------------------------------------------
+
+// No idle block in the class: make one.
+BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
+    if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
+    const std::uint64_t size = class_size(c);
+    Block block{nullptr, Refusal::limit, false};
+    for (bool again : {false, true}) {
+        lock_.lock();
+        if (charge(size)) {
+            block = dedicated(c) ? make_dedicated(c) : carve(c);
+            if (block.address == nullptr) charged_ -= size;
+        } else {
+            block.refusal = Refusal::limit;
+        }
+        publish();
+        unlock();
+        // The system refused: what all pools hold idle goes first.
+        if (block.address != nullptr || again || block.refusal != Refusal::no_memory || !reclaim_everywhere()) break;
     }
-    if (region.degraded) counters.degraded.add_relaxed(1);
-    slab->region = static_cast<char*>(region.start);
-    slab->mapped = region.bytes;
-    slab->base = slab->region + (slab->dedicated() ? slab->region_bytes - class_size(slab->class_index) : 0);
-    slab->carved = 0;
-    counters.mapped.add_relaxed(region.bytes);
-    if (!g_pages.set(slab->region, slab->mapped, slab)) {   // no memory for the map itself
-        unback(slab);
-        why = Refusal::no_memory;
-        return false;
-    }
-    return true;
+    if (block.address == nullptr) counters.refused.add_relaxed(1);
+    return block;
 }
 
-// The memory goes back to the system; the descriptor and its nodes stay for the next time.
-void Arena::unback(Slab* slab) noexcept {
-    char* const region = slab->region;
-    const std::size_t bytes = slab->mapped;
-    g_pages.set(region, bytes, nullptr);   // before the unmap: afterwards the addresses may be somebody else's
-    slab->region = nullptr;
-    slab->carved = 0;
-    counters.mapped.sub_relaxed(bytes);
-    unmap_region(region, bytes);
+// The block is its caller's, who has charged it. It is a miss if the system gave memory for it, or if it is new in a slab.
+Block Arena::hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept {
+    nodes[node].next.store_relaxed(kOwned);
+    SizeClass& klass = classes[slab->class_index];
+    klass.existing.add_relaxed(1);
+    (recycled ? klass.recycled : klass.misses).add_relaxed(1);
+    note_used(class_size(slab->class_index));
+    return Block{nodes[node].block, Refusal::none, zeroed};
+}
+
+// A block of a slab: one that was purged, or the next untouched one.
+Block Arena::carve(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t size = class_size(c);
+    // New pages come a granule at a time; under a limit page by page. Their room is made first: it may take idle slabs.
+    const std::size_t unit = config.limit == kUnlimited ? kRegionAlign : kPage;
+    if (!make_room(size + unit)) return Block{nullptr, Refusal::limit, false};
+    std::uint32_t left = 0;
+    const std::uint32_t idle = klass.idle.pop(nodes, left);   // somebody may have returned one, or a sweep put it back
+    if (idle != kNone) {
+        charged_ -= size;                                     // it was charged when it was made
+        nodes[idle].next.store_relaxed(kOwned);
+        note_used(size);
+        return Block{nodes[idle].block, Refusal::none, false};
+    }
+    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
+    if (hollow != kNone) {
+        Slab* const slab = g_pages.find(nodes[hollow].block);
+        const Refusal why = touch(nodes[hollow].block, size, false);
+        if (why == Refusal::none) return hand_out(slab, hollow, false, false);
+        klass.hollow.push(nodes, hollow);
+        return Block{nullptr, why, false};
+    }
+    Slab* slab = klass.growing;
+    if (slab == nullptr || slab->carved == slab->blocks) {
+        for (slab = klass.slabs; slab != nullptr && slab->extent.start != nullptr; slab = slab->next) {
+        }
+        if (slab == nullptr && (slab = add_slab(c)) == nullptr) return Block{nullptr, Refusal::no_memory, false};
+        const std::size_t bytes = slab->blocks * slab->stride;
+        const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
+        if (why != Refusal::none) return Block{nullptr, why, false};
+        klass.growing = slab;
+    }
+    char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
+    if (start + size > slab->touched) {
+        char* end = start + size;
+        end += -reinterpret_cast<std::uintptr_t>(end) & (unit - 1);
+        const std::size_t bytes = static_cast<std::size_t>(end - slab->touched);
+        // Not under a limit: a huge page is resident as a whole.
+        const bool huge = slab->extent.bytes >= kHugePage && config.limit == kUnlimited;
+        const Refusal why = touch(slab->touched, bytes, huge);
+        if (why != Refusal::none) return Block{nullptr, why, false};
+        slab->touched = end;
+    }
+    const std::uint32_t node = slab->first_node + slab->carved++;
+    nodes[node].block = start;
+    return hand_out(slab, node, false, slab->zeroed);
+}
+
+// Each slab of a class is twice as large as the one before; those of a small pool are small.
+Slab* Arena::add_slab(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t stride = class_size(c) + gap_of(class_size(c), aligned_);
+    const std::uint64_t share = config.limit / 64;
+    std::size_t bytes = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
+    for (std::uint32_t i = 0; i < klass.generation && bytes * 2 <= kMaxSlab && bytes * 2 <= share; ++i) bytes *= 2;
+    bytes = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    Slab* const slab = make_slab(c, static_cast<std::uint32_t>(bytes / stride), stride);
+    if (slab == nullptr) return nullptr;
+    slab->next = klass.slabs;
+    klass.slabs = slab;
+    klass.generation += 1;
+    return slab;
+}
+
+// A block with an extent of its own.
+Block Arena::make_dedicated(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t size = class_size(c);
+    // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
+    if (klass.given != 0) {
+        klass.given -= 1;
+        klass.credit.store_relaxed(klass.credit.load_relaxed() + 1);
+    } else {
+        klass.credit.store_relaxed(0);
+    }
+    std::uint32_t left = 0;
+    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
+    Slab* const slab = hollow != kNone ? reinterpret_cast<Slab*>(nodes[hollow].block)   // kept where its block was
+                                       : make_slab(c, 1, 0);
+    if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
+    const std::uint32_t node = slab->first_node;
+    const std::size_t pad = coloured() ? kRegionAlign - 1 : 0;
+    Refusal why = back(slab, size + (size >= kColouredFrom ? pad : 0),
+                       config.alignment > kRegionAlign ? config.alignment : kRegionAlign);
+    if (why == Refusal::none) {
+        // By the extent's place, so that the same memory is used again in the same way.
+        const std::size_t colours = pad == 0 ? 1 : (slab->extent.bytes - size) / kColourStep + 1;
+        const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
+        slab->base = slab->extent.start + colour % colours * kColourStep;
+        const std::uint64_t fresh = heap_.fresh(slab->base, size);
+        const bool zeroed = fresh >= size;
+        why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
+        if (why == Refusal::none) {
+            nodes[node].block = slab->base;
+            return hand_out(slab, node, fresh <= kPage, zeroed);
+        }
+        g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+        heap_.give(slab->extent, now_ms());
+        slab->extent.start = nullptr;
+    }
+    nodes[node].block = reinterpret_cast<char*>(slab);
+    klass.hollow.push(nodes, node);
+    return Block{nullptr, why, false};
+}
+
+// Grows or shrinks a block with an extent of its own where it stands. The caller owns the block.
+bool Arena::resize(void* address, std::size_t nbytes) noexcept {
+    Slab* const slab = g_pages.find(address);
+    if (slab == nullptr || !slab->dedicated() || address != slab->base || nbytes > kMaxBlock / 2) return false;
+    Arena* const arena = slab->arena;
+    const std::uint32_t from = slab->class_index, to = class_of(nbytes == 0 ? 1 : nbytes);
+    if (to == from) return true;
+    if (!dedicated(to) || arena->config.wipe) return false;
+    const std::uint64_t was = class_size(from), is = class_size(to);
+    arena->lock_.lock();
+    bool done = arena->closed.load_relaxed() == 0;
+    if (done && is > was) done = arena->charge(is - was);
+    if (done) {
+        const std::size_t pad = static_cast<std::size_t>(slab->base - slab->extent.start);
+        const Extent before = slab->extent;
+        if (pad + is > slab->extent.bytes) {
+            done = arena->heap_.extend(slab->extent, pad + is - slab->extent.bytes) &&
+                   g_pages.set(slab->extent.start, slab->extent.bytes, slab);
+        }
+        if (done && is > was) {
+            done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
+                   arena->touch(slab->base, is, true) == Refusal::none;
+        }
+        const std::size_t keep = done ? pad + is : before.bytes;
+        const Extent whole = slab->extent;
+        arena->heap_.shorten(slab->extent, keep, now_ms());
+        if (slab->extent.bytes != whole.bytes) {
+            g_pages.set(slab->extent.start + slab->extent.bytes, whole.bytes - slab->extent.bytes, nullptr);
+        }
+        if (done) {
+            arena->classes[from].existing.sub_relaxed(1);
+            arena->classes[to].existing.add_relaxed(1);
+            slab->class_index = to;
+            if (is > was) {
+                arena->note_used(is - was);
+            } else {
+                arena->charged_ -= was - is;
+                arena->counters.used.sub_relaxed(was - is);
+            }
+        } else if (is > was) {
+            arena->charged_ -= is - was;
+        }
+    }
+    if (done && is < was) arena->enforce();
+    arena->publish();
+    arena->unlock();
+    return done;
 }
 
 }  // namespace bufpool

@@ -1,6 +1,8 @@
 // L3 · What the arena's source files share and nobody above may use.
 #pragma once
 
+#include <initializer_list>
+
 #include "arena.hpp"
 #include "page_map.hpp"
 
@@ -23,6 +25,10 @@ extern PageMap g_pages;
 #endif
 extern BUFPOOL_THREAD_LOCAL ThreadCache* t_recent BUFPOOL_TLS_MODEL;
 extern BUFPOOL_THREAD_LOCAL ThreadCache* t_caches;   // all of this thread
+
+// The page heap's stamps.
+inline std::uint32_t to_ms(std::uint64_t ns) noexcept { return static_cast<std::uint32_t>(ns / 1'000'000); }
+inline std::uint32_t now_ms() noexcept { return to_ms(monotonic_ns()); }
 
 inline ThreadCache* Arena::cache(bool may_map) noexcept {
     ThreadCache* const recent = t_recent;

@@ -20,7 +20,7 @@ namespace bufpool {
 namespace {
 
 Lock g_registry_lock;
-Arena* g_arenas = nullptr;                       // all ever made, newest first
+Atomic<Arena*> g_arenas;                          // all ever made, newest first; none is ever taken out
 #if !defined(_WIN32)
 bool g_fork_safe = false;                        // what is done around a fork is registered; under the registry's lock
 #endif
@@ -186,14 +186,18 @@ void Arena::flush(ThreadCache* cache) noexcept {
 
 Arena* Arena::create(const ArenaConfig& config) noexcept {
     LockGuard guard(g_registry_lock);
-    Arena* arena = g_arenas;
+    const bool aligned = config.alignment > kGranule;
+    Arena* arena = g_arenas.load_relaxed();
     for (; arena != nullptr; arena = arena->next_arena_) {
         // A release that gives back the arena's last memory holds the lock until it is done. It is held here, too, so
         // that its reads of the old settings, and its counts, come before the new ones.
         if (arena->abandoned_.load_relaxed() == 0 || !arena->lock_.try_lock()) continue;
         // What a release put back in the moment of closing is idle still.
-        if (arena->idle_bytes() != 0) arena->evict(kUnlimited, Drop::closed, false);
-        if (arena->counters.reserved.load_acquire() == 0) break;
+        if (arena->idle_bytes() != 0) arena->evict(kUnlimited, Drop::closed, true);
+        arena->publish();
+        // Its slabs and its address space must suit: what is advised stays so.
+        const bool suits = arena->config.upstream.pages == config.upstream.pages && arena->aligned_ == aligned;
+        if (suits && arena->counters.reserved.load_acquire() == 0) break;
         arena->lock_.unlock();
     }
     if (arena == nullptr) {
@@ -219,14 +223,17 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         __lsan_register_root_region(arena, sizeof(Arena));
 #endif
         arena->lock_.lock();
-        arena->next_arena_ = g_arenas;
-        g_arenas = arena;
+        arena->next_arena_ = g_arenas.load_relaxed();
+        g_arenas.store_release(arena);
     }
     // The counts of an earlier pool do not show in the next one's.
     for (SizeClass& klass : arena->classes) {
         klass.popped_aside.store_relaxed(klass.idle.popped());
         klass.misses.store_relaxed(0);
+        klass.recycled.store_relaxed(0);
         klass.low_water.store_relaxed(0);
+        klass.credit.store_relaxed(0);
+        klass.given = 0;
     }
     for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
         for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);
@@ -237,18 +244,21 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     counters.degraded.store_relaxed(0);
     for (Atomic<std::uint64_t>& drops : counters.drops) drops.store_relaxed(0);
     arena->config = config;
-    // At a limit idle blocks must make room for other sizes, so more of them can go one by one. Not more than some
-    // thousands: the system bounds a process's maps (65,530 on Linux).
-    arena->dedicated_from_ = kDedicatedFrom;
-    const std::uint64_t step = config.max_retained / 32 / kRegionAlign * kRegionAlign;
-    arena->trim_step_.store_relaxed(step > kMaxSlabRegion ? kMaxSlabRegion : step);
-    if (config.limit / kBoundedRegions < kDedicatedFrom) {
-        const std::uint64_t share = config.limit / kBoundedRegions;
-        arena->dedicated_from_ = share < kRegionAlign ? kRegionAlign : share;
-    }
+    arena->aligned_ = aligned;
+    arena->heap_.configure(config.upstream);
+    arena->charged_ = 0;
+    // Blocks fill pages, and slabs leave some of their last ones empty: a little more is resident than the limit says.
+    const std::uint64_t more = config.limit / 32 + kRegionAlign;
+    arena->resident_limit_ = config.limit > kUnlimited - more ? kUnlimited : config.limit + more;
+    const std::uint64_t now = monotonic_ns();
+    arena->recent.reset(now);
     arena->idle_at_failure_.store_relaxed(0);
-    arena->max_idle_ns_.store_relaxed(config.max_idle_ns);
-    arena->next_ageing_.store_relaxed(monotonic_ns() + config.max_idle_ns / 2);
+    arena->left_behind_.store_relaxed(0);
+    arena->tick_ns_.store_relaxed(tick_after(config.max_idle_ns));
+    arena->next_tick_.store_relaxed(now + tick_after(config.max_idle_ns));
+    arena->last_ageing_ = now;
+    arena->next_ageing_ = now + config.max_idle_ns / 2;
+    arena->bound_.store_relaxed(arena->idle_bound());
     const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
     arena->parking.store_relaxed(parks ? kParks : 0);
     arena->abandoned_.store_relaxed(0);
@@ -261,14 +271,29 @@ void Arena::close() noexcept {
     closed.store_release(1);
     parking.store_release(0);
     give_back_own();
-    LockGuard guard(lock_);
-    evict(kUnlimited, Drop::closed, false);
+    lock_.lock();
+    evict(kUnlimited, Drop::closed, true);
+    publish();
     idle_at_failure_.store_relaxed(0);
+    unlock();
 }
 
 void Arena::abandon() noexcept {
     close();
     abandoned_.store_relaxed(1);   // the lock, which `close` held, orders all else before the next `create`
+}
+
+// The system has no memory: what all pools hold idle goes back to it, address space too. False: there was nothing.
+bool Arena::reclaim_everywhere() noexcept {
+    bool freed = false;
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
+        if (!arena->lock_.try_lock()) continue;
+        freed |= arena->evict(kUnlimited, Drop::trimmed, true) != 0;
+        freed |= arena->heap_.release_spaces();
+        arena->publish();
+        arena->unlock();
+    }
+    return freed;
 }
 
 // --- fork ---------------------------------------------------------------------------------------------------------
@@ -277,18 +302,18 @@ void Arena::abandon() noexcept {
 
 void Arena::before_fork() noexcept {
     g_registry_lock.lock();
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
 }
 
 void Arena::after_fork_parent() noexcept {
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
     g_registry_lock.unlock();
 }
 
 // The parent's other threads do not exist here: what they had parked serves everybody.
 void Arena::after_fork_child() noexcept {
     after_fork_parent();
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
         arena->waiters.store_relaxed(0);
         for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
             bool mine = false;
@@ -321,7 +346,7 @@ ClassReading Arena::read_class(std::uint32_t c) noexcept {
     // In this order: blocks are popped first and counted aside then, so that others at work make no negative number.
     const std::uint64_t aside = klass.popped_aside.load_relaxed();
     const std::uint64_t popped = klass.idle.popped();
-    reading.hits = popped > aside ? popped - aside : 0;
+    reading.hits = (popped > aside ? popped - aside : 0) + klass.recycled.load_relaxed();
     reading.misses = klass.misses.load_relaxed();
     if (c < kMagazineClasses) {
         for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {

@@ -1,74 +1,101 @@
-// L3 · Memory given back: above max_retained, by age, on demand, and after closing.
+// L3 · Idle memory on its way back: from the lists to the page heap, and from there to the system; above the bounds, by
+// age, on demand, and after closing.
 //
-// A class is shrunk by taking its whole free list with one CAS, choosing, and pushing the rest back: acquirers in
-// between find it empty and grow or wait for the lock; nothing is owned twice.
+// A class is swept by taking its whole list with one CAS, choosing, and pushing the rest back: acquirers in between find
+// it empty and wait for the lock; nothing is owned twice.
 #include "arena_internal.hpp"
 
 namespace bufpool {
 
 namespace {
-// Trimming that found only half-used slabs is tried again once this much more is idle.
-constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
+
+constexpr std::uint64_t kTick = 1'000'000'000;           // ns, at most
+constexpr std::uint32_t kGoes = 0xFFFFFFFFu;             // in Slab::seen: the whole slab goes
+// In Node::depth while a sweep owns the node: its block is idle, or was purged just now.
+constexpr std::uint32_t kIdleMark = 0xFFFFFFFFu;
+constexpr std::uint32_t kPurgedMark = 0xFFFFFFFEu;
+
 }  // namespace
+
+// --- bounds -------------------------------------------------------------------------------------------------------
+
+// Most bytes that may be idle: half as much again as was in use at the recent peak, less what is in use now. Tighter
+// bounds make programs with varying sizes purge what they fault in again a moment later (simulated).
+std::uint64_t Arena::idle_bound() noexcept {
+    if (config.max_idle_ns == 0) return config.max_retained;
+    const std::uint64_t used = counters.used.load_relaxed();
+    const std::uint64_t peak = recent.read();
+    const std::uint64_t total = peak + peak / 2;
+    std::uint64_t bound = total > used + kIdleFloor ? total - used : kIdleFloor;
+    if (bound > config.max_retained) bound = config.max_retained;
+    bound_.store_relaxed(bound);
+    return bound;
+}
+
+void Arena::enforce() noexcept {
+    const std::uint64_t bound = idle_bound();
+    const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
+    if (idle > bound && idle <= charged_ + heap_.idle()) evict(idle - bound, Drop::over_max_retained, false);
+}
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     give_back_own();
-    LockGuard guard(lock_);
-    const std::uint64_t idle = idle_bytes();
-    return idle <= keep ? 0 : evict(idle - keep, Drop::trimmed, false);
+    lock_.lock();
+    publish();
+    const std::uint64_t before = idle_bytes();
+    for (std::uint64_t idle = before; idle > keep; idle = idle_bytes()) {
+        const bool any = evict(idle - keep, Drop::trimmed, true) != 0;
+        publish();
+        if (!any) break;
+    }
+    const std::uint64_t after = idle_bytes();
+    unlock();
+    return before > after ? before - after : 0;
 }
 
-std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, bool stale_only) noexcept {
-    std::uint64_t freed = 0;
-    for (std::uint32_t c = kClassCount; c-- > 0 && freed < bytes;) {
-        SizeClass& klass = classes[c];
-        std::uint64_t blocks = klass.idle.size(nodes);
-        if (stale_only && klass.low_water.load_relaxed() < blocks) blocks = klass.low_water.load_relaxed();
-        const std::uint64_t wanted = bytes - freed;
-        const std::uint64_t enough = wanted / class_size(c) + (wanted % class_size(c) != 0);
-        if (enough < blocks) blocks = enough;
-        if (blocks != 0) freed += shrink_class(c, blocks, reason, !stale_only);
+// `pages`: to the last page, also those between blocks in use.
+std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, bool pages) noexcept {
+    std::uint64_t freed = heap_.purge(bytes);
+    if (freed < bytes && flush_lists(bytes - freed, now_ms()) != 0) freed += heap_.purge(bytes - freed);
+    const std::uint64_t idle = charged_ - counters.used.load_relaxed();   // of small blocks
+    if (freed < bytes && (pages || idle >= idle_at_failure_.load_relaxed() + kRetryAfter)) {
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) {
+            if (sweep_slabs(c, kNone, false, now_ms()) != 0) freed += heap_.purge(bytes - freed);
+        }
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) freed += sweep_slabs(c, kNone, true, now_ms());
+        idle_at_failure_.store_relaxed(freed < bytes ? charged_ - counters.used.load_relaxed() : 0);
     }
+    if (freed != 0) counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(freed);
     return freed;
 }
 
-std::uint64_t Arena::shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept {
+// --- from the lists to the page heap ------------------------------------------------------------------------------
+
+// A dedicated block that is in nobody's hands and in no list.
+void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
+    SizeClass& klass = classes[slab->class_index];
+    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+    heap_.give(slab->extent, now);
+    slab->extent.start = nullptr;
+    nodes[node].block = reinterpret_cast<char*>(slab);
+    klass.hollow.push(nodes, node);
+    klass.existing.sub_relaxed(1);
+    charged_ -= class_size(slab->class_index);
+}
+
+// The blocks of a dedicated class that were used longest ago. Bytes.
+std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept {
     SizeClass& klass = classes[c];
-    const std::uint64_t size = class_size(c);
-    Chain all = klass.idle.pop_all(nodes);
+    const Chain all = klass.idle.pop_all(nodes);
     klass.popped_aside.add_relaxed(all.count);
-
-    const bool dedicated = size >= dedicated_from_;
-    if (!dedicated) {
-        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = 0;
-        std::uint32_t index = all.first;
-        for (std::uint32_t i = 0; i < all.count; ++i, index = nodes[index].next.load_relaxed()) {
-            g_pages.find(nodes[index].block)->seen += 1;
-        }
-        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
-            const bool idle = slab->region != nullptr && slab->seen == slab->carved;
-            const bool goes = idle && (round_up ? blocks > 0 : slab->carved <= blocks);
-            if (goes) blocks -= slab->carved < blocks ? slab->carved : blocks;
-            slab->seen = goes;
-        }
-    }
-
-    // The list is walked from the block used last; dedicated blocks go from its far end.
     Chain kept;
-    std::uint32_t last_kept = kNone;
-    std::uint64_t dropped = 0;
+    std::uint32_t last_kept = kNone, gone = 0;
     std::uint32_t index = all.first;
     for (std::uint32_t i = 0; i < all.count; ++i) {
         const std::uint32_t next = nodes[index].next.load_relaxed();
-        Slab* const slab = g_pages.find(nodes[index].block);
-        const bool goes = dedicated ? i + blocks >= all.count : slab->seen != 0;
-        if (goes) {
-            ++dropped;
-            if (dedicated) {
-                unback(slab);
-                nodes[index].block = reinterpret_cast<char*>(slab);
-                klass.hollow.push(nodes, index);
-            }
+        if (i + std::uint64_t{blocks} >= all.count) {
+            hollow_out(g_pages.find(nodes[index].block), index, now);
+            ++gone;
         } else {
             if (last_kept == kNone) kept.first = index;
             else nodes[last_kept].next.store_relaxed(index);
@@ -77,99 +104,259 @@ std::uint64_t Arena::shrink_class(std::uint32_t c, std::uint64_t blocks, Drop re
         }
         index = next;
     }
-    if (!dedicated) {
-        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
-            if (slab->seen == 0) continue;
-            slab->seen = 0;
-            if (slab == klass.growing) klass.growing = nullptr;
-            unback(slab);
-        }
-    }
-    klass.existing.sub_relaxed(dropped);
-    counters.reserved.sub_relaxed(dropped * size);
-    counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(dropped);
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
-    return dropped * size;
+    return gone * std::uint64_t{class_size(c)};
 }
 
-// The caller owns the block.
-void Arena::drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept {
+// What dedicated classes keep in lists, until at least so many bytes came: first what was not needed lately.
+std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept {
+    std::uint64_t flushed = 0;
+    for (bool all : {false, true}) {
+        for (std::uint32_t c = kClassCount; c-- > kMagazineClasses && flushed < bytes;) {
+            std::uint64_t blocks = classes[c].idle.size(nodes);
+            if (!all && classes[c].low_water.load_relaxed() < blocks) blocks = classes[c].low_water.load_relaxed();
+            if (blocks == 0) continue;
+            const std::uint64_t enough = (bytes - flushed - 1) / class_size(c) + 1;
+            flushed += flush_class(c, static_cast<std::uint32_t>(enough < blocks ? enough : blocks), now);
+        }
+    }
+    return flushed;
+}
+
+// Slabs whose blocks are all idle go to the page heap; with `pages` the pages of the others that no block in use touches go
+// to the system. It concerns the `stale` blocks that were used longest ago. Bytes that left the lists, or with `pages`
+// bytes that went to the system.
+std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept {
+    SizeClass& klass = classes[c];
+    if (klass.slabs == nullptr) return 0;
+    const std::uint64_t size = class_size(c);
+    const Chain idle = klass.idle.pop_all(nodes), purged = klass.hollow.pop_all(nodes);
+    klass.popped_aside.add_relaxed(idle.count);
+
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = 0;
+    for (const Chain& chain : {idle, purged}) {
+        std::uint32_t index = chain.first;
+        for (std::uint32_t i = 0; i < chain.count; ++i, index = nodes[index].next.load_relaxed()) {
+            g_pages.find(nodes[index].block)->seen += 1;
+        }
+    }
+    std::uint64_t budget = stale;
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        const bool goes = slab->extent.start != nullptr && slab->carved != 0 && slab->seen == slab->carved &&
+                          (stale == kNone || slab->carved <= budget);
+        if (goes) budget -= slab->carved;
+        slab->seen = goes ? kGoes : 0;
+    }
+
+    // What stays is marked, if its pages may go.
+    Chain kept, hollow;
+    std::uint32_t last_kept = kNone, last_hollow = kNone;
+    const auto append = [&](Chain& chain, std::uint32_t& last, std::uint32_t index) {
+        if (last == kNone) chain.first = index;
+        else nodes[last].next.store_relaxed(index);
+        last = index;
+        ++chain.count;
+    };
+    std::uint64_t dropped = 0;
+    std::uint32_t index = idle.first;
+    for (std::uint32_t i = 0; i < idle.count; ++i) {
+        const std::uint32_t next = nodes[index].next.load_relaxed();
+        if (g_pages.find(nodes[index].block)->seen == kGoes) {
+            ++dropped;
+        } else {
+            append(kept, last_kept, index);
+            nodes[index].depth.store_relaxed(pages && i + std::uint64_t{stale} >= idle.count ? kIdleMark : 0);
+        }
+        index = next;
+    }
+    index = purged.first;
+    for (std::uint32_t i = 0; i < purged.count; ++i) {
+        const std::uint32_t next = nodes[index].next.load_relaxed();
+        if (g_pages.find(nodes[index].block)->seen != kGoes) {
+            append(hollow, last_hollow, index);
+            nodes[index].depth.store_relaxed(pages ? kIdleMark : 0);
+        }
+        index = next;
+    }
+    std::uint64_t freed = dropped * size;
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        if (slab->seen != kGoes) continue;
+        slab->seen = 0;
+        if (slab == klass.growing) klass.growing = nullptr;
+        g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+        heap_.give(slab->extent, now);
+        slab->extent.start = nullptr;
+    }
+    if (pages) {
+        freed = 0;
+        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) freed += purge_between(slab);
+        // The blocks on purged pages are hollow from now on.
+        Chain still;
+        std::uint32_t last_still = kNone;
+        index = kept.first;
+        for (std::uint32_t i = 0; i < kept.count; ++i) {
+            const std::uint32_t next = nodes[index].next.load_relaxed();
+            if (nodes[index].depth.load_relaxed() == kPurgedMark) {
+                append(hollow, last_hollow, index);
+                ++dropped;
+            } else {
+                append(still, last_still, index);
+            }
+            index = next;
+        }
+        kept = still;
+    }
+    klass.existing.sub_relaxed(dropped);
+    charged_ -= dropped * size;
+    klass.idle.push_chain(nodes, kept);
+    klass.hollow.push_chain(nodes, hollow);
+    if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
+    return freed;
+}
+
+// The pages of a slab that marked blocks, and what was never carved, cover whole. Bytes that went to the system.
+std::uint64_t Arena::purge_between(Slab* slab) noexcept {
+    if (slab->extent.start == nullptr) return 0;
+    std::uint64_t freed = 0;
+    const auto marked = [&](std::uint32_t i) { return nodes[slab->first_node + i].depth.load_relaxed() >= kPurgedMark; };
+    for (std::uint32_t i = 0; i < slab->carved;) {
+        if (!marked(i) || nodes[slab->first_node + i].next.load_relaxed() == kOwned) {
+            ++i;
+            continue;
+        }
+        std::uint32_t end = i + 1;
+        while (end < slab->carved && marked(end) && nodes[slab->first_node + end].next.load_relaxed() != kOwned) ++end;
+        char* const start = slab->base + std::size_t{i} * slab->stride;
+        const std::size_t bytes = std::size_t{end - i - 1} * slab->stride + class_size(slab->class_index);
+        const std::uint64_t gone = heap_.purge_inside(start, bytes);
+        if (gone != 0) {
+            freed += gone;
+            const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(start) + kPage - 1) & ~(kPage - 1);
+            const std::uintptr_t last = (reinterpret_cast<std::uintptr_t>(start) + bytes) & ~(kPage - 1);
+            for (; i < end; ++i) {
+                const std::uintptr_t block = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
+                if (block < last && block + class_size(slab->class_index) > first) {
+                    nodes[slab->first_node + i].depth.store_relaxed(kPurgedMark);
+                }
+            }
+        }
+        i = end;
+    }
+    char* const rest = slab->base + std::size_t{slab->carved} * slab->stride;
+    if (slab->touched > rest) {
+        freed += heap_.purge_inside(rest, static_cast<std::size_t>(slab->touched - rest));
+        slab->touched = rest;
+    }
+    return freed;
+}
+
+// --- return -------------------------------------------------------------------------------------------------------
+
+// A large block goes to the page heap, where any size may use it; to its class's list where that is admitted, or while
+// somebody else has the lock.
+void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
-    unback(slab);
-    klass.existing.sub_relaxed(1);
-    counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(1);
-    nodes[node].block = reinterpret_cast<char*>(slab);
-    klass.hollow.push(nodes, node);
-    counters.used.sub_relaxed(class_size(c));
-    // Last, and release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and
-    // what was read and counted here comes before that.
-    counters.reserved.sub_release(class_size(c));
-}
-
-// A return that would leave more idle than max_retained. Memory that nobody needed lately goes first; then this block.
-BUFPOOL_COLD void Arena::release_over(Slab* slab, std::uint32_t node, std::uint64_t idle_after) noexcept {
-    const std::uint64_t excess = idle_after - config.max_retained;
-    if (slab->dedicated()) {
-        check_clock();   // without ageing, memory of an earlier phase would crowd this one out for ever
-        std::uint64_t freed = 0;
-        if (lock_.try_lock()) {
-            freed = evict(excess, Drop::over_max_retained, true);
-            lock_.unlock();
-        }
-        if (freed < excess) return drop_dedicated(slab, node, Drop::over_max_retained);
+    const bool listed = admits(c);
+    if (listed || !lock_.try_lock()) {
+        counters.used.sub_relaxed(class_size(c));
+        klass.idle.push(nodes, node);
+        pace(c, 1, true);
+        if (!listed || idle_bytes() <= bound_.load_relaxed() || !lock_.try_lock()) return;
+        enforce();
+    } else {
+        counters.used.sub_relaxed(class_size(c));
+        hollow_out(slab, node, now_ms());
+        if (klass.given < kListedBlocks) klass.given += 1;
+        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
+        else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
     }
-    const std::uint32_t c = slab->class_index;
-    counters.used.sub_relaxed(class_size(c));
-    classes[c].idle.push(nodes, node);
-    if (slab->dedicated() || excess < trim_step_.load_relaxed()) return;
-    if (idle_after < idle_at_failure_.load_relaxed() + kRetryAfter || !lock_.try_lock()) return;
-    const std::uint64_t freed = evict(excess, Drop::over_max_retained, false);
-    idle_at_failure_.store_relaxed(freed >= excess ? 0 : idle_after - freed);
-    lock_.unlock();
+    publish();
+    unlock();
+    check_clock();
 }
 
-// After closing, a block goes back when its region is wholly idle; that is looked at when the whole class is idle, and
-// each time that some more idle memory has come together.
+// After closing, memory goes back when its region is wholly idle; of small blocks that is looked at when the whole class is
+// idle, and each time that some more idle memory has come together.
 BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
-    if (slab->dedicated()) return drop_dedicated(slab, node, Drop::closed);
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
     counters.used.sub_relaxed(class_size(c));
     klass.idle.push(nodes, node);
-    const bool all = klass.idle.size(nodes) == klass.existing.load_relaxed();
-    if ((all || idle_bytes() >= idle_at_failure_.load_relaxed() + kRetryAfter) && lock_.try_lock()) {
-        if (closed.load_relaxed() != 0) shrink_class(c, kNone, Drop::closed, true);   // not another pool's by now
-        idle_at_failure_.store_relaxed(idle_bytes());
+    const bool all = dedicated(c) || klass.idle.size(nodes) == klass.existing.load_relaxed();
+    if (!all && idle_bytes() < idle_at_failure_.load_relaxed() + kRetryAfter) return;
+    if (!lock_.try_lock()) {
+        // Whoever has it looks again.
+        left_behind_.store_relaxed(1);
+        fence_seq_cst();
+        if (!lock_.try_lock()) return;
+    }
+    left_behind_.store_relaxed(0);
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);   // not another pool's by now
+    publish();
+    idle_at_failure_.store_relaxed(idle_bytes());
+    unlock();
+}
+
+void Arena::unlock() noexcept {
+    lock_.unlock();
+    fence_seq_cst();
+    while (BUFPOOL_UNLIKELY(left_behind_.load_relaxed() != 0) && lock_.try_lock()) {
+        left_behind_.store_relaxed(0);
+        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
+        publish();
         lock_.unlock();
+        fence_seq_cst();
     }
 }
 
-// Ageing by low-water marks: what stayed idle through a whole window was not needed in it. Half of that goes at each
-// turn, and a floor stays, so that a program which pauses does not fault everything in again.
+// --- time ---------------------------------------------------------------------------------------------------------
+
 void Arena::check_clock() noexcept {
-    const std::uint64_t max_idle_ns = max_idle_ns_.load_relaxed();
-    if (max_idle_ns == 0) return;
+    const std::uint64_t tick_ns = tick_ns_.load_relaxed();
+    if (tick_ns == 0) return;
     const std::uint64_t now = monotonic_ns();
-    if (now < next_ageing_.load_relaxed() || !lock_.try_lock()) return;
-    if (now >= next_ageing_.load_relaxed()) {
-        next_ageing_.store_relaxed(now + max_idle_ns / 2);
+    if (now < next_tick_.load_relaxed() || !lock_.try_lock()) return;
+    if (now >= next_tick_.load_relaxed()) tick(now);
+    publish();
+    unlock();
+}
+
+std::uint64_t Arena::tick_after(std::uint64_t max_idle_ns) noexcept {
+    return max_idle_ns / 2 < kTick ? max_idle_ns / 2 : kTick;
+}
+
+// The recent peak moves on, and memory ages. What stayed in a list through a whole window was not needed in it and goes to
+// the page heap; what was idle there for max_idle goes to the system. A floor stays, so that a program which pauses does
+// not fault everything in again.
+void Arena::tick(std::uint64_t now) noexcept {
+    next_tick_.store_relaxed(now + tick_ns_.load_relaxed());
+    recent.turn(now, counters.used.load_relaxed());
+    if (now >= next_ageing_) {
+        const std::uint32_t since = to_ms(last_ageing_);
+        last_ageing_ = now;
+        next_ageing_ = now + config.max_idle_ns / 2;
         for (std::uint32_t c = kClassCount; c-- > 0;) {
             SizeClass& klass = classes[c];
-            const std::uint64_t idle = idle_bytes();
-            const std::uint64_t stale = klass.low_water.load_relaxed();
-            if (stale != 0 && idle > config.min_retained) {
+            const std::uint32_t stale = klass.low_water.load_relaxed();
+            const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
+            if (stale != 0 && dedicated(c)) {
+                flush_class(c, stale, since);
+            } else if (stale != 0 && idle > config.min_retained) {
                 const std::uint64_t above = (idle - config.min_retained + class_size(c) - 1) / class_size(c);
-                // A class that was not used at all goes whole: half of a slab's blocks would free nothing.
-                const bool unused = class_size(c) < dedicated_from_ && stale == klass.idle.size(nodes);
-                const std::uint64_t half = unused ? stale : (stale + 1) / 2;
-                shrink_class(c, half < above ? half : above, Drop::aged_out, false);
+                const std::uint32_t blocks = stale < above ? stale : static_cast<std::uint32_t>(above);
+                const std::uint64_t gone = sweep_slabs(c, blocks, true, since);
+                if (gone != 0) counters.drops[static_cast<std::uint32_t>(Drop::aged_out)].add_relaxed(gone);
             }
             klass.low_water.store_relaxed(klass.idle.size(nodes));
         }
+        const std::uint64_t listed = charged_ - counters.used.load_relaxed();   // idle, but not in the page heap
+        const std::uint64_t keep = config.min_retained > listed ? config.min_retained - listed : 0;
+        const std::uint64_t gone = heap_.purge_older(to_ms(now - config.max_idle_ns), keep);
+        if (gone != 0) counters.drops[static_cast<std::uint32_t>(Drop::aged_out)].add_relaxed(gone);
     }
-    lock_.unlock();
+    enforce();
 }
 
 }  // namespace bufpool

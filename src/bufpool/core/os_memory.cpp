@@ -50,6 +50,38 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
 
 void unmap_region(void* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
 
+char* reserve_space(std::size_t bytes) noexcept {
+    // Aligned by trial: more is reserved to find a place, and then just that place.
+    for (int trial = 0; trial < 8; ++trial) {
+        void* const wide = VirtualAlloc(nullptr, bytes + kHugePage, MEM_RESERVE, PAGE_NOACCESS);
+        if (wide == nullptr) return nullptr;
+        const std::uintptr_t aligned = (reinterpret_cast<std::uintptr_t>(wide) + kHugePage - 1) & ~(kHugePage - 1);
+        VirtualFree(wide, 0, MEM_RELEASE);
+        void* const start = VirtualAlloc(reinterpret_cast<void*>(aligned), bytes, MEM_RESERVE, PAGE_NOACCESS);
+        if (start != nullptr) return static_cast<char*>(start);
+    }
+    return nullptr;
+}
+
+void release_space(char* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
+
+bool allow_access(char*, std::size_t) noexcept { return true; }
+
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept {
+    if (VirtualAlloc(start, bytes, MEM_COMMIT, PAGE_READWRITE) == nullptr) return MapResult::no_memory;
+    if (upstream.lock && !lock_region(start, bytes)) return MapResult::not_lockable;
+    if (upstream.prefault) touch_pages(start, bytes);
+    degraded = upstream.pages == Pages::huge_explicit;
+    return MapResult::ok;
+}
+
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) VirtualUnlock(start, bytes);
+    return VirtualFree(start, bytes, MEM_DECOMMIT) != 0;
+}
+
+void advise_huge(char*, std::size_t) noexcept {}
+
 std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
 
 std::uint64_t precise_ns() noexcept {
@@ -136,6 +168,76 @@ MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) n
 }
 
 void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, bytes); }
+
+namespace {
+
+#if defined(MAP_NORESERVE)
+constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+#else
+constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS;
+#endif
+
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
+// Explicit huge pages in place of the range's plain ones. They are got first and moved there then, because a map on top
+// of another that fails may leave a hole, which another thread's map could fill.
+bool place_huge_pages(char* start, std::size_t bytes) noexcept {
+    void* const got = map_anonymous(bytes, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);
+    if (got == nullptr) return false;
+    if (mremap(got, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) == start) return true;
+    munmap(got, bytes);
+    return false;
+}
+#endif
+
+}  // namespace
+
+char* reserve_space(std::size_t bytes) noexcept {
+    void* const wide = mmap(nullptr, bytes + kHugePage, PROT_NONE, kSpace, -1, 0);
+    if (wide == MAP_FAILED) return nullptr;
+    char* const from = static_cast<char*>(wide);
+    const std::size_t head = -reinterpret_cast<std::uintptr_t>(from) & (kHugePage - 1);
+    if (head != 0) munmap(from, head);
+    munmap(from + head + bytes, kHugePage - head);
+    return from + head;
+}
+
+void release_space(char* start, std::size_t bytes) noexcept { munmap(start, bytes); }
+
+bool allow_access(char* start, std::size_t bytes) noexcept {
+    return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept {
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
+    if (upstream.pages == Pages::huge_explicit && !place_huge_pages(start, bytes)) {
+        degraded = true;
+        advise_huge(start, bytes);
+    }
+#else
+    degraded = upstream.pages == Pages::huge_explicit;
+#endif
+    if (upstream.lock && mlock(start, bytes) != 0) return MapResult::not_lockable;
+    if (upstream.prefault) touch_pages(start, bytes);
+    return MapResult::ok;
+}
+
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) munlock(start, bytes);
+#if defined(__linux__)
+    if (upstream.pages != Pages::huge_explicit && madvise(start, bytes, MADV_DONTNEED) == 0) return true;
+#endif
+    // Fresh plain memory in its place: the one way that every system has, and what explicit huge pages go by.
+    return mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0) == start;
+}
+
+void advise_huge(char* start, std::size_t bytes) noexcept {
+#if defined(MADV_HUGEPAGE)
+    // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
+    madvise(start, bytes, MADV_HUGEPAGE);
+#else
+    (void)start, (void)bytes;
+#endif
+}
 
 namespace {
 

@@ -37,6 +37,27 @@ struct Region {
 MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept;
 void unmap_region(void* start, std::size_t bytes) noexcept;
 
+// --- address space apart from memory, for the page heap ---
+
+// Windows gives memory to a range before it is first written to; elsewhere the first write does.
+#if defined(_WIN32)
+constexpr bool kCommitsPages = true;
+#else
+constexpr bool kCommitsPages = false;
+#endif
+
+// Addresses without memory, aligned to kHugePage; null: none to be had. `bytes` is a multiple of kHugePage.
+char* reserve_space(std::size_t bytes) noexcept;
+void release_space(char* start, std::size_t bytes) noexcept;
+// The range may be committed from now on. False: the system refuses.
+bool allow_access(char* start, std::size_t bytes) noexcept;
+// Pages of the range become resident as the upstream says. With explicit huge pages it consists of whole ones.
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept;
+// The range's memory goes back to the system; its next use finds zeros. False: the system refuses, and nothing changed.
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
+// Transparent huge pages for the range, where the system has them.
+void advise_huge(char* start, std::size_t bytes) noexcept;
+
 // Touches every page of [start, start + bytes) without changing its contents.
 void touch_pages(void* start, std::size_t bytes) noexcept;
 

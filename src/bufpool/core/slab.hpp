@@ -1,11 +1,10 @@
-// L2 · A slab: one region of memory cut into equal blocks, and a node for each block.
+// L2 · A slab: one extent of the page heap cut into equal blocks, and a node for each block.
 //
-//   region   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
+//   extent   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
 //   nodes        node f       node f+1               node f+n-1          (f = first_node)
 //
-// The descriptor and the nodes stand outside the region and are never unmapped, so that a slow reader of a stale
-// index reads a stale node and never faults. A slab of 2 MiB blocks and more holds one block ("dedicated"); in a bounded
-// arena smaller ones do too.
+// The descriptor and the nodes stand outside the extent and are never unmapped, so that a slow reader of a stale
+// index reads a stale node and never faults. A slab of blocks above 64 KiB holds one block ("dedicated").
 //
 // The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
 // in their low address bits and fight for the same cache sets.
@@ -14,6 +13,7 @@
 #include "atomics.hpp"
 #include "freelist.hpp"
 #include "os_memory.hpp"
+#include "page_heap.hpp"
 #include "size_classes.hpp"
 
 namespace bufpool {
@@ -49,21 +49,21 @@ class NodeTable {
 inline bool is_known(NodeTable& nodes, std::uint32_t index) noexcept { return nodes.knows(index); }
 
 struct Slab {
-    // Set once, when the slab is made.
+    // Set once, when the slab is made; `class_index` of a dedicated one again when its block is resized.
     Arena* arena;
     std::uint32_t class_index;
     std::uint32_t first_node;
     std::uint32_t blocks;          // blocks that fit
     std::size_t stride;            // bytes from one block to the next, gap included
     std::uint64_t reciprocal;      // ceil(2^48 / stride); 0 in a dedicated slab: every address is block 0
-    std::size_t region_bytes;      // asked for; the same each time the slab is backed again
-    // Changed under the arena's lock, or by the sole owner of a dedicated slab's one block.
-    char* region;                  // null while hollow: the memory went back to the system
+    // Changed under the arena's lock.
+    Extent extent;                 // its start is null while hollow: the memory went back to the page heap
     char* base;                    // address of block 0
-    std::size_t mapped;            // bytes of the region as mapped
-    std::uint32_t carved;          // blocks 0 ... carved-1 exist; the others were never touched
-    std::uint32_t seen;            // scratch of Arena::shrink: idle blocks found
-    Slab* next;                    // list of its class: all multi-block slabs, or all hollow ones
+    char* touched;                 // blocks that end before this are on resident pages
+    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
+    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found
+    bool zeroed;                   // the extent came without a resident page: what was never touched is zero
+    Slab* next;                    // list of its class: all multi-block slabs
 
     bool dedicated() const noexcept { return reciprocal == 0; }
 
@@ -78,21 +78,23 @@ struct Slab {
     }
 };
 
-constexpr std::size_t kDedicatedFrom = kHugePage;               // bytes; such a block has a region of its own
-constexpr std::uint64_t kBoundedRegions = 8192;                 // of a bounded arena, at most about
-constexpr std::size_t kMaxSlabRegion = std::size_t{16} << 20;   // bytes
+constexpr std::size_t kMostInSlab = kRegionAlign;               // bytes; a larger block has an extent of its own
+constexpr std::size_t kMaxSlab = kHugePage;                     // bytes
 // The reciprocal is exact while offset < 2^48 / stride, and the product fits while offset * 2^48 / stride < 2^64.
-static_assert(kMaxSlabRegion <= (std::uint64_t{1} << 48) / (2 * kDedicatedFrom), "reciprocal too coarse");
-static_assert(kMaxSlabRegion / kRegionAlign < 65536 && kHugePage / kGranule < 65536, "product too wide");
+static_assert(kMaxSlab <= (std::uint64_t{1} << 48) / (2 * kMostInSlab), "reciprocal too coarse");
+static_assert(kMaxSlab / kGranule < 65536, "product too wide");
 
 // Bytes between neighbours of a slab: none below 8 KiB, where strides differ enough by themselves; above, about
 // 1/256 of the size in whole cache lines and an odd number of them, so that neighbours spread over all cache sets.
-constexpr std::size_t gap_of(std::size_t block) noexcept {
-    return block < 8192 ? 0 : ((block >> 14) | 1) * kGranule;
+// Where blocks are aligned to more than a line there is none.
+constexpr std::size_t gap_of(std::size_t block, bool aligned) noexcept {
+    return block < 8192 || aligned ? 0 : ((block >> 14) | 1) * kGranule;
 }
 
-// Where a dedicated block starts in its region: a page and three lines further for each colour, 16 colours.
+// Where a dedicated block starts in its extent: a page and three lines further for each colour, 16 colours.
 constexpr std::size_t kColours = 16;
 constexpr std::size_t kColourStep = kPage + 3 * kGranule;
+constexpr std::size_t kColouredFrom = std::size_t{512} << 10;   // bytes; below, a pad must find room in the last granule
+static_assert((kColours - 1) * kColourStep < kRegionAlign, "a pad is less than a granule");
 
 }  // namespace bufpool

@@ -66,6 +66,10 @@ cdef void arena_release(void* address) noexcept nogil:
     Arena.release(address)
 
 
+cdef void arena_clear(void* address, size_t nbytes) noexcept nogil:
+    Arena.clear(address, nbytes)
+
+
 cdef Arena* arena_owner(const void* address) noexcept nogil:
     return Arena.owner_of(address)
 
@@ -86,6 +90,8 @@ cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogi
         return hook_malloc(arena, nbytes)
     cdef size_t room = Arena.room_from(address)
     if nbytes <= room and (nbytes >= room // 2 or room <= 1024):
+        return address
+    if Arena.resize(address, nbytes):
         return address
     cdef void* moved = hook_malloc(arena, nbytes)
     if moved == NULL:

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
-from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
+from bufpool.native._arena cimport arena_clear, arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
@@ -194,7 +194,7 @@ cdef class ArrayPool(AllocatorPool):
                 memset(block, 0, request.nbytes)
             else:
                 with nogil:
-                    memset(block, 0, request.nbytes)
+                    arena_clear(block, request.nbytes)
         return array
 
     cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request):
