@@ -34,11 +34,13 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
 // The thread's magazine is empty, or belongs to another arena.
 BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache(true);
-    if (BUFPOOL_UNLIKELY(mine == nullptr)) return acquire_shared(c);
+    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared(c);
     Magazine& magazine = mine->magazines[c];
     if (magazine.count.load_relaxed() == 0) refill(magazine, c);
     const std::uint32_t top = magazine.count.load_relaxed();
-    return top == 0 ? grow(c) : Block{magazine.pop(top), Refusal::none, false};
+    void* const address = top == 0 ? nullptr : magazine.pop(top);
+    mine->leave();
+    return top == 0 ? grow(c) : Block{address, Refusal::none, false};
 }
 
 // This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
@@ -47,10 +49,15 @@ Block Arena::acquire(std::size_t nbytes) noexcept {
     if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
         const std::uint32_t c = class_of(nbytes);
         ThreadCache* const recent = t_recent;
-        if (BUFPOOL_LIKELY(recent != nullptr && recent->arena == this)) {
+        if (BUFPOOL_LIKELY(recent != nullptr && recent->enter(this))) {
             Magazine& magazine = recent->magazines[c];
             const std::uint32_t top = magazine.count.load_relaxed();
-            if (BUFPOOL_LIKELY(top != 0)) return Block{magazine.pop(top), Refusal::none, false};
+            if (BUFPOOL_LIKELY(top != 0)) {
+                void* const address = magazine.pop(top);
+                recent->leave();
+                return Block{address, Refusal::none, false};
+            }
+            recent->leave();
         }
         return acquire_parked(c);
     }
@@ -130,13 +137,15 @@ bool Arena::release(void* address) noexcept {
     ThreadCache* const recent = t_recent;
     // Parked as it stands, if no address inside a block was ever handed out (kMoved): then it is the block's start.
     if (BUFPOOL_LIKELY(c < kMagazineClasses && arena->parking.load_relaxed() == kParks && recent != nullptr &&
-                       recent->arena == arena)) {
+                       recent->enter(arena))) {
         Magazine& magazine = recent->magazines[c];
         const std::uint32_t top = magazine.count.load_relaxed();
         if (BUFPOOL_LIKELY(top != magazine.capacity)) {
             magazine.push(top, address);
+            recent->leave();
             return true;
         }
+        recent->leave();
     }
     return arena->release_unparked(slab, address);
 }
@@ -146,11 +155,12 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
     const std::uint32_t c = slab->class_index;
     if (parks(c)) {
         ThreadCache* const mine = cache(false);   // a release asks nobody for memory
-        if (BUFPOOL_LIKELY(mine != nullptr)) {
+        if (BUFPOOL_LIKELY(mine != nullptr && mine->enter(this))) {
             Magazine& magazine = mine->magazines[c];
             const std::uint32_t top = magazine.count.load_relaxed();
             if (top == magazine.capacity) spill(magazine, c, top / 2);
             magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
+            mine->leave();
             return true;
         }
     }
@@ -167,7 +177,7 @@ void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
     keep_bounds();
-    pace(c, 1, false);
+    pace(c, 1);
 }
 
 // After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
@@ -194,14 +204,14 @@ void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     counters.used.sub_relaxed(bytes);
     classes[c].idle.push_chain(nodes, chain);
     keep_bounds();
-    pace(c, chain.count, false);
+    pace(c, chain.count);
 }
 
 // The clock is looked at by every large return and by every 64th of the others.
-void Arena::pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept {
+void Arena::pace(std::uint32_t c, std::uint32_t returns) noexcept {
     const std::uint32_t before = classes[c].releases.load_relaxed();
     classes[c].releases.store_relaxed(before + returns);
-    if (large || ((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();
+    if (((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();
 }
 
 }  // namespace bufpool

@@ -47,7 +47,7 @@ constexpr std::uint32_t kMoved = 2;   // some blocks are out under an address fu
 
 constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-// Blocks up to this size stay in lists of a few; larger ones in a list once it would have served so many requests in a row.
+// Blocks up to this size stay in lists of a few; of any size in a list once it would have served so many requests in a row.
 constexpr std::size_t kListed = std::size_t{256} << 10;
 constexpr std::uint32_t kListedBlocks = 8;
 constexpr std::uint32_t kAdmission = 16;
@@ -66,7 +66,7 @@ struct SizeClass {
     Atomic<std::uint64_t> misses;                 // checkouts that needed memory of the system, or a new block of a slab
     Atomic<std::uint64_t> recycled;               // checkouts that the page heap served with idle memory of any size
     Atomic<std::uint64_t> popped_aside;           // blocks popped, but not for a client: trimming, magazines
-    Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admits
+    Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admitted
     // Under the lock.
     FreeList hollow;                              // dedicated slabs without memory, by their node; purged blocks of others
     Slab* slabs;                                  // multi-block slabs, hollow ones too
@@ -113,6 +113,7 @@ struct Arena {
 
     // --- life ---
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
+    static Arena* newest() noexcept;                                     // the others follow by `next_arena_`
     void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
 
     // kParks, and kMoved once an address inside a block was handed out. Read on every path, hence first.
@@ -129,6 +130,8 @@ struct Arena {
     SizeClass classes[kClassCount];
 
   private:
+    friend struct AtFork;
+    friend struct Maintenance;
     friend struct ThreadExit;
 
     Block acquire_parked(std::uint32_t c) noexcept;
@@ -161,14 +164,12 @@ struct Arena {
     void release_chain(std::uint32_t c, Chain chain) noexcept;
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
     void release_dedicated(Slab* slab, std::uint32_t node) noexcept;
+    void shorten_list(std::uint32_t c) noexcept;
     void keep_bounds() noexcept;
-    void pace(std::uint32_t c, std::uint32_t returns, bool large) noexcept;
+    void pace(std::uint32_t c, std::uint32_t returns) noexcept;
     void check_clock() noexcept;
-    // Whether blocks of a dedicated class stay in its list.
-    bool admits(std::uint32_t c) noexcept {
-        return class_size(c) <= kListed ? classes[c].idle.size(nodes) < kListedBlocks
-                                        : classes[c].credit.load_relaxed() >= kAdmission;
-    }
+    // Whether blocks of a dedicated class stay in its list, however many there are.
+    bool admitted(std::uint32_t c) const noexcept { return classes[c].credit.load_relaxed() >= kAdmission; }
     std::uint64_t idle_bytes() const noexcept {   // in the shared lists and in the page heap
         const std::uint64_t used = counters.used.load_relaxed();
         const std::uint64_t reserved = counters.reserved.load_relaxed();
@@ -186,6 +187,11 @@ struct Arena {
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
+    // Whether time alone can change something here.
+    bool needs_maintenance() const noexcept {
+        const std::uint64_t held = counters.mapped.load_relaxed();
+        return held != 0 && held > min_retained_.load_relaxed() && tick_ns_.load_relaxed() != 0;
+    }
     static std::uint64_t tick_after(std::uint64_t max_idle_ns) noexcept;
 
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
@@ -196,6 +202,7 @@ struct Arena {
     void refill(Magazine& magazine, std::uint32_t c) noexcept;
     void spill(Magazine& magazine, std::uint32_t c, std::uint32_t keep) noexcept;
     void flush(ThreadCache* cache) noexcept;
+    void drain(bool idle_only) noexcept;          // under the lock
 
     static void before_fork() noexcept;
     static void after_fork_parent() noexcept;
@@ -211,6 +218,7 @@ struct Arena {
     // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
     Atomic<std::uint64_t> tick_ns_;               // from one tick to the next; 0: never
     Atomic<std::uint64_t> next_tick_;             // ns on the coarse clock
+    Atomic<std::uint64_t> min_retained_;          // as in `config`
     std::uint64_t next_ageing_, last_ageing_;     // ns on the coarse clock
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint32_t> left_behind_;           // a release after closing found the lock taken

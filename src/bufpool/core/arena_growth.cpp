@@ -1,5 +1,6 @@
 // L3 · Growth of the arena: new blocks from the page heap, within the limit. All under the lock.
 #include "arena_internal.hpp"
+#include "maintenance.hpp"
 
 namespace bufpool {
 
@@ -124,6 +125,8 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
         if (block.address != nullptr || again || block.refusal != Refusal::no_memory || !reclaim_everywhere()) break;
     }
     if (block.address == nullptr) counters.refused.add_relaxed(1);
+    fence_seq_cst();   // what was published comes before the look for the thread
+    if (needs_maintenance()) Maintenance::ensure();
     return block;
 }
 

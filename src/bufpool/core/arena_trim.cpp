@@ -4,6 +4,7 @@
 // A class is swept by taking its whole list with one CAS, choosing, and pushing the rest back: acquirers in between find
 // it empty and wait for the lock; nothing is owned twice.
 #include "arena_internal.hpp"
+#include "maintenance.hpp"
 
 namespace bufpool {
 
@@ -41,6 +42,7 @@ void Arena::enforce() noexcept {
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     give_back_own();
     lock_.lock();
+    drain(false);
     publish();
     const std::uint64_t before = idle_bytes();
     for (std::uint64_t idle = before; idle > keep; idle = idle_bytes()) {
@@ -106,6 +108,7 @@ std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uin
     }
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
+    klass.given = klass.given + gone < kListedBlocks ? klass.given + gone : kListedBlocks;
     return gone * std::uint64_t{class_size(c)};
 }
 
@@ -258,23 +261,33 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
 void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
-    const bool listed = admits(c);
-    if (listed || !lock_.try_lock()) {
+    if (admitted(c) || class_size(c) <= kListed || !lock_.try_lock()) {
         counters.used.sub_relaxed(class_size(c));
-        klass.idle.push(nodes, node);
-        pace(c, 1, true);
-        if (!listed || idle_bytes() <= bound_.load_relaxed() || !lock_.try_lock()) return;
-        enforce();
-    } else {
-        counters.used.sub_relaxed(class_size(c));
-        hollow_out(slab, node, now_ms());
-        if (klass.given < kListedBlocks) klass.given += 1;
-        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
-        else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
+        const std::uint32_t listed = klass.idle.push(nodes, node);
+        if (BUFPOOL_UNLIKELY(idle_bytes() > bound_.load_relaxed() || (listed > kListedBlocks && !admitted(c)))) {
+            return shorten_list(c);
+        }
+        return check_clock();
     }
+    counters.used.sub_relaxed(class_size(c));
+    hollow_out(slab, node, now_ms());
+    if (klass.given < kListedBlocks) klass.given += 1;
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
+    else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
     publish();
     unlock();
     check_clock();
+    if (needs_maintenance()) Maintenance::ensure();   // a fork's child may only ever return what it inherited
+}
+
+// More is idle than may be, or a class that is not admitted has many blocks in its list.
+BUFPOOL_COLD void Arena::shorten_list(std::uint32_t c) noexcept {
+    check_clock();
+    if (!lock_.try_lock()) return;
+    if (!admitted(c) && classes[c].idle.size(nodes) > kListedBlocks) flush_class(c, kListedBlocks / 2, now_ms());
+    enforce();
+    publish();
+    unlock();
 }
 
 // After closing, memory goes back when its region is wholly idle; of small blocks that is looked at when the whole class is
@@ -336,6 +349,7 @@ void Arena::tick(std::uint64_t now) noexcept {
     if (now >= next_ageing_) {
         const std::uint32_t since = to_ms(last_ageing_);
         last_ageing_ = now;
+        drain(true);
         next_ageing_ = now + config.max_idle_ns / 2;
         for (std::uint32_t c = kClassCount; c-- > 0;) {
             SizeClass& klass = classes[c];

@@ -125,6 +125,9 @@ inline void fence_seq_cst() noexcept {
 #endif
 }
 
+// Keeps the compiler from moving anything across, and costs nothing: the processor's order is somebody else's affair.
+inline void signal_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "bufpool needs a lock-free 64-bit CAS");
 
 // Tells the processor that a loop waits for another core.

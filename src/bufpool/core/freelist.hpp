@@ -95,16 +95,18 @@ class FreeList {
         }
     }
 
+    // The list's length with it.
     template <class Nodes>
-    void push(Nodes& nodes, std::uint32_t index) noexcept {
+    std::uint32_t push(Nodes& nodes, std::uint32_t index) noexcept {
         auto& node = nodes[index];
         for (Backoff backoff;; backoff.wait()) {
             std::uint64_t head = head_.load_acquire();   // acquire: the depth of the node below
             const std::uint32_t below = static_cast<std::uint32_t>(head);
+            const std::uint32_t depth = below == kNone ? 1 : nodes[below].depth.load_relaxed() + 1;
             node.next.store_relaxed(below);
-            node.depth.store_relaxed(below == kNone ? 1 : nodes[below].depth.load_relaxed() + 1);
+            node.depth.store_relaxed(depth);
             // release: the next owner must see this owner's last bytes, and our node
-            if (head_.cas_weak_release_relaxed(head, (head & kTagMask) | index)) return;
+            if (head_.cas_weak_release_relaxed(head, (head & kTagMask) | index)) return depth;
         }
     }
 

@@ -1,7 +1,8 @@
 // L1 · Magazines: a thread's own few blocks of each small class, in front of the shared free lists.
 //
 // After Bonwick and Adams (2001). A checkout that finds a block here costs no locked instruction, and threads that
-// allocate and free small arrays do not meet. One thread alone writes a ThreadCache; others only read its counts.
+// allocate and free small arrays do not meet. One thread alone writes a ThreadCache; others only read its counts, except
+// that an idle thread's cache is *drained*: its blocks go to the shared lists (see ThreadCache).
 // A bounded arena has none: a block parked with one thread could not serve another that waits at the limit.
 #pragma once
 
@@ -43,12 +44,29 @@ struct Magazine {
     }
 };
 
+// The owner says `busy` while it reads or writes its magazines, and looks whether the cache is open after that. Whoever
+// drains it, under the arena's lock, closes it and looks whether the owner is busy after that. Each orders the two by a
+// full barrier; the owner, who does it all the time, leaves that to the other: the system has every running thread of
+// the process pass one (os_memory's `barrier_everywhere`). That is Dekker's algorithm with an asymmetric fence (Dice, Huang
+// and Yang 2001, for biased locks). The owner of a closed cache uses the shared lists meanwhile.
 struct alignas(kNoSharing) ThreadCache {
+    Atomic<Arena*> open;                  // as `arena`; null while the cache is drained
+    Atomic<std::uint32_t> busy;
+    Atomic<std::uint32_t> taken;          // 1 while a thread owns it
     Arena* arena;                         // whose blocks
     ThreadCache* next_of_thread;          // the thread's caches for other arenas; the owner thread alone reads it
     ThreadCache* next_of_arena;           // set once; all caches of the arena, free ones too
-    Atomic<std::uint32_t> taken;          // 1 while a thread owns it
+    std::uint64_t seen;                   // what was done here when it was last looked at; under the arena's lock
     Magazine magazines[kMagazineClasses];
+
+    bool enter(const Arena* of) noexcept {
+        busy.store_relaxed(1);
+        signal_fence();
+        if (BUFPOOL_LIKELY(open.load_acquire() == of)) return true;
+        leave();
+        return false;
+    }
+    void leave() noexcept { busy.store_release(0); }
 };
 
 }  // namespace bufpool

@@ -7,6 +7,9 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #endif
 
 namespace bufpool {
@@ -81,6 +84,11 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 }
 
 void advise_huge(char*, std::size_t) noexcept {}
+
+bool barrier_everywhere() noexcept {
+    FlushProcessWriteBuffers();
+    return true;
+}
 
 std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
 
@@ -236,6 +244,18 @@ void advise_huge(char* start, std::size_t bytes) noexcept {
     madvise(start, bytes, MADV_HUGEPAGE);
 #else
     (void)start, (void)bytes;
+#endif
+}
+
+bool barrier_everywhere() noexcept {
+#if defined(SYS_membarrier)
+    // Linux 4.14. The numbers are the kernel's, whose header may be older. Registered once; a child of a fork is so too.
+    constexpr int kPrivateExpedited = 1 << 3, kRegisterPrivateExpedited = 1 << 4;
+    if (syscall(SYS_membarrier, kPrivateExpedited, 0, 0) == 0) return true;
+    return syscall(SYS_membarrier, kRegisterPrivateExpedited, 0, 0) == 0 &&
+           syscall(SYS_membarrier, kPrivateExpedited, 0, 0) == 0;
+#else
+    return false;
 #endif
 }
 

@@ -61,6 +61,9 @@ void advise_huge(char* start, std::size_t bytes) noexcept;
 // Touches every page of [start, start + bytes) without changing its contents.
 void touch_pages(void* start, std::size_t bytes) noexcept;
 
+// Every running thread of this process passes a full memory barrier before it returns. False: the system cannot do that.
+bool barrier_everywhere() noexcept;
+
 std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
 std::uint64_t precise_ns() noexcept;    // exact, from a zero of its own; for waiting
 std::uint64_t physical_memory() noexcept;  // bytes; 0 if unknown
