@@ -158,7 +158,7 @@ def good_size(nbytes):
 
 
 def total_memory():
-    """Bytes of physical memory of the machine, or 0 if the system does not say."""
+    """Bytes of the machine's memory, or of what a Windows job leaves of it; 0 if the system does not say."""
     return physical_memory()
 
 
@@ -357,34 +357,9 @@ cdef class PoolBase:
         if self.owns_arena:
             self.arena.close()
 
-    def trim(self, keep=0):
-        """Give idle memory back to the system now.
-
-        Small blocks go by whole slabs: those between blocks in use stay. Up to 128 KiB of each small size that another
-        thread has parked for itself stay with it until the system has ended it, which may be a moment after ``join()``.
-
-        Parameters
-        ----------
-        keep : int
-            Idle bytes that may stay.
-
-        Returns
-        -------
-        int
-            Bytes given back.
-
-        Examples
-        --------
-        >>> import bufpool
-        >>> pool = bufpool.BufferPool()
-        >>> del_me = pool.empty(1 << 20, "u1"); del del_me
-        >>> pool.trim()
-        1048576
-        """
-        cdef object value = operator.index(keep)
-        if value < 0:
-            raise SizeError(f"pool {self.name!r}: keep must not be negative, not {value}")
-        return self.arena.trim(<uint64_t>min(value, <uint64_t>kUnlimited))
+    def _trim(self, uint64_t keep):
+        """Give idle memory back to the system, all but `keep` bytes; returns how much that was."""
+        return self.arena.trim(keep)
 
     def _read(self):
         """All counts, as a dict of plain integers and a list of classes; `bufpool.stats` gives them names."""
