@@ -10,7 +10,7 @@ __all__ = ["MOST", "parse_size"]
 
 #: What a size looks like, for messages.
 ALLOWED = (
-    "bytes ('4096'), a number with a unit ('1.5 GiB'; B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, "
+    "a number of bytes ('4096'), a number with a unit ('1.5 GiB'; B, kB, MB, GB, TB, KiB, MiB, GiB, TiB, "
     "or K, M, G, T for the last four) or a share of the memory ('25%')"
 )
 #: The largest size.
@@ -21,7 +21,7 @@ for _power, _letter in enumerate("kmgt", 1):
     _UNITS |= {_letter: 1024**_power, f"{_letter}ib": 1024**_power, f"{_letter}b": 1000**_power}
 
 # A fraction is kept as digits: no rounding before the end.
-_SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))? ?(?P<unit>[A-Za-z]*|%)")
+_SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))?(?: ?(?P<unit>[A-Za-z]+|%))?")
 
 
 def parse_size(text: str) -> int:
@@ -41,7 +41,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f"must be {ALLOWED}, not {text!r}")
-    whole, fraction, unit = match["whole"], match["fraction"] or "", match["unit"].lower()
+    whole, fraction, unit = match["whole"], match["fraction"] or "", (match["unit"] or "").lower()
     if unit == "%":
         return _share(text, int(whole + fraction), 100 * 10 ** len(fraction))
     factor = _UNITS.get(unit)
