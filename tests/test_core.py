@@ -43,6 +43,11 @@ def test_arena_ladder(way: str, rounds: int) -> None:
     assert climbed("arena_ladder", way, rounds) == Found(f"{21 * rounds:,} operations")
 
 
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 100_000), ("thread", 10_000)])
+def test_glibcs_thresholds(way: str, rounds: int) -> None:
+    assert climbed("libc_malloc", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
 @pytest.mark.skipif(bool(deaths.LACKS), reason=deaths.LACKS)
 def test_death_at_every_instruction() -> None:
     """FAULTS 94: a process killed in the middle of any operation leaves a whole list; so does a fork (85)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prove.bug import Bug, Suite
+from prove.bug import Bug, Ladder, Suite
 
 SIZES = "_sizes.py"
 CONTAINER = "_container.py"
@@ -86,14 +86,14 @@ READ = (
         MALLOC,
         "kMost - 2 * static_cast",
         "kMost - 1 * static_cast",
-        Suite("test_libc_malloc.py -k an_installation"),
+        Ladder("libc_malloc", 1000),
     ),
     Bug(
         "glibc's thresholds are raised at each installation",
         MALLOC,
         "    g_malloc_settled.store_relaxed(1);\n",
         "",
-        Suite("test_libc_malloc.py -k done_once"),
+        Ladder("libc_malloc", 1000),
     ),
     Bug(
         "glibc's thresholds are raised whoever has set them",
