@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 # From the bottom to the top. A module's .pxd, .pyi, header and source lie in one layer: one pattern names them all.
 LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "libc_malloc", "os_memory", "size_classes", "thread_end")))),
+    (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "os_memory", "size_classes", "thread_end")))),
+    (0, ("core/libc_malloc.*",)),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*")),
     (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*", "core/waiter_queue.*")),
     (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),

@@ -14,7 +14,10 @@ import pytest
 from bufpool import BufferPool, _conf
 from bufpool._conf import BUILT_IN, parse
 
-ALL = "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,tune_malloc=false"
+ALL = (
+    "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,"
+    "tune_malloc=false"
+)
 
 
 def program(code: str, conf: str | None, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -183,7 +186,11 @@ def test_the_default_pool_and_children_have_the_settings() -> None:
 
 
 def test_a_run_has_the_settings_and_its_options_win() -> None:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "BUFPOOL_CONF": "limit=3MiB,timeout=7"}
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "BUFPOOL_CONF": "limit=3MiB,timeout=7",
+    }
     ask = "import bufpool; pool = bufpool.default_pool(); print(pool.limit, pool.timeout, pool.name)"
     told = []
     for options in ([], ["--limit", "5MiB"]):

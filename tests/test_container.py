@@ -1,4 +1,4 @@
-"""The default bounds follow the container: the least limit of the process's cgroups, on trees as real systems have them."""
+"""The default bounds follow the container: the least limit of the process's cgroups, on trees as on real systems."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def tree(root: Path, groups: str, mounts: str, files: dict[str, str]) -> str:
     return str(root)
 
 
-V1_GROUPS = "9:name=systemd:/docker/abc\n4:cpuset,memory:/docker/abc\n3:cpu,cpuacct:/elsewhere\n0::/system.slice\n"
+V1_GROUPS = (
+    "9:name=systemd:/docker/abc\n4:cpuset,memory:/docker/abc\n3:cpu,cpuacct:/elsewhere\n0::/system.slice\n"
+)
 
 TREES = {
     "version 2, in a container": ("0::/\n", mounted(V2), {"/memory.max": "536870912\n"}, 512 * MIB),
@@ -158,10 +160,9 @@ def test_what_cannot_be_read_says_no_limit(tmp_path: Path, missing: str, how: st
 def test_a_group_may_have_any_name(tmp_path: Path) -> None:
     root = tree(tmp_path, "", mounted(V2), {})
     (tmp_path / "proc/self/cgroup").write_bytes(b"0::/\xff:\xc3\xa4\n")
-    folder = os.path.join(os.fsencode(tmp_path), b"sys/fs/cgroup/\xff:\xc3\xa4")
-    os.makedirs(folder)
-    with open(os.path.join(folder, b"memory.max"), "w", encoding="ascii") as file:
-        file.write("4096\n")
+    folder = tmp_path / "sys/fs/cgroup" / os.fsdecode(b"\xff:\xc3\xa4")
+    folder.mkdir(parents=True)
+    (folder / "memory.max").write_text("4096\n", encoding="ascii")
     assert cgroup_limit(root) == 4096
 
 
@@ -171,7 +172,7 @@ def test_a_group_may_have_any_name(tmp_path: Path) -> None:
 def of_this_machine() -> Iterator[tuple[Mount, Path]]:
     """Hierarchies here in which a group with a limit can be made."""
     try:
-        mounts = list(_container._mounts("/"))
+        mounts = list(_container._mounts(Path("/")))
     except OSError:  # no Linux
         return
     for mount in mounts:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -64,11 +65,13 @@ def test_without_an_installation_nothing_changes() -> None:
     assert told("pool = bufpool.BufferPool(); a = pool.ones(10); print(maps())") == "True"
 
 
-def test_a_run_raises_them_and_a_plain_one_does_not(tmp_path: object) -> None:
-    path = os.path.join(str(tmp_path), "script.py")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(textwrap.dedent(LIBRARY) + "print(maps())\n")
-    run = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'bufpool', 'run', *{!r}], check=True)"
+def test_a_run_raises_them_and_a_plain_one_does_not(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(LIBRARY) + "print(maps())\n", encoding="utf-8")
+    path = str(script)
+    run = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-m', 'bufpool', 'run', *{!r}], check=True)"
+    )
     assert told(run.format([path])) == "False"
     assert told(run.format(["--plain", path])) == "True"
 
@@ -101,7 +104,7 @@ def test_a_library_with_buffers_of_its_own_has_no_more_page_faults_than_in_a_pla
             for _ in range(20): work()
             print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 20)
     """
-    assert int(told(code)) < 100                     # 2,018 before
+    assert int(told(code)) < 100  # 2,018 before
     assert int(told(code, BUFPOOL_CONF="tune_malloc=false")) > 500
 
 

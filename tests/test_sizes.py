@@ -43,13 +43,16 @@ def test_a_size_says_how_many_bytes(text: str) -> None:
 NO_SIZES = [
     *("", " ", "M", "MiB", "%", "-1", "+1", " 1", "1 ", "1  MiB", "1\tMiB", "1\n", "1_000", "1,5 GiB", "0x10", "1e9"),
     *("1.5", "1.5 B", "1.", ".5 GiB", "1..5 GiB", "1.2.3 MiB", "1 KB/s", "1 Kb it", "1 MiBs", "1 PiB", "1 iB", "1 i"),
-    *("²", "１ MiB", "1 \N{KELVIN SIGN}", "1\N{NO-BREAK SPACE}MiB", "inf", "nan", "none", "9" * 20, "1.0000000001 TiB"),
+    *("²", "\N{FULLWIDTH DIGIT ONE} MiB", "1 \N{KELVIN SIGN}", "1\N{NO-BREAK SPACE}MiB"),
+    *("inf", "nan", "none", "9" * 20, "1.0000000001 TiB"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_SIZES)
 def test_what_is_no_size_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^must be a number of bytes .* KiB, MiB, GiB, TiB, .* not ") as caught:
+    with pytest.raises(
+        ValueError, match=r"^must be a number of bytes .* KiB, MiB, GiB, TiB, .* not "
+    ) as caught:
         parse_size(text)
     assert repr(text) in str(caught.value)
 
@@ -77,7 +80,15 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     _container.available_memory.cache_clear()
 
 
-SHARES = [("25%", 2500), ("25 %", 2500), ("100%", 10_000), ("0%", 0), ("12.5%", 1250), ("0.01%", 1), ("33.339%", 3333)]
+SHARES = [
+    ("25%", 2500),
+    ("25 %", 2500),
+    ("100%", 10_000),
+    ("0%", 0),
+    ("12.5%", 1250),
+    ("0.01%", 1),
+    ("33.339%", 3333),
+]
 
 
 @pytest.mark.parametrize(("text", "count"), SHARES)

@@ -55,7 +55,9 @@ def parse(text: str) -> tuple[dict[str, Any], list[str]]:
     for item in filter(None, map(str.strip, text.split(","))):
         what, separator, value = (part.strip() for part in item.partition("="))
         if not separator or what not in _READERS:
-            mistakes.append(f"an item is NAME=VALUE with one of the names {', '.join(_READERS)}, not {item!r}")
+            mistakes.append(
+                f"an item is NAME=VALUE with one of the names {', '.join(_READERS)}, not {item!r}"
+            )
             continue
         try:
             items[what] = _READERS[what](value)

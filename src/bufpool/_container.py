@@ -6,13 +6,15 @@ has for the process's group and for each group above it. On Windows it is a job,
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bufpool.native._arena import total_memory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["available_memory", "cgroup_limit"]
 
@@ -50,12 +52,15 @@ def cgroup_limit(root: str = "/") -> int | None:
     int or None
         None: no limit, or no file that says one.
     """
+    from pathlib import Path  # not when the package is imported: a pool may never need it
+
+    top = Path(root)
     try:
-        groups, mounts = _groups(root), list(_mounts(root))
+        groups, mounts = _groups(top), list(_mounts(top))
     except OSError:
         return None
     limits = [
-        _limit(os.path.join(root, folder.lstrip("/"), LIMIT_FILES[mount.kind]))
+        _limit(top / folder.lstrip("/") / LIMIT_FILES[mount.kind])
         for mount in mounts
         if mount.kind in groups
         for folder in _folders(groups[mount.kind], mount)
@@ -63,10 +68,10 @@ def cgroup_limit(root: str = "/") -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _groups(root: str) -> dict[str, str]:
+def _groups(top: Path) -> dict[str, str]:
     """The process's group in the hierarchies that may control memory, by the type of their file system."""
-    found = {}
-    for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
+    found: dict[str, str] = {}
+    for line in _read(top / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if number == "0" and not controllers:
@@ -76,9 +81,9 @@ def _groups(root: str) -> dict[str, str]:
     return found
 
 
-def _mounts(root: str) -> Iterator[Mount]:
+def _mounts(top: Path) -> Iterator[Mount]:
     """The mounted hierarchies that may control memory; see proc_pid_mountinfo(5)."""
-    for line in _read(os.path.join(root, "proc/self/mountinfo")).splitlines():
+    for line in _read(top / "proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         where, what = left.split(" "), right.split(" ")
         if len(where) < 5 or len(what) < 3:
@@ -100,7 +105,7 @@ def _folders(group: str, mount: Mount) -> Iterator[str]:
     yield mount.folder
 
 
-def _limit(path: str) -> int | None:
+def _limit(path: Path) -> int | None:
     try:
         limit = int(_read(path))
     except (OSError, ValueError):  # no such file, not readable, or the word "max"
@@ -108,11 +113,10 @@ def _limit(path: str) -> int | None:
     return limit if 0 <= limit < NO_LIMIT else None
 
 
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="surrogateescape")  # a cgroup may have any name
 
 
 def _unescaped(text: str) -> str:
-    """The kernel writes a space in a path as ``\\040``, for example."""
+    """A path without the kernel's escapes: it writes a space as a backslash and its octal code, 040."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

@@ -17,8 +17,9 @@ ALLOWED = (
 MOST = (1 << 63) - 1
 
 _UNITS = {"": 1, "b": 1}
-for _power, _letter in enumerate("kmgt", 1):
-    _UNITS |= {_letter: 1024**_power, f"{_letter}ib": 1024**_power, f"{_letter}b": 1000**_power}
+_UNITS.update(kb=10**3, mb=10**6, gb=10**9, tb=10**12)
+_UNITS.update(kib=1 << 10, mib=1 << 20, gib=1 << 30, tib=1 << 40)
+_UNITS.update(k=1 << 10, m=1 << 20, g=1 << 30, t=1 << 40)
 
 # A fraction is kept as digits: no rounding before the end.
 _SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))?(?: ?(?P<unit>[A-Za-z]+|%))?")
@@ -47,7 +48,7 @@ def parse_size(text: str) -> int:
     factor = _UNITS.get(unit)
     if factor is None or (fraction and factor == 1):
         raise ValueError(f"must be {ALLOWED}, not {text!r}")
-    size = int(whole + fraction) * factor // 10 ** len(fraction)
+    size: int = int(whole + fraction) * factor // 10 ** len(fraction)
     if size > MOST:
         raise ValueError(f"must be from 0 to 2**63 - 1 bytes, not {text!r}")
     return size
@@ -58,5 +59,7 @@ def _share(text: str, part: int, of: int) -> int:
         raise ValueError(f"must be from '0%' to '100%' of the memory, not {text!r}")
     memory = available_memory()
     if memory is None:
-        raise ValueError(f"must be a number of bytes, not {text!r}: the system does not say how much memory there is")
+        raise ValueError(
+            f"must be a number of bytes, not {text!r}: the system does not say how much memory there is"
+        )
     return part * memory // of

@@ -127,6 +127,8 @@ def test_figures_and_buffers() -> None:
     assert_type(stats.classes, tuple[bufpool.ClassStats, ...])
     assert_type(pool.limit, int | None)
     assert_type(pool.trim(), int)
+    assert_type(pool.trim("64 MiB"), int)
+    assert_type(bufpool.BufferPool("25%", max_retained="1 GiB", tune_malloc=False).limit, int | None)
     assert_type(bufpool.good_size(1000), int)
     with pool.buffer(8) as b:
         assert_type(b, bufpool.Buffer)

@@ -14,8 +14,8 @@ READ = (
     Bug(
         "a kilobyte has 1024 bytes",
         SIZES,
-        'f"{_letter}b": 1000**_power',
-        'f"{_letter}b": 1024**_power',
+        "kb=10**3",
+        "kb=1 << 10",
         Suite("test_sizes.py -k how_many_bytes"),
     ),
     Bug(
@@ -77,8 +77,8 @@ READ = (
     Bug(
         "one bad item spoils the others",
         CONF,
-        "            mistakes.append(f\"{what} {error}\")\n",
-        "            return {}, [f\"{what} {error}\"]\n",
+        '            mistakes.append(f"{what} {error}")\n',
+        '            return {}, [f"{what} {error}"]\n',
         Suite("test_conf.py -k the_others_count"),
     ),
     Bug(
