@@ -159,8 +159,8 @@ def test_what_cannot_be_read_says_no_limit(tmp_path: Path, missing: str, how: st
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
 def test_a_group_may_have_any_name(tmp_path: Path) -> None:
     root = tree(tmp_path, "", mounted(V2), {})
-    (tmp_path / "proc/self/cgroup").write_bytes(b"0::/\xff:\xc3\xa4\n")
-    folder = tmp_path / "sys/fs/cgroup" / os.fsdecode(b"\xff:\xc3\xa4")
+    (tmp_path / "proc/self/cgroup").write_bytes(b"0::/\xff:\x0b\xc3\xa4\n")
+    folder = tmp_path / "sys/fs/cgroup" / os.fsdecode(b"\xff:\x0b\xc3\xa4")
     folder.mkdir(parents=True)
     (folder / "memory.max").write_text("4096\n", encoding="ascii")
     assert cgroup_limit(root) == 4096

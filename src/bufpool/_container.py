@@ -71,7 +71,7 @@ def cgroup_limit(root: str = "/") -> int | None:
 def _groups(top: Path) -> dict[str, str]:
     """The process's group in the hierarchies that may control memory, by the type of their file system."""
     found: dict[str, str] = {}
-    for line in _read(top / "proc/self/cgroup").splitlines():
+    for line in _read(top / "proc/self/cgroup").split("\n"):
         number, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if number == "0" and not controllers:
@@ -83,7 +83,7 @@ def _groups(top: Path) -> dict[str, str]:
 
 def _mounts(top: Path) -> Iterator[Mount]:
     """The mounted hierarchies that may control memory; see proc_pid_mountinfo(5)."""
-    for line in _read(top / "proc/self/mountinfo").splitlines():
+    for line in _read(top / "proc/self/mountinfo").split("\n"):
         left, _, right = line.partition(" - ")
         where, what = left.split(" "), right.split(" ")
         if len(where) < 5 or len(what) < 3:
