@@ -79,10 +79,10 @@ def readable(count: int) -> str:
     --------
     >>> from bufpool._tables import readable
     >>> [readable(n) for n in (0, 1023, 1024, -1536, 1 << 30, (1 << 30) - 1)]
-    ['0 B', '1023 B', '1.0 KiB', '-1.5 KiB', '1.0 GiB', '1.0 GiB']
+    ['0 B', '1,023 B', '1.0 KiB', '-1.5 KiB', '1.0 GiB', '1.0 GiB']
     """
     if abs(count) < 1024:
-        return f"{count} B"
+        return f"{count:,} B"
     power = min((abs(count).bit_length() - 1) // 10, len(UNITS) - 1)
     if round(abs(count) / 1024**power, 1) == 1024 and power < len(UNITS) - 1:
         power += 1  # 1023.96 MiB would be printed as 1024.0 MiB

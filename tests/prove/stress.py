@@ -54,6 +54,10 @@ ROUNDS = {
     ("arena_life", "yields"): 300,
     ("arena_life", "thread"): 300,
     ("arena_life", "address"): 1_000,
+    ("arena_readings", "plain"): 20_000,
+    ("arena_readings", "yields"): 3_000,
+    ("arena_readings", "thread"): 2_000,
+    ("arena_readings", "address"): 10_000,
 }
 
 
