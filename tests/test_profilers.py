@@ -1,4 +1,4 @@
-"""What the tools for "who has my memory" see of pooled memory: `sys.getsizeof`, `tracemalloc`, and those that watch maps."""
+"""What tools for "who has my memory" see of pooled memory: `sys.getsizeof`, `tracemalloc`, those that watch maps."""
 
 from __future__ import annotations
 
@@ -157,5 +157,5 @@ def test_without_idle_memory_blocks_are_mapped_by_the_line_that_has_them(
     below = [pool.empty(smallest * 7 // 8, "u1") for _ in range(10)]
     before = pool.stats().mapped_bytes
     del below[::2]
-    assert pool.stats().mapped_bytes == before                 # they share their slabs
+    assert pool.stats().mapped_bytes == before  # they share their slabs
     del kept, below

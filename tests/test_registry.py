@@ -1,4 +1,4 @@
-"""`bufpool.pools`: what all pools of the process hold, those without a pool object too; from any thread, after a fork."""
+"""`bufpool.pools`: what the pools of the process hold, those without a pool object too; with threads, after a fork."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_pool_is_what_its_own_stats_say() -> None:
     pools = [BufferPool(limit, name="each one") for limit in (None, 64 * MIB)]
     kept = [pool.empty(n, "u1") for pool in pools for n in (1000, 3 * MIB)]
     pools[0].empty(5 * MIB, "u1")
-    assert of("each one") == [pool.stats() for pool in pools]       # the older one first
+    assert of("each one") == [pool.stats() for pool in pools]  # the older one first
     del kept
 
 
@@ -34,7 +34,7 @@ def test_the_order_is_that_of_making_also_where_an_arena_is_used_again() -> None
     first = BufferPool(name="order, first")
     later = BufferPool(name="order, later")
     del first
-    last = BufferPool(name="order, last")                           # in the first one's arena
+    last = BufferPool(name="order, last")  # in the first one's arena
     names = [each.name for each in bufpool.pools() if each.name.startswith("order")]
     assert names == ["order, later", "order, last"]
     del later, last

@@ -211,9 +211,8 @@ class PoolStats(NamedTuple):
 
     def _table(self) -> Table:
         rows = [(label, readable(getattr(self, name))) for label, name in ROWS]
-        checkouts = self.hits + self.misses
-        rows.append(("checkouts", f"{checkouts:,}"))
-        if checkouts > 0 and self.hits >= 0 and self.misses >= 0:
+        rows.append(("checkouts", f"{self.hits + self.misses:,}"))
+        if self.hits + self.misses > 0 and self.hits >= 0 and self.misses >= 0:
             rows.append(("  served by an idle block", f"{self.hit_rate:.1%}"))
         if self.refused:
             rows.append(("requests refused", f"{self.refused:,}"))
@@ -234,7 +233,7 @@ class PoolStats(NamedTuple):
             return "trim() would return nothing: nothing is idle."
         reasons: list[str] = []
         if self.pinned_bytes:
-            reasons.append(f"slabs of {readable(self.pinned_bytes)} have blocks in use or cached")
+            reasons.append(f"blocks in use or cached pin {readable(self.pinned_bytes)}")
         if self.cached_bytes:
             reasons.append(f"threads cache {readable(self.cached_bytes)}")
         if not reasons:

@@ -118,9 +118,11 @@ void read_at_work(unsigned rounds) {
     threads.emplace_back([&] {
         for (unsigned i = 0; i < rounds; ++i) {
             std::vector<void*> blocks;
-            for (std::size_t nbytes : {64, 3000, 20'000, 100'000}) blocks.push_back(shared->acquire(nbytes).address);
+            for (std::size_t nbytes : {64, 3000, 70'000, 100'000}) {
+                for (unsigned k = 0; k < 12; ++k) blocks.push_back(shared->acquire(nbytes).address);
+            }
             for (void* each : blocks) CHECK(Arena::release(each));
-            if (i % 16 == 0) shared->trim(0);
+            if (i % 4 == 0) shared->trim(0);
         }
         working.fetch_sub(1);
     });

@@ -464,5 +464,5 @@ cdef class PoolBase:
         return counts_of(self.arena)
 
     def _read_all(self):
-        """As `_read`; also where idle memory is, which takes a look at each small block, and the pool's name and limit."""
+        """As `_read`; also where idle memory is, found by a look at the small blocks, and the pool's name and limit."""
         return all_of(self.arena, self.arena.identify(), self.name)
