@@ -224,11 +224,11 @@ def read_pools():
     while arena != NULL:
         identity = arena.identify()
         serial, name = names.get(<size_t>arena, (0, None))
-        if serial == identity.serial:
-            reading = all_of(arena, identity, name)
-            # An empty arena may have become another pool's while it was read.
-            if arena.identify().serial == serial and (not identity.abandoned or reading["reserved_bytes"]):
-                found.append((serial, reading))
+        reading = all_of(arena, identity, name)
+        # An empty arena may have become another pool's while it was read, or be about to and not have its name yet.
+        named = identity.serial == serial == arena.identify().serial
+        if named and (not identity.abandoned or reading["reserved_bytes"]):
+            found.append((serial, reading))
         arena = arena.older()
     found.sort(key=operator.itemgetter(0))
     return [reading for _, reading in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prove.bug import Bug, Ladder, Suite
 
 CORE = Ladder("arena_readings", 200)
-RACED = Ladder("arena_readings", 600, "thread")
+RACED = Ladder("arena_readings", 1_500, "thread")
 SHOWN = Suite("test_stats_shown.py")
 ALL_POOLS = Suite("test_registry.py")
 TRACED = Suite("test_profilers.py")
@@ -92,10 +92,10 @@ READINGS = (
         CORE,
     ),
     Bug(
-        "a new pool has the name of the last one",
+        "an arena without a name is a pool",
         ARENA,
-        "        if serial == identity.serial:",
-        "        if serial:",
+        "identity.serial == serial == arena",
+        "identity.serial == arena",
         ALL_POOLS,
     ),
     Bug(
