@@ -48,7 +48,7 @@ class PoolsReading(tuple[PoolStats, ...]):
         return sum([each.reserved_bytes for each in self])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return totals, and the pools as `PoolStats.as_dict` does, for `json.dumps`.
+        """Return totals, and the pools as `PoolStats.as_dict` does, for ``json.dumps``.
 
         Examples
         --------

@@ -184,7 +184,7 @@ class PoolStats(NamedTuple):
     # --- as tables and as JSON ---
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields as dicts, lists, integers, strings and None, which `json.dumps` takes.
+        """Return all fields as dicts, lists, integers, strings and None, which ``json.dumps`` takes.
 
         Examples
         --------
