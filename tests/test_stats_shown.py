@@ -40,7 +40,7 @@ def held(pool: BufferPool) -> np.ndarray:
 # --- where idle memory is ---
 
 
-def test_trim_returns_what_was_foretold(pool: BufferPool) -> None:
+def test_trim_returns_what_was_predicted(pool: BufferPool) -> None:
     survivor = held(pool)
     large = pool.empty(3 * MIB, "u1")
     del large
@@ -85,8 +85,8 @@ def test_what_another_thread_caches_is_out_of_trims_reach(pool: BufferPool) -> N
 def test_a_bounded_pool_returns_all_but_what_is_pinned() -> None:
     pool = BufferPool(limit=64 * MIB)
     survivor = held(pool)
-    foretold = pool.stats().trimmable_bytes
-    assert 0 < foretold == pool.trim()
+    predicted = pool.stats().trimmable_bytes
+    assert 0 < predicted == pool.trim()
     del survivor
     pool.close()
     assert pool.stats().idle_bytes == 0

@@ -81,7 +81,7 @@ void amounts() {
 }
 
 // Whatever was taken and returned in whatever order: the reading is what `trim` then returns.
-void foretold(unsigned rounds) {
+void predicted(unsigned rounds) {
     Arena* const arenas[] = {make({}), make({256 * kMiB})};
     constexpr std::size_t kSizes[] = {64, 1000, 5000, 40'000, 70'000, 300'000, 3 * kMiB};
     std::uint64_t state = 88172645463325252u;                      // xorshift64 (Marsaglia 2003)
@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
     const unsigned rounds = static_cast<unsigned>(std::atoi(argv[1]));
     survivors();
     amounts();
-    foretold(rounds);
+    predicted(rounds);
     read_at_work(rounds);
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;
