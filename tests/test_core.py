@@ -68,3 +68,10 @@ def test_arena_rules(way: str, rounds: int) -> None:
 def test_arena_life(way: str, rounds: int) -> None:
     """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
     assert climbed("arena_life", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 600), ("address", 2_000)])
+def test_arena_readings(way: str, rounds: int) -> None:
+    """What `trim` would return, peaks, bytes given back, and all arenas read while threads work."""
+    assert climbed("arena_readings", way, rounds) == Found(f"{4 * rounds:,} operations")

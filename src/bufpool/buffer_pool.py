@@ -295,7 +295,10 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     # --- measures ---
 
     def stats(self) -> PoolStats:
-        """Return a snapshot of all counts. It stops nobody and costs the hot paths nothing.
+        """Return a snapshot of all counts. It costs the hot paths nothing; ``print`` shows it as a table.
+
+        To see what `trim` could give back, it looks at the small blocks (below 2 MiB) of slabs that have idle ones: a
+        millisecond for a million of them.
 
         Examples
         --------
@@ -305,7 +308,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         >>> pool.stats().in_use_bytes
         1024
         """
-        return from_reading(self._read())
+        return from_reading(self._read_all())
 
     def __repr__(self) -> str:
         state = self._read()

@@ -57,6 +57,10 @@ ROUNDS = {
     ("arena_life", "address"): 1_000,
     ("libc_malloc", "plain"): 1_000_000,
     ("libc_malloc", "thread"): 100_000,
+    ("arena_readings", "plain"): 20_000,
+    ("arena_readings", "yields"): 3_000,
+    ("arena_readings", "thread"): 2_000,
+    ("arena_readings", "address"): 10_000,
 }
 
 

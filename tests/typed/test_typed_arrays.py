@@ -5,7 +5,7 @@ The other half, what they must refuse, stands in ``mistakes.py``.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, assert_type, get_args, get_origin
+from typing import Any, Literal, TypeAlias, assert_type, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,3 +137,15 @@ def test_figures_and_buffers() -> None:
         b[:4] = b"abcd"
     assert_type(bufpool.default_pool(), bufpool.BufferPool)
     assert issubclass(bufpool.errors.LimitError, MemoryError)
+
+
+def test_tables_and_totals() -> None:
+    pool = bufpool.BufferPool()
+    found = bufpool.pools()
+    assert_type(found, bufpool.PoolsReading)
+    assert_type(found[0], bufpool.PoolStats)
+    assert_type(found.in_use_bytes, int)
+    assert_type(found.as_dict(), dict[str, Any])
+    assert_type(pool.stats().as_dict(), dict[str, Any])
+    assert_type(pool.stats().limit, int | None)
+    assert_type(pool.stats().state, Literal["open", "closed", "deleted", "change"])

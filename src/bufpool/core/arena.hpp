@@ -59,6 +59,18 @@ struct ClassReading {
     std::uint64_t size, existing, idle, hits, misses;   // bytes; blocks; blocks (parked ones too); checkouts; checkouts
 };
 
+struct IdleReading {
+    std::uint64_t trimmable;      // bytes: what `trim(0)`, called by this thread, would give back
+    std::uint64_t cached;         // bytes: in other threads' caches, which `trim` does not reach
+};
+
+struct ArenaIdentity {
+    std::uint64_t serial;         // of the pool that has the arena now: 1, 2, ... in the process
+    std::uint64_t limit;          // bytes
+    std::uint32_t closed;         // 1: hands out nothing more
+    std::uint32_t abandoned;      // 1: its pool is gone
+};
+
 struct Arena {
     // --- the C-level interface; any thread, no GIL ---
     Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
@@ -86,6 +98,11 @@ struct Arena {
     // --- readings: exact when quiet ---
     std::uint64_t parked_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;
+    IdleReading read_idle() noexcept;
+    ArenaIdentity identify() noexcept;
+    // All arenas of the process, which are never freed: the newest, and the one made before this one. Null: no more.
+    static Arena* newest() noexcept;
+    Arena* older() const noexcept { return next_arena_; }   // never changes
 
     // --- life ---
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
@@ -137,6 +154,8 @@ struct Arena {
     // whether the last slab may exceed the number.
     std::uint64_t shrink_class(std::uint32_t c, std::uint64_t blocks, Drop reason, bool round_up) noexcept;
 
+    std::uint64_t trimmable_blocks(std::uint32_t c, const Magazine* own) noexcept;
+
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
     ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
     ThreadCache* adopt_cache(bool may_map) noexcept;
@@ -163,7 +182,8 @@ struct Arena {
     Atomic<ThreadCache*> caches_;
     Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
     std::uint32_t spare_count_;
-    Arena* next_arena_;                           // all arenas ever made; under the registry's lock
+    Arena* next_arena_;                           // all arenas ever made; set once, under the registry's lock
+    std::uint64_t serial_;                        // as in ArenaIdentity; under the lock
 };
 
 }  // namespace bufpool

@@ -22,6 +22,8 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
             block = size >= dedicated_from_ ? make_dedicated(c) : carve(c);
             if (block.address != nullptr) {
                 klass.misses.add_relaxed(1);
+                // Here and not in `charge`: memory that the system then refuses was never reserved.
+                counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed());
                 return block;
             }
             counters.reserved.sub_relaxed(size);

@@ -21,6 +21,7 @@ namespace {
 
 Lock g_registry_lock;
 Arena* g_arenas = nullptr;                       // all ever made, newest first
+std::uint64_t g_created = 0;                     // pools so far
 #if !defined(_WIN32)
 bool g_fork_safe = false;                        // what is done around a fork is registered; under the registry's lock
 #endif
@@ -233,9 +234,12 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     }
     Counters& counters = arena->counters;
     counters.peak.store_relaxed(0);
+    counters.peak_reserved.store_relaxed(0);
     counters.refused.store_relaxed(0);
     counters.degraded.store_relaxed(0);
     for (Atomic<std::uint64_t>& drops : counters.drops) drops.store_relaxed(0);
+    for (Atomic<std::uint64_t>& bytes : counters.dropped_bytes) bytes.store_relaxed(0);
+    arena->serial_ = ++g_created;
     arena->config = config;
     // At a limit idle blocks must make room for other sizes, so more of them can go one by one. Not more than some
     // thousands: the system bounds a process's maps (65,530 on Linux).
@@ -255,6 +259,11 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     arena->closed.store_release(0);
     arena->lock_.unlock();
     return arena;
+}
+
+Arena* Arena::newest() noexcept {
+    LockGuard guard(g_registry_lock);
+    return g_arenas;
 }
 
 void Arena::close() noexcept {

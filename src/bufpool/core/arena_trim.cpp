@@ -88,6 +88,7 @@ std::uint64_t Arena::shrink_class(std::uint32_t c, std::uint64_t blocks, Drop re
     klass.existing.sub_relaxed(dropped);
     counters.reserved.sub_relaxed(dropped * size);
     counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(dropped);
+    counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(dropped * size);
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
     return dropped * size;
@@ -100,6 +101,7 @@ void Arena::drop_dedicated(Slab* slab, std::uint32_t node, Drop reason) noexcept
     unback(slab);
     klass.existing.sub_relaxed(1);
     counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(1);
+    counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(class_size(c));
     nodes[node].block = reinterpret_cast<char*>(slab);
     klass.hollow.push(nodes, node);
     counters.used.sub_relaxed(class_size(c));
