@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from conserving import all_back
 from postgres_server import Server, serve
 
 import bufpool
+
+os.environ.pop("BUFPOOL_CONF", None)  # pools are tested with the defaults that they are documented with
 
 
 def pytest_report_header() -> str:

@@ -17,20 +17,21 @@ from typing import NamedTuple
 # From the bottom to the top. A module's .pxd, .pyi, header and source lie in one layer: one pattern names them all.
 LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "os_memory", "size_classes", "thread_end")))),
+    (0, ("core/libc_malloc.*",)),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*")),
     (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*", "core/waiter_queue.*")),
     (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*")),
     (4, ("native/*",)),
-    (5, ("stats.*", "decorate.*", "settings.*")),
+    (5, ("_tables.*", "stats.*", "decorate.*", "settings.*", "_sizes.*", "_container.*", "_conf.*")),
     # The pool of objects, from what its callbacks run in to what it says of itself.
     (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "log", "settings"))),
     (5.1, ("objects/maintenance_thread.*", "objects/loops.*")),
     (5.2, ("objects/lifecycle.*",)),
     (5.3, ("objects/manager.*", "objects/advice.*")),
     (5.4, ("objects/readings.*",)),
-    (6, ("buffer_pool.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
+    (6, ("buffer_pool.*", "registry.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
     (6.5, ("__init__.*",)),
     (7, ("cli/*", "__main__.*", "resources/*")),
 )

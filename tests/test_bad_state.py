@@ -125,7 +125,7 @@ def test_long_and_short_times(setting: str, value: Any) -> None:
 
 WRONG_TYPES = [
     ("limit", 1.5),
-    ("limit", "256 MiB"),
+    ("limit", b"256 MiB"),
     ("max_retained", 1e6),
     ("max_idle", "30"),
     ("timeout", b"1"),

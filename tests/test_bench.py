@@ -170,7 +170,7 @@ EXPRESSION_SIZES = (
     *("1 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB"),
 )
 FROM_1_MIB = ("1 MiB", "2 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB")
-PEERS = ("glibc tuned", "jemalloc", "mimalloc", "tcmalloc")
+PEERS = ("glibc tuned", "glibc raised", "jemalloc", "mimalloc", "tcmalloc")
 
 CORES = max(2, os.cpu_count() or 2)
 

@@ -55,13 +55,12 @@ def test_libraries_are_missing_until_they_are_found(monkeypatch):
 
 
 def test_a_plain_worker_does_not_inherit_malloc_settings(monkeypatch):
-    for variable in ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MIMALLOC_VERBOSE"):
+    settings = {"LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MIMALLOC_VERBOSE", "BUFPOOL_CONF"}
+    for variable in settings:
         monkeypatch.setenv(variable, "x")
-    assert (
-        not {"LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MIMALLOC_VERBOSE"}
-        & environment("default").keys()
-    )
+    assert not settings & environment("default").keys()
     assert environment("glibc tuned")["GLIBC_TUNABLES"].count("glibc.malloc.") == 3
+    assert environment("glibc raised")["GLIBC_TUNABLES"].count("glibc.malloc.") == 2
 
 
 @pytest.mark.parametrize("name", [name for name in ALLOCATORS if name != "default"])

@@ -43,6 +43,11 @@ def test_arena_ladder(way: str, rounds: int) -> None:
     assert climbed("arena_ladder", way, rounds) == Found(f"{21 * rounds:,} operations")
 
 
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 100_000), ("thread", 10_000)])
+def test_glibcs_thresholds(way: str, rounds: int) -> None:
+    assert climbed("libc_malloc", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
 @pytest.mark.skipif(bool(deaths.LACKS), reason=deaths.LACKS)
 def test_death_at_every_instruction() -> None:
     """FAULTS 94: a process killed in the middle of any operation leaves a whole list; so does a fork (85)."""
@@ -63,3 +68,10 @@ def test_arena_rules(way: str, rounds: int) -> None:
 def test_arena_life(way: str, rounds: int) -> None:
     """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
     assert climbed("arena_life", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
+@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 600), ("address", 2_000)])
+def test_arena_readings(way: str, rounds: int) -> None:
+    """What `trim` would return, peaks, bytes given back, and all arenas read while threads work."""
+    assert climbed("arena_readings", way, rounds) == Found(f"{4 * rounds:,} operations")

@@ -171,10 +171,10 @@ def test_a_profiler_in_threads_leaves_them_pooled(programs):
 
 def test_the_limit(programs):
     programs.write("script.py", "import numpy as np\nnp.ones(1 << 17)\nnp.ones(1 << 18)")
-    done = programs.run("--limit", "1.5M", "script.py")
+    done = programs.run("--limit", "1.5X", "script.py")
     assert done.returncode == 2
-    assert "is not a number of bytes" in done.stderr
-    done = programs.run("--limit", str(3 << 19), "--stats", "script.py")
+    assert "argument --limit: must be a number of bytes" in done.stderr
+    done = programs.run("--limit", "1.5M", "--stats", "script.py")
     assert done.returncode == 1
     assert "_ArrayMemoryError: Unable to allocate 2.00 MiB" in done.stderr
     assert "refused            1 request:" in done.stderr

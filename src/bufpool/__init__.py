@@ -40,6 +40,7 @@ from bufpool.objects.advice import Advice, ObjectStats
 from bufpool.objects.async_pool import AsyncPool
 from bufpool.objects.pool import Pool
 from bufpool.objects.tracing import Holder
+from bufpool.registry import PoolsReading, pools
 from bufpool.stats import ClassStats, PoolStats
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "PoolLease",
     "PoolStats",
     "PoolTimeoutError",
+    "PoolsReading",
     "ReentrantError",
     "ReleasedError",
     "Scratch",
@@ -79,4 +81,5 @@ __all__ = [
     "default_pool",
     "errors",
     "good_size",
+    "pools",
 ]

@@ -5,22 +5,26 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar
 
+from bufpool._conf import with_defaults
+from bufpool._container import available_memory
+from bufpool._sizes import MOST, parse_size
 from bufpool._words import plural
 from bufpool.errors import ClosedError, LimitError, SizeError
-from bufpool.native._arena import good_size, total_memory
+from bufpool.native._arena import good_size
 from bufpool.native._arrays import touch
 from bufpool.native._buffer import BufferMaker
 from bufpool.native._lease import LeaseMaker
 from bufpool.native._scratch import ScratchMaker
-from bufpool.settings import choice, flag, nbytes, seconds
+from bufpool.settings import UPSTREAMS, choice, flag, nbytes, seconds
 from bufpool.stats import PoolStats, from_reading
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+    from types import EllipsisType
 
     from numpy.typing import DTypeLike
 
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BufferPool", "default_pool"]
 
-PAGES = ("plain", "thp", "hugetlb")
 MIN_RETAINED = 16 << 20  # bytes: idle memory that never ages out, so that a pause costs no page faults
 
 _numbers = itertools.count(1)
@@ -39,14 +42,17 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
 
     Safe to share between threads. Arrays and buffers may outlive the pool.
 
+    Sizes are numbers of bytes, or texts such as ``"512 MiB"``, ``"1.5 GB"`` and ``"25%"`` (of the memory that this
+    process may use). Defaults can be changed from outside of a program, by the environment variable ``BUFPOOL_CONF``.
+
     Parameters
     ----------
-    limit : int, optional
+    limit : int or str, optional
         Most bytes in use and idle together. A request beyond it makes the pool give back idle memory, collect garbage,
         wait up to `timeout` and then raise `LimitError`. A bounded pool keeps no per-thread caches. Default: no limit.
-    max_retained : int, optional
-        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the machine's
-        memory; with a `limit`, no further bound.
+    max_retained : int or str, optional
+        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the memory of
+        the machine or, if that is less, of the container; with a `limit`, no further bound.
     max_idle : float or None, default 30.0
         Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
         checked when larger blocks come back. None: they never do.
@@ -57,12 +63,15 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     upstream : {'thp', 'plain', 'hugetlb'}
         Where memory comes from: transparent huge pages where a region holds one, plain pages, or explicit huge pages
         of the system's reserve (``degraded`` of `PoolStats` counts the regions that it could not serve).
-    mlock : bool
+    mlock : bool, default False
         Lock the memory, so that it is never swapped out. Bounded by ``ulimit -l``.
-    prefault : bool
+    prefault : bool, default False
         Touch memory when it is mapped and not on first use.
-    wipe : bool
+    wipe : bool, default False
         No block shows a byte of its last user. Costs a write of the block on each checkout.
+    tune_malloc : bool, default True
+        When the pool is installed, raise the thresholds of glibc's ``malloc`` as NumPy's own large arrays would have
+        done, so that other libraries keep their speed. Once a process; elsewhere than with glibc it does nothing.
     name : str, optional
         Shown in messages. Default: ``pool-1``, ``pool-2``, ...
 
@@ -86,40 +95,55 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
 
     def __init__(
         self,
-        limit: int | None = None,
+        limit: int | str | EllipsisType | None = ...,
         *,
-        max_retained: int | None = None,
-        max_idle: float | None = 30.0,
-        timeout: float | None = 0.0,
+        max_retained: int | str | EllipsisType | None = ...,
+        max_idle: float | EllipsisType | None = ...,
+        timeout: float | EllipsisType | None = ...,
         alignment: int = 64,
-        upstream: Literal["thp", "plain", "hugetlb"] = "thp",
-        mlock: bool = False,
-        prefault: bool = False,
-        wipe: bool = False,
+        upstream: Literal["thp", "plain", "hugetlb"] | EllipsisType = ...,
+        mlock: bool | EllipsisType = ...,
+        prefault: bool | EllipsisType = ...,
+        wipe: bool | EllipsisType = ...,
+        tune_malloc: bool | EllipsisType = ...,
         name: str | None = None,
     ) -> None:
         if name is None:
             name = f"pool-{next(_numbers)}"
         elif not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        choice("upstream", upstream, name, PAGES)
-        if max_retained is None and limit is None:
-            max_retained = total_memory() // 4 or None
-        idle = seconds("max_idle", max_idle, name)
-        wait = seconds("timeout", timeout, name)
+        chosen = with_defaults(
+            limit=limit,
+            max_retained=max_retained,
+            max_idle=max_idle,
+            timeout=timeout,
+            upstream=upstream,
+            mlock=mlock,
+            prefault=prefault,
+            wipe=wipe,
+            tune_malloc=tune_malloc,
+        )
+        most = nbytes("limit", chosen["limit"], name)
+        retained = nbytes("max_retained", chosen["max_retained"], name)
+        if most is None and retained is None:
+            memory = available_memory()
+            retained = None if memory is None else memory // 4
+        idle = seconds("max_idle", chosen["max_idle"], name)
+        tune = flag("tune_malloc", chosen["tune_malloc"], name)
         self._set_up(
             name=name,
-            limit=nbytes("limit", limit, name),
-            max_retained=nbytes("max_retained", max_retained, name),
+            limit=most,
+            max_retained=retained,
             min_retained=MIN_RETAINED,
             max_idle_ns=0 if idle is None else max(2, int(idle * 1e9)),
             alignment=alignment,
-            pages=upstream,
-            lock=flag("mlock", mlock, name),
-            prefault=flag("prefault", prefault, name),
-            wipe=flag("wipe", wipe, name),
-            timeout=wait,
+            pages=choice("upstream", chosen["upstream"], name, UPSTREAMS),
+            lock=flag("mlock", chosen["mlock"], name),
+            prefault=flag("prefault", chosen["prefault"], name),
+            wipe=flag("wipe", chosen["wipe"], name),
+            timeout=seconds("timeout", chosen["timeout"], name),
         )
+        self._tune_malloc = tune
 
     def prewarm(self, n: int, shape: Shape, dtype: DTypeLike | None = None) -> None:
         """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
@@ -167,6 +191,46 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
                 f"{what}, and max_retained keeps at most {self.max_retained} "
                 f"{plural(self.max_retained, 'byte')} idle"
             )
+
+    def trim(self, keep: SupportsIndex | str = 0) -> int:
+        """Give idle memory back to the system now.
+
+        Small blocks go by whole slabs: those between blocks in use stay. Up to 128 KiB of each small size that another
+        thread has parked for itself stay with it until the system has ended it, which may be a moment after ``join()``.
+
+        Parameters
+        ----------
+        keep : int or str
+            Idle bytes that may stay; a text such as ``"64 MiB"`` too.
+
+        Returns
+        -------
+        int
+            Bytes given back.
+
+        Raises
+        ------
+        SizeError
+            `keep` is negative, or a text that is no size. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> del_me = pool.empty(1 << 20, "u1"); del del_me
+        >>> pool.trim()
+        1048576
+        """
+        if isinstance(keep, str):
+            try:
+                value = parse_size(keep)
+            except ValueError as error:
+                raise SizeError(f"pool {self.name!r}: keep {error}") from None
+        else:
+            value = operator.index(keep)
+        if value < 0:
+            raise SizeError(f"pool {self.name!r}: keep must not be negative, not {value}")
+        return self._trim(min(value, MOST))
 
     # --- NumPy's allocator ---
 
@@ -231,7 +295,10 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     # --- measures ---
 
     def stats(self) -> PoolStats:
-        """Return a snapshot of all counts. It stops nobody and costs the hot paths nothing.
+        """Return a snapshot of all counts. It costs the hot paths nothing; ``print`` shows it as a table.
+
+        To see what `trim` could give back, it looks at the small blocks (below 2 MiB) of slabs that have idle ones: a
+        millisecond for a million of them.
 
         Examples
         --------
@@ -241,7 +308,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         >>> pool.stats().in_use_bytes
         1024
         """
-        return from_reading(self._read())
+        return from_reading(self._read_all())
 
     def __repr__(self) -> str:
         state = self._read()

@@ -39,8 +39,9 @@ inline std::uint64_t idle_in(Arena* arena) {
     return arena->counters.reserved.load_relaxed() - arena->counters.used.load_relaxed();
 }
 
+// Bytes.
 inline std::uint64_t dropped(Arena* arena, Drop reason) {
-    return arena->counters.drops[static_cast<std::uint32_t>(reason)].load_relaxed();
+    return arena->counters.dropped_bytes[static_cast<std::uint32_t>(reason)].load_relaxed();
 }
 
 // Nothing is out and nothing is lost; the arena serves the next pool.

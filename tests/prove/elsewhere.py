@@ -56,6 +56,7 @@ ROUNDS = {
     "arena_ladder": 12_000,
     "arena_rules": 600,
     "arena_life": 60,
+    "arena_readings": 600,
 }
 #: What runs them: the system, the names under which its emulator is known.
 EMULATORS = {

@@ -1,5 +1,6 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
-arena rule by rule; threads, pools, regions and forks that come and go; the state of an object pool, and who waits.
+arena rule by rule; threads, pools, regions and forks that come and go; the state of an object pool, and who waits;
+glibc's thresholds.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.
@@ -54,6 +55,12 @@ ROUNDS = {
     ("arena_life", "yields"): 300,
     ("arena_life", "thread"): 300,
     ("arena_life", "address"): 1_000,
+    ("libc_malloc", "plain"): 1_000_000,
+    ("libc_malloc", "thread"): 100_000,
+    ("arena_readings", "plain"): 20_000,
+    ("arena_readings", "yields"): 3_000,
+    ("arena_readings", "thread"): 2_000,
+    ("arena_readings", "address"): 10_000,
 }
 
 

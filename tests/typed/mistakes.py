@@ -29,6 +29,7 @@ def arrays(pool: bufpool.BufferPool) -> None:
     pool.limit = 3  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     pool.buffer(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bufpool.BufferPool(upstream="huge")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    bufpool.BufferPool(limit=b"1 GiB")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bufpool.BufferPool(max_size=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
     @pool

@@ -5,7 +5,7 @@ The other half, what they must refuse, stands in ``mistakes.py``.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, assert_type, get_args, get_origin
+from typing import Any, Literal, TypeAlias, assert_type, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,8 @@ def test_figures_and_buffers() -> None:
     assert_type(stats.classes, tuple[bufpool.ClassStats, ...])
     assert_type(pool.limit, int | None)
     assert_type(pool.trim(), int)
+    assert_type(pool.trim("64 MiB"), int)
+    assert_type(bufpool.BufferPool("25%", max_retained="1 GiB", tune_malloc=False).limit, int | None)
     assert_type(bufpool.good_size(1000), int)
     with pool.buffer(8) as b:
         assert_type(b, bufpool.Buffer)
@@ -135,3 +137,15 @@ def test_figures_and_buffers() -> None:
         b[:4] = b"abcd"
     assert_type(bufpool.default_pool(), bufpool.BufferPool)
     assert issubclass(bufpool.errors.LimitError, MemoryError)
+
+
+def test_tables_and_totals() -> None:
+    pool = bufpool.BufferPool()
+    found = bufpool.pools()
+    assert_type(found, bufpool.PoolsReading)
+    assert_type(found[0], bufpool.PoolStats)
+    assert_type(found.in_use_bytes, int)
+    assert_type(found.as_dict(), dict[str, Any])
+    assert_type(pool.stats().as_dict(), dict[str, Any])
+    assert_type(pool.stats().limit, int | None)
+    assert_type(pool.stats().state, Literal["open", "closed", "deleted", "change"])

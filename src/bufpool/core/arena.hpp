@@ -79,6 +79,18 @@ struct ClassReading {
     std::uint64_t size, existing, idle, hits, misses;   // bytes; blocks; blocks (parked ones too); checkouts; checkouts
 };
 
+struct IdleReading {
+    std::uint64_t trimmable;      // bytes: what `trim(0)`, called by this thread, would give back
+    std::uint64_t cached;         // bytes: in other threads' caches, which `trim` does not reach
+};
+
+struct ArenaIdentity {
+    std::uint64_t serial;         // of the pool that has the arena now: 1, 2, ... in the process
+    std::uint64_t limit;          // bytes
+    std::uint32_t closed;         // 1: hands out nothing more
+    std::uint32_t abandoned;      // 1: its pool is gone
+};
+
 struct Arena {
     // --- the C-level interface; any thread, no GIL ---
     Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
@@ -110,10 +122,14 @@ struct Arena {
     // --- readings: exact when quiet ---
     std::uint64_t parked_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;
+    IdleReading read_idle() noexcept;
+    ArenaIdentity identify() noexcept;
+    // All arenas of the process, which are never freed: the newest, and the one made before this one. Null: no more.
+    static Arena* newest() noexcept;
+    Arena* older() const noexcept { return next_arena_; }   // never changes
 
     // --- life ---
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
-    static Arena* newest() noexcept;                                     // the others follow by `next_arena_`
     void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
 
     // kParks, and kMoved once an address inside a block was handed out. Read on every path, hence first.
@@ -178,6 +194,7 @@ struct Arena {
 
     // --- idle memory that goes back, under the lock ---
     void unlock() noexcept;                                              // and what came back meanwhile is looked at
+    void note_drop(Drop reason, std::uint64_t bytes) noexcept;
     std::uint64_t idle_bound() noexcept;                                 // bytes
     void enforce() noexcept;                                             // the bounds of what is idle
     void tick(std::uint64_t now) noexcept;                               // what time brings
@@ -193,6 +210,8 @@ struct Arena {
         return held != 0 && held > min_retained_.load_relaxed() && tick_ns_.load_relaxed() != 0;
     }
     static std::uint64_t tick_after(std::uint64_t max_idle_ns) noexcept;
+
+    std::uint64_t trimmable_in(Slab* slab) noexcept;
 
     bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
     ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
@@ -226,7 +245,8 @@ struct Arena {
     Atomic<ThreadCache*> caches_;
     Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
     std::uint32_t spare_count_;
-    Arena* next_arena_;                           // all arenas ever made; under the registry's lock
+    Arena* next_arena_;                           // all arenas ever made; set once, under the registry's lock
+    std::uint64_t serial_;                        // as in ArenaIdentity; under the lock
 };
 
 }  // namespace bufpool

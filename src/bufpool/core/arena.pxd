@@ -39,13 +39,25 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         AtomicU64 used       # bytes not in a shared free list: owned, or parked with a thread
         AtomicU64 reserved   # bytes of all blocks
         AtomicU64 peak       # highest `used`
+        AtomicU64 peak_reserved   # highest `reserved`
         AtomicU64 mapped     # bytes of system memory
         AtomicU64 refused    # requests
         AtomicU64 degraded   # maps without the huge pages asked for
-        AtomicU64 drops[4]   # bytes given back: over_max_retained, aged_out, trimmed, closed
+        AtomicU64 drops[4]   # times that memory was given back: over_max_retained, aged_out, trimmed, closed
+        AtomicU64 dropped_bytes[4]
 
     cdef struct ClassReading:
         uint64_t size, existing, idle, hits, misses   # bytes, blocks, blocks, checkouts, checkouts
+
+    cdef struct IdleReading:
+        uint64_t trimmable      # bytes that trim(0) of this thread would give back
+        uint64_t cached         # bytes in other threads' caches
+
+    cdef struct ArenaIdentity:
+        uint64_t serial         # of the pool that has the arena now: 1, 2, ... in the process
+        uint64_t limit          # bytes
+        uint32_t closed
+        uint32_t abandoned      # the pool is gone
 
     const uint64_t kUnlimited
 
@@ -67,7 +79,12 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         void abandon() noexcept
         uint64_t parked_bytes() noexcept
         ClassReading read_class(uint32_t class_index) noexcept
+        IdleReading read_idle() noexcept         # scans the nodes of slabs that have idle blocks
+        ArenaIdentity identify() noexcept
+        Arena* older() noexcept                  # the arena made before this one, or null
 
+        @staticmethod
+        Arena* newest() noexcept                 # of the process
         @staticmethod
         Arena* create(const ArenaConfig& config) noexcept
         @staticmethod

@@ -120,6 +120,7 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
             block.refusal = Refusal::limit;
         }
         publish();
+        if (block.address != nullptr) counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed());
         unlock();
         // The system refused: what all pools hold idle goes first.
         if (block.address != nullptr || again || block.refusal != Refusal::no_memory || !reclaim_everywhere()) break;
@@ -158,10 +159,14 @@ Block Arena::carve(std::uint32_t c) noexcept {
     const std::uint32_t hollow = klass.hollow.pop(nodes, left);
     if (hollow != kNone) {
         Slab* const slab = g_pages.find(nodes[hollow].block);
-        const Refusal why = touch(nodes[hollow].block, size, false);
-        if (why == Refusal::none) return hand_out(slab, hollow, false, false);
-        klass.hollow.push(nodes, hollow);
-        return Block{nullptr, why, false};
+        char* const start = nodes[hollow].block - kHollow;
+        const Refusal why = touch(start, size, false);
+        if (why != Refusal::none) {
+            klass.hollow.push(nodes, hollow);
+            return Block{nullptr, why, false};
+        }
+        nodes[hollow].block = start;
+        return hand_out(slab, hollow, false, false);
     }
     Slab* slab = klass.growing;
     if (slab == nullptr || slab->carved == slab->blocks) {

@@ -25,6 +25,7 @@ namespace {
 
 Lock g_registry_lock;
 Atomic<Arena*> g_arenas;                          // all ever made, newest first; none is ever taken out
+std::uint64_t g_created = 0;                      // pools so far; under the registry's lock
 #if !defined(_WIN32)
 bool g_fork_safe = false;                        // what is done around a fork is registered; under the registry's lock
 #endif
@@ -95,9 +96,12 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     }
     Counters& counters = arena->counters;
     counters.peak.store_relaxed(0);
+    counters.peak_reserved.store_relaxed(0);
     counters.refused.store_relaxed(0);
     counters.degraded.store_relaxed(0);
     for (Atomic<std::uint64_t>& drops : counters.drops) drops.store_relaxed(0);
+    for (Atomic<std::uint64_t>& bytes : counters.dropped_bytes) bytes.store_relaxed(0);
+    arena->serial_ = ++g_created;
     arena->config = config;
     arena->aligned_ = aligned;
     arena->heap_.configure(config.upstream);

@@ -55,6 +55,12 @@ std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     return before > after ? before - after : 0;
 }
 
+void Arena::note_drop(Drop reason, std::uint64_t bytes) noexcept {
+    if (bytes == 0) return;
+    counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(1);
+    counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(bytes);
+}
+
 // `pages`: to the last page, also those between blocks in use.
 std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, bool pages) noexcept {
     std::uint64_t freed = heap_.purge(bytes);
@@ -67,7 +73,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, bool pages) noexcep
         for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) freed += sweep_slabs(c, kNone, true, now_ms());
         idle_at_failure_.store_relaxed(freed < bytes ? charged_ - counters.used.load_relaxed() : 0);
     }
-    if (freed != 0) counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(freed);
+    note_drop(reason, freed);
     return freed;
 }
 
@@ -202,6 +208,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
             const std::uint32_t next = nodes[index].next.load_relaxed();
             if (nodes[index].depth.load_relaxed() == kPurgedMark) {
                 append(hollow, last_hollow, index);
+                nodes[index].block += kHollow;
                 ++dropped;
             } else {
                 append(still, last_still, index);
@@ -361,14 +368,14 @@ void Arena::tick(std::uint64_t now) noexcept {
                 const std::uint64_t above = (idle - config.min_retained + class_size(c) - 1) / class_size(c);
                 const std::uint32_t blocks = stale < above ? stale : static_cast<std::uint32_t>(above);
                 const std::uint64_t gone = sweep_slabs(c, blocks, true, since);
-                if (gone != 0) counters.drops[static_cast<std::uint32_t>(Drop::aged_out)].add_relaxed(gone);
+                note_drop(Drop::aged_out, gone);
             }
             klass.low_water.store_relaxed(klass.idle.size(nodes));
         }
         const std::uint64_t listed = charged_ - counters.used.load_relaxed();   // idle, but not in the page heap
         const std::uint64_t keep = config.min_retained > listed ? config.min_retained - listed : 0;
         const std::uint64_t gone = heap_.purge_older(to_ms(now - config.max_idle_ns), keep);
-        if (gone != 0) counters.drops[static_cast<std::uint32_t>(Drop::aged_out)].add_relaxed(gone);
+        note_drop(Drop::aged_out, gone);
     }
     enforce();
 }

@@ -104,7 +104,15 @@ std::uint64_t precise_ns() noexcept {
 std::uint64_t physical_memory() noexcept {
     MEMORYSTATUSEX status;
     status.dwLength = sizeof status;
-    return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+    std::uint64_t bytes = GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+    // A container on Windows is a job. No handle means the job of this process; outside of one the call fails.
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION job;
+    if (bytes != 0 && QueryInformationJobObject(nullptr, JobObjectExtendedLimitInformation, &job, sizeof job, nullptr)) {
+        const DWORD flags = job.BasicLimitInformation.LimitFlags;
+        if ((flags & JOB_OBJECT_LIMIT_JOB_MEMORY) != 0 && job.JobMemoryLimit < bytes) bytes = job.JobMemoryLimit;
+        if ((flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY) != 0 && job.ProcessMemoryLimit < bytes) bytes = job.ProcessMemoryLimit;
+    }
+    return bytes;
 }
 
 #else

@@ -66,6 +66,6 @@ bool barrier_everywhere() noexcept;
 
 std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
 std::uint64_t precise_ns() noexcept;    // exact, from a zero of its own; for waiting
-std::uint64_t physical_memory() noexcept;  // bytes; 0 if unknown
+std::uint64_t physical_memory() noexcept;  // bytes, or what the job of the process (Windows) allows; 0 if unknown
 
 }  // namespace bufpool

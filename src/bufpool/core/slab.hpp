@@ -23,8 +23,13 @@ struct Arena;
 struct Node {
     Atomic<std::uint32_t> next;    // free list: index of the node below, kNone, or kOwned while a client owns the block
     Atomic<std::uint32_t> depth;   // free list: blocks from here down, this one included
-    char* block;                   // address of the block; written before the node is first shared
+    char* block;                   // address of the block, with kHollow while purged; written before the node is first shared
 };
+
+// Added to the address of a block in a slab whose pages went to the system. The page map finds its slab all the same.
+constexpr std::uintptr_t kHollow = 1;
+
+inline bool is_hollow(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kHollow) != 0; }
 
 // Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
 class NodeTable {

@@ -14,7 +14,16 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from bufpool.core.arena cimport Arena, ArenaConfig, Block, ClassReading, Refusal, kUnlimited
+from bufpool.core.arena cimport (
+    Arena,
+    ArenaConfig,
+    ArenaIdentity,
+    Block,
+    ClassReading,
+    IdleReading,
+    Refusal,
+    kUnlimited,
+)
 from bufpool.core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_memory
 from bufpool.core.os_memory cimport precise_ns as exact_ns
 from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
@@ -164,8 +173,71 @@ def good_size(nbytes):
 
 
 def total_memory():
-    """Bytes of physical memory of the machine, or 0 if the system does not say."""
+    """Bytes of the machine's memory, or of what a Windows job leaves of it; 0 if the system does not say."""
     return physical_memory()
+
+
+# --- readings ----------------------------------------------------------------------------------------------------
+
+# By an arena's address: the serial number of its pool, and that pool's name. An arena is never freed, so this does not
+# grow beyond the pools that lived at one time.
+cdef dict names = {}
+
+
+cdef dict counts_of(Arena* arena):
+    cdef ClassReading reading
+    cdef unsigned int c
+    classes = []
+    for c in range(kClassCount):
+        reading = arena.read_class(c)
+        if reading.existing or reading.hits or reading.misses:
+            classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
+    used = arena.counters.used.load_relaxed()
+    return {
+        "in_use_bytes": max(0, used - arena.parked_bytes()),
+        "reserved_bytes": arena.counters.reserved.load_relaxed(),
+        "peak_bytes": arena.counters.peak.load_relaxed(),
+        "peak_reserved_bytes": arena.counters.peak_reserved.load_relaxed(),
+        "mapped_bytes": arena.counters.mapped.load_relaxed(),
+        "refused": arena.counters.refused.load_relaxed(),
+        "degraded": arena.counters.degraded.load_relaxed(),
+        "drops": tuple(arena.counters.drops[i].load_relaxed() for i in range(4)),
+        "dropped_bytes": tuple(arena.counters.dropped_bytes[i].load_relaxed() for i in range(4)),
+        "classes": classes,
+    }
+
+
+cdef dict all_of(Arena* arena, ArenaIdentity identity, str name):
+    """The counts, where idle memory is, and whose arena it is."""
+    cdef IdleReading idle = arena.read_idle()
+    reading = counts_of(arena)
+    reading["trimmable_bytes"] = idle.trimmable
+    reading["cached_bytes"] = idle.cached
+    reading["name"] = name
+    reading["limit"] = None if identity.limit == kUnlimited else identity.limit
+    reading["state"] = "deleted" if identity.abandoned else "closed" if identity.closed else "open"
+    return reading
+
+
+def read_pools():
+    """A reading of each pool of the process, oldest first: `PoolBase._read_all` as a dict.
+
+    A pool whose object is gone is among them while its arena holds memory.
+    """
+    cdef Arena* arena = Arena.newest()
+    cdef ArenaIdentity identity
+    found = []
+    while arena != NULL:
+        identity = arena.identify()
+        serial, name = names.get(<size_t>arena, (0, None))
+        reading = all_of(arena, identity, name)
+        # An empty arena may have become another pool's while it was read, or be about to and not have its name yet.
+        named = identity.serial == serial == arena.identify().serial
+        if named and (not identity.abandoned or reading["reserved_bytes"]):
+            found.append((serial, reading))
+        arena = arena.older()
+    found.sort(key=operator.itemgetter(0))
+    return [reading for _, reading in found]
 
 
 # --- the pool's base ---------------------------------------------------------------------------------------------
@@ -238,6 +310,7 @@ cdef class PoolBase:
         self.owns_arena = True
         self.name = interned
         self.timeout = timeout
+        names[<size_t>arena] = arena.identify().serial, interned
 
     # --- blocks ---
 
@@ -363,53 +436,14 @@ cdef class PoolBase:
         if self.owns_arena:
             self.arena.close()
 
-    def trim(self, keep=0):
-        """Give idle memory back to the system now.
-
-        Small blocks go by whole slabs: those between blocks in use stay. Up to 128 KiB of each small size that another
-        thread has parked for itself stay with it until the system has ended it, which may be a moment after ``join()``.
-
-        Parameters
-        ----------
-        keep : int
-            Idle bytes that may stay.
-
-        Returns
-        -------
-        int
-            Bytes given back.
-
-        Examples
-        --------
-        >>> import bufpool
-        >>> pool = bufpool.BufferPool()
-        >>> del_me = pool.empty(1 << 20, "u1"); del del_me
-        >>> pool.trim()
-        1048576
-        """
-        cdef object value = operator.index(keep)
-        if value < 0:
-            raise SizeError(f"pool {self.name!r}: keep must not be negative, not {value}")
-        return self.arena.trim(<uint64_t>min(value, <uint64_t>kUnlimited))
+    def _trim(self, uint64_t keep):
+        """Give idle memory back to the system, all but `keep` bytes; returns how much that was."""
+        return self.arena.trim(keep)
 
     def _read(self):
         """All counts, as a dict of plain integers and a list of classes; `bufpool.stats` gives them names."""
-        cdef Arena* arena = self.arena
-        cdef ClassReading reading
-        cdef unsigned int c
-        classes = []
-        for c in range(kClassCount):
-            reading = arena.read_class(c)
-            if reading.existing or reading.hits or reading.misses:
-                classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
-        used = arena.counters.used.load_relaxed()
-        return {
-            "in_use_bytes": max(0, used - arena.parked_bytes()),
-            "reserved_bytes": arena.counters.reserved.load_relaxed(),
-            "peak_bytes": arena.counters.peak.load_relaxed(),
-            "mapped_bytes": arena.counters.mapped.load_relaxed(),
-            "refused": arena.counters.refused.load_relaxed(),
-            "degraded": arena.counters.degraded.load_relaxed(),
-            "drops": tuple(arena.counters.drops[i].load_relaxed() for i in range(4)),
-            "classes": classes,
-        }
+        return counts_of(self.arena)
+
+    def _read_all(self):
+        """As `_read`; also where idle memory is, found by a look at the small blocks, and the pool's name and limit."""
+        return all_of(self.arena, self.arena.identify(), self.name)

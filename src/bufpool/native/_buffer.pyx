@@ -15,6 +15,7 @@ cimport cython
 from bufpool.native._arena cimport PoolBase, arena_release, checked_alignment
 from bufpool.native._calls cimport bind_calls
 from bufpool.native._frames cimport names_in_caller
+from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones
 
 import numpy as np
@@ -62,7 +63,12 @@ cdef class Buffer:
     def __dealloc__(self):
         # Every export holds a reference to us, so none is left here.
         if self.block != NULL:
+            untrack(self.block)
             arena_release(self.block)
+
+    def __sizeof__(self):
+        """Bytes of the object and, until its block is back in the pool, of the block as asked for."""
+        return object.__sizeof__(self) + (self.nbytes if self.block != NULL else 0)
 
     # --- the buffer protocol ---
 
@@ -157,6 +163,7 @@ cdef class Buffer:
                 block = self.block
                 self.block = NULL
         if block != NULL:
+            untrack(block)
             arena_release(block)
 
     cdef object alive(self):
@@ -251,5 +258,6 @@ cdef class BufferMaker(PoolBase):
         buffer.name = self.name
         buffer.nbytes = <size_t>wanted
         buffer.block = self.take(buffer.nbytes, aligned, &zeroed)
+        track(buffer.block, buffer.nbytes)
         anyones(<PyObject*>buffer)
         return buffer

@@ -4,6 +4,8 @@ from bufpool.native._arena cimport PoolBase
 cdef class AllocatorPool(PoolBase):
     # For PyDataMem_SetHandler; made once an arena and never freed, because arrays may outlive the pool.
     cdef object capsule
+    # Whether an installation of this pool may be the one that raises malloc's thresholds.
+    cdef public bint _tune_malloc
     # At the end of what needed the pool installed.
     cdef object leave(self)
 

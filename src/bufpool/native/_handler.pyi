@@ -7,6 +7,7 @@ from bufpool.native._arena import PoolBase
 
 @disjoint_base
 class AllocatorPool(PoolBase):
+    _tune_malloc: bool
     @property
     def installed(self) -> bool: ...
     def install(self) -> None: ...

@@ -5,6 +5,7 @@ entry, and leaving removes the newest entry *of that pool*, wherever it stands, 
 leave in another order than they entered take out their own and no other.
 """
 
+import os
 from contextvars import ContextVar
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -17,6 +18,7 @@ cimport numpy as cnp
 import numpy as np
 
 from bufpool.core.arena cimport Arena, Refusal
+from bufpool.core.libc_malloc cimport malloc_settled, settle_malloc
 from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
 from bufpool.native._unique cimport immortalise
 
@@ -80,11 +82,19 @@ cdef object handler_capsule(Arena* arena):
     return capsule
 
 
+cdef bint malloc_is_tuned_already():
+    """Whether the environment tunes malloc: then its user knows better."""
+    return "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "") or any(
+        name.startswith("MALLOC_") for name in os.environ
+    )
+
+
 cdef class AllocatorPool(PoolBase):
     """A pool that NumPy can allocate from: ``with pool:``. Use `bufpool.BufferPool`."""
 
     def __cinit__(self, *args, **kwargs):
         self.capsule = handler_capsule(self.arena)
+        self._tune_malloc = True
 
     def _set_up(self, **settings):
         PoolBase._set_up(self, **settings)
@@ -113,6 +123,8 @@ cdef class AllocatorPool(PoolBase):
         """
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
+        if self._tune_malloc and not malloc_settled():
+            settle_malloc(not malloc_is_tuned_already())
         entries = _installed.get(None)
         if entries is None:
             # A context that holds any variable makes CPython search it for those that it does not hold, and NumPy asks

@@ -10,11 +10,13 @@ from prove.bugs.orders import ORDERS
 from prove.bugs.paths import PATHS
 from prove.bugs.pools import POOLS
 from prove.bugs.python import PYTHON
+from prove.bugs.readings import READINGS
 from prove.bugs.recipes import RECIPES
+from prove.bugs.settings import READ
 from prove.bugs.shelves import SHELVES
 from prove.bugs.tasks import TASKS
 from prove.bugs.waiting import WAITING
 
 CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS, *WAITING)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
-BUGS = (*CORE, *NATIVE, *PYTHON, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)
+BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)

@@ -190,8 +190,8 @@ LIVING = (
     Bug(
         "two pools are made at once",
         LIVES,
-        "    LockGuard guard(g_registry_lock);\n",
-        "",
+        "    LockGuard guard(g_registry_lock);\n    Arena* arena = g_arenas;\n",
+        "    Arena* arena = g_arenas;\n",
         Ladder("arena_life", 200, "thread"),
     ),
     Bug("a closed arena goes on parking", LIVES, "    parking.store_release(0);\n", "", RULES),

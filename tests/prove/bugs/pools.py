@@ -158,8 +158,8 @@ INSTALLING = (
         "a closed pool can be installed",
         HANDLER,
         "        if self.arena.closed.load_relaxed():\n            raise self.refusal(0, Refusal.closed, None)\n"
-        "        entries",
-        "        entries",
+        "        if self._tune",
+        "        if self._tune",
         Suite("test_handler.py -k cannot_be_installed"),
     ),
     Bug(

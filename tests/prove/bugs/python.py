@@ -85,7 +85,7 @@ PYTHON = (
     Bug(
         "a difference of drops is their sum so far",
         STATS,
-        "count - earlier.drops[reason]",
+        "count - before[why]",
         "count",
         Suite("test_stats.py"),
     ),
@@ -127,8 +127,8 @@ PYTHON = (
     Bug(
         "what is in use counts as idle too",
         STATS,
-        "idle_bytes=max(0, reserved - in_use)",
-        "idle_bytes=reserved",
+        "idle = max(0, reserved - in_use)",
+        "idle = reserved",
         Suite("test_bounds.py -k trim_gives"),
     ),
     Bug(

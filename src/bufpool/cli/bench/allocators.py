@@ -61,6 +61,16 @@ ALLOCATORS = {
             },
             install="needs Linux with glibc",
         ),
+        # What one freed block of 32 MiB does to a plain program, `free(malloc(33000000))`: the most to which glibc
+        # raises its thresholds by itself.
+        Allocator(
+            "glibc raised",
+            settings={
+                "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={_GIB // 32}"
+                f":glibc.malloc.trim_threshold={_GIB // 16}"
+            },
+            install="needs Linux with glibc",
+        ),
         Allocator(
             "jemalloc",
             library="jemalloc",
@@ -119,10 +129,10 @@ def environment(name: str) -> dict[str, str]:
     """The environment for a worker on the allocator `name`.
 
     The default allocator gets an environment without anybody's malloc settings, so that "plain" means plain also
-    when the user's own shell preloads something.
+    when the user's own shell preloads something; and pools have their own defaults.
     """
     allocator = ALLOCATORS[name]
-    env = {key: value for key, value in os.environ.items() if not _tunes_malloc(key)}
+    env = {key: value for key, value in os.environ.items() if not _tunes_memory(key)}
     if allocator.library:
         path = locate(allocator)
         if path is None:
@@ -144,7 +154,7 @@ def preloaded(library: str) -> dict[str, str]:
     return {"LD_PRELOAD": name, "LD_LIBRARY_PATH": os.pathsep.join(places)}
 
 
-def _tunes_malloc(variable: str) -> bool:
-    return variable in ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_CONF") or variable.startswith(
+def _tunes_memory(variable: str) -> bool:
+    return variable in ("LD_PRELOAD", "GLIBC_TUNABLES", "MALLOC_CONF", "BUFPOOL_CONF") or variable.startswith(
         ("MALLOC_", "MIMALLOC_", "TCMALLOC_")
     )

@@ -13,6 +13,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from bufpool._sizes import parse_size
+
 if TYPE_CHECKING:
     from bufpool.cli.run.report import Report
 
@@ -26,18 +28,17 @@ Not included: threads that were not started through the module 'threading', code
 contextvars.Context(), and child processes that start afresh (multiprocessing's 'spawn' and 'forkserver', subprocess).
 
 NumPy is imported before the program starts: set variables such as OMP_NUM_THREADS outside of it.
+
+Other settings of the pool come from the environment variable BUFPOOL_CONF, such as BUFPOOL_CONF=max_idle=10,wipe=true.
 """
-UNITS = "KMGT"
 
 
 def byte_count(text: str) -> int:
-    """Parse a whole number of bytes, or of powers of 1024 with the letter K, M, G or T."""
-    number, power = text, 0
-    if text[-1:].upper() in tuple(UNITS):
-        number, power = text[:-1], UNITS.index(text[-1].upper()) + 1
-    if not number.isdecimal() or int(number) << 10 * power >= 1 << 63:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 500000000, 512M or 2G")
-    return int(number) << 10 * power
+    """Read a size as `BufferPool` reads it."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class Paragraphs(argparse.HelpFormatter):
@@ -58,15 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit",
         type=byte_count,
-        metavar="BYTES",
-        help="most bytes in use and idle together (512M and 2G are understood; default: no limit); "
+        metavar="SIZE",
+        help="most bytes in use and idle together, such as 512MiB, 1.5G or 25%% of the memory (default: no limit); "
         "beyond it NumPy raises MemoryError",
     )
     parser.add_argument(
         "--max-retained",
         type=byte_count,
-        metavar="BYTES",
-        help="most bytes kept idle (default: a quarter of the machine's memory)",
+        metavar="SIZE",
+        help="most bytes kept idle (default: a quarter of the memory of the machine or its container)",
     )
     parser.add_argument(
         "--stats",
@@ -115,7 +116,8 @@ def main(args: argparse.Namespace) -> int:
             sys.stderr.write("bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n")
             return 2
         return start(args, Report() if args.stats else None)
-    pool = BufferPool(args.limit, max_retained=args.max_retained, name="run")
+    bounds = {"limit": args.limit, "max_retained": args.max_retained}
+    pool = BufferPool(name="run", **{what: size for what, size in bounds.items() if size is not None})
     make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
     if not args.stats:

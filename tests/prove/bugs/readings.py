@@ -1,0 +1,158 @@
+"""In what users are told of memory: where it is, whose it is, what profilers see, and how it is shown."""
+
+from __future__ import annotations
+
+from prove.bug import Bug, Ladder, Suite
+
+CORE = Ladder("arena_readings", 200)
+RACED = Ladder("arena_readings", 1_500, "thread")
+SHOWN = Suite("test_stats_shown.py")
+ALL_POOLS = Suite("test_registry.py")
+TRACED = Suite("test_profilers.py")
+
+IN_CORE = "core/arena_readings.cpp"
+ARENA = "native/_arena.pyx"
+BUFFER = "native/_buffer.pyx"
+STATS = "stats.py"
+TABLES = "_tables.py"
+REGISTRY = "registry.py"
+
+READINGS = (
+    Bug(
+        "the reader's own cache is out of trim's reach",
+        IN_CORE,
+        "reading.cached = all_cached > own_cached ? all_cached - own_cached : 0;",
+        "reading.cached = all_cached;",
+        CORE,
+    ),
+    Bug(
+        "blocks that the reader caches pin their slab",
+        IN_CORE,
+        "g_pages.find(own->blocks[i])->seen += 1;",
+        ";",
+        CORE,
+    ),
+    Bug("a slab with a survivor can go", IN_CORE, "if (owned <= slab->seen) blocks", "blocks", CORE),
+    Bug(
+        "what was seen in the last scan counts again",
+        IN_CORE,
+        "slab = slab->next) slab->seen = 0;",
+        "slab = slab->next) slab->seen += 0;",
+        CORE,
+    ),
+    Bug("a large block has a slab", IN_CORE, "if (class_size(c) >= dedicated_from_)", "if (false)", CORE),
+    Bug(
+        "a reading beside growth",
+        IN_CORE,
+        "    LockGuard guard(lock_);\n    if (class_size",
+        "    if (class_size",
+        RACED,
+    ),
+    Bug(
+        "whose an arena is, read as it changes",
+        IN_CORE,
+        "    LockGuard guard(lock_);   // `create`",
+        "    // `create`",
+        RACED,
+    ),
+    Bug(
+        "refused memory is a peak",
+        "core/arena_growth.cpp",
+        "        if (charge(size)) {\n",
+        "        counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed() + size);\n"
+        "        if (charge(size)) {\n",
+        CORE,
+    ),
+    Bug(
+        "the peak of an earlier pool",
+        "core/arena_life.cpp",
+        "    counters.peak_reserved.store_relaxed(0);\n",
+        "",
+        CORE,
+    ),
+    Bug(
+        "bytes given back by an earlier pool",
+        "core/arena_life.cpp",
+        "bytes : counters.dropped_bytes) bytes.store_relaxed(0);",
+        "bytes : counters.dropped_bytes) bytes.add_relaxed(0);",
+        CORE,
+    ),
+    Bug(
+        "bytes given back are blocks",
+        "core/arena_trim.cpp",
+        "(reason)].add_relaxed(dropped * size);",
+        "(reason)].add_relaxed(dropped);",
+        CORE,
+    ),
+    Bug(
+        "a block that goes by itself has no bytes",
+        "core/arena_trim.cpp",
+        "    counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(class_size(c));\n",
+        "",
+        CORE,
+    ),
+    Bug(
+        "an arena without a name is a pool",
+        ARENA,
+        "identity.serial == serial == arena",
+        "identity.serial == arena",
+        ALL_POOLS,
+    ),
+    Bug(
+        "memory without a pool is not counted",
+        ARENA,
+        "not identity.abandoned or reading",
+        "not identity.abandoned and reading",
+        ALL_POOLS,
+    ),
+    Bug(
+        "a pool that is gone stays for ever", ARENA, ' or reading["reserved_bytes"])', " or True)", ALL_POOLS
+    ),
+    Bug(
+        "pools in the order of their arenas",
+        ARENA,
+        "    found.sort(key=operator.itemgetter(0))\n",
+        "",
+        ALL_POOLS,
+    ),
+    Bug("a buffer is not traced", BUFFER, "        track(buffer.block, buffer.nbytes)\n", "", TRACED),
+    Bug("a released buffer stays traced", BUFFER, "            untrack(block)\n", "", TRACED),
+    Bug("a dropped buffer stays traced", BUFFER, "            untrack(self.block)\n", "", TRACED),
+    Bug(
+        "a released buffer has the size of its block",
+        BUFFER,
+        "(self.nbytes if self.block != NULL else 0)",
+        "self.nbytes",
+        TRACED,
+    ),
+    Bug("what others cache is pinned", STATS, "cached_bytes=cached,", "cached_bytes=0,", SHOWN),
+    Bug(
+        "a difference of bytes given back is their sum",
+        STATS,
+        'for name in ("drops", "dropped_bytes"):',
+        'for name in ("drops",):',
+        SHOWN,
+    ),
+    Bug("a difference says why not more", STATS, 'if self.state == "change":', "if False:", SHOWN),
+    Bug(
+        "JSON has a mapping in it", STATS, "            dropped_bytes=dict(self.dropped_bytes),\n", "", SHOWN
+    ),
+    Bug(
+        "a long name makes a wide table",
+        TABLES,
+        "padded(clipped(words[0], wide[0]), wide[0])",
+        "padded(words[0], wide[0])",
+        SHOWN,
+    ),
+    Bug("all letters are as wide", TABLES, ' in "WF" else 1', ' in "" else 1', SHOWN),
+    Bug("1024.0 KiB", TABLES, "        power += 1  #", "        power += 0  #", SHOWN),
+    Bug("a title is markup", TABLES, "{html.escape(self.title)}", "{self.title}", SHOWN),
+    Bug("a row is markup", TABLES, 'f"{html.escape(first)}</', 'f"{first}</', SHOWN),
+    Bug(
+        "totals of all but the first pool",
+        REGISTRY,
+        "sum([each.idle_bytes for each in self])",
+        "sum([each.idle_bytes for each in self[1:]])",
+        ALL_POOLS,
+    ),
+)
