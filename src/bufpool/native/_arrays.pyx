@@ -5,6 +5,7 @@ temporaries and ``resize`` keep working, views hold the array as they always do,
 of them is gone.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.type cimport PyType_Check
@@ -19,6 +20,7 @@ from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
+from bufpool.native._refused cimport forget_refusals, last_refused
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -314,27 +316,24 @@ cdef class ArrayPool(AllocatorPool):
             and (dtype is None or isinstance(dtype, np.dtype))
             and shape is None
         )
-        cdef bint zeroed = False
-        cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
-        while True:
-            before = put_handler(self.capsule) if quiet else self.install()
-            try:
-                array = function(*args, **kwargs)
-                break
-            except MemoryError as error:
-                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None:
-                    raise
-            finally:
-                if quiet:
-                    put_back(before)
-                else:
-                    self.leave()
-            # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
-            tries -= 1
-            if tries == 0:
-                raise self.refusal(nbytes, Refusal.limit, None)
-            arena_release(self.take(nbytes, 0, &zeroed))
+        forget_refusals()
+        refused = None
+        before = put_handler(self.capsule) if quiet else self.enter(True)
+        try:
+            array = function(*args, **kwargs)
+        except MemoryError as error:
+            refused = last_refused(self)
+            if refused is None or not hasattr(error, "_total_size"):     # as NumPy's own has it
+                raise
+        finally:
+            forget_refusals()
+            if quiet:
+                put_back(before)
+            else:
+                self.leave()
+        if refused is not None:
+            PyErr_CheckSignals()                 # Ctrl-C ended the wait
+            raise refused
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"

@@ -4,6 +4,8 @@ from bufpool.native._arena cimport PoolBase
 cdef class AllocatorPool(PoolBase):
     # For PyDataMem_SetHandler; made once an arena and never freed, because arrays may outlive the pool.
     cdef object capsule
+    # As install(). `by_block`: this thread will come to its end, and there say what was refused.
+    cdef object enter(self, bint by_block)
     # At the end of what needed the pool installed.
     cdef object leave(self)
 
