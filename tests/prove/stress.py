@@ -1,5 +1,5 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
-arena rule by rule; threads, pools, regions and forks that come and go; the state of an object pool, and who waits.
+arena rule by rule; threads, pools, regions and forks that come and go; waiting at the limit; the state of an object pool, and who waits.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.
@@ -54,6 +54,11 @@ ROUNDS = {
     ("arena_life", "yields"): 300,
     ("arena_life", "thread"): 300,
     ("arena_life", "address"): 1_000,
+    ("arena_waiting", "plain"): 6_000,
+    ("arena_waiting", "yields"): 600,
+    ("arena_waiting", "thread"): 600,
+    ("arena_waiting", "thread, yields"): 200,
+    ("arena_waiting", "address"): 1_500,
 }
 
 

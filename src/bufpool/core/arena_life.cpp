@@ -279,11 +279,17 @@ void Arena::abandon() noexcept {
 
 void Arena::before_fork() noexcept {
     g_registry_lock.lock();
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+        arena->lock_.lock();
+        arena->queue.before_fork();
+    }
 }
 
 void Arena::after_fork_parent() noexcept {
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+        arena->queue.after_fork();
+        arena->lock_.unlock();
+    }
     g_registry_lock.unlock();
 }
 

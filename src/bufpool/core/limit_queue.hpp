@@ -155,9 +155,26 @@ class LimitQueue {
         spares_ = &waiter;
     }
 
-    // In a fork's child, where only the thread is that forked. What the others left, half-changed perhaps, is not looked at.
+    void before_fork() noexcept { lock_.lock(); }
+    void after_fork() noexcept { lock_.unlock(); }
+
+    // In a fork's child, where only the thread is that forked. Other threads' waiters are not used again: a bell that was
+    // just being opened or slept on may stay as it is for ever.
     void begin_anew() noexcept {
-        lock_.unlock();
+        LockGuard guard(lock_);
+        for (Waiter* each = waiters_.first(); each != nullptr;) {
+            LimitWaiter* const waiter = static_cast<LimitWaiter*>(each);
+            each = each->after;
+            if (waiter->thread == bells_.thread()) continue;   // enters again, or leaves
+            waiter->next_spare = lost_;
+            lost_ = waiter;
+        }
+        for (LimitWaiter* each = spares_; each != nullptr;) {
+            LimitWaiter* const next = each->next_spare;
+            each->next_spare = lost_;
+            lost_ = each;
+            each = next;
+        }
         waiters_ = WaiterQueue();
         spares_ = nullptr;
         one_may_pass_ = false;
@@ -211,6 +228,7 @@ class LimitQueue {
     Lock lock_;                        // a thread that holds it runs no Python code and waits for nothing
     WaiterQueue waiters_;
     LimitWaiter* spares_ = nullptr;
+    LimitWaiter* lost_ = nullptr;      // of a fork's parent
     std::uint32_t epoch_ = 0;          // forks so far
     bool one_may_pass_ = false;        // nothing came back for long
     Bells bells_{};

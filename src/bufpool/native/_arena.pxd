@@ -23,6 +23,7 @@ cdef size_t checked_alignment(object alignment, str pool) except 0
 # What the hooks of NumPy's allocator and the objects' deallocators call: no GIL, no Python object.
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
 cdef void arena_release(void* address) noexcept nogil
+cdef size_t arena_room(const void* address) noexcept nogil      # bytes from there to the end of its block
 cdef Arena* arena_owner(const void* address) noexcept nogil     # null: foreign
 cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil
 cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil

@@ -68,6 +68,10 @@ cdef void arena_release(void* address) noexcept nogil:
     Arena.release(address)
 
 
+cdef size_t arena_room(const void* address) noexcept nogil:
+    return Arena.room_from(address)
+
+
 cdef Arena* arena_owner(const void* address) noexcept nogil:
     return Arena.owner_of(address)
 

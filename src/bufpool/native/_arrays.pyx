@@ -5,7 +5,6 @@ temporaries and ``resize`` keep working, views hold the array as they always do,
 of them is gone.
 """
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.type cimport PyType_Check
@@ -20,7 +19,7 @@ from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
-from bufpool.native._refused cimport forget_refusals, last_refused
+from bufpool.native._refused cimport Building, build_from
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -316,24 +315,37 @@ cdef class ArrayPool(AllocatorPool):
             and (dtype is None or isinstance(dtype, np.dtype))
             and shape is None
         )
-        forget_refusals()
-        refused = None
-        before = put_handler(self.capsule) if quiet else self.enter(True)
-        try:
-            array = function(*args, **kwargs)
-        except MemoryError as error:
-            refused = last_refused(self)
-            if refused is None or not hasattr(error, "_total_size"):     # as NumPy's own has it
-                raise
-        finally:
-            forget_refusals()
-            if quiet:
-                put_back(before)
-            else:
-                self.leave()
-        if refused is not None:
-            PyErr_CheckSignals()                 # Ctrl-C ended the wait
-            raise refused
+        cdef bint zeroed = False
+        cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
+        cdef Building building
+        cdef Building outer
+        building.arena = self.arena
+        building.block = NULL
+        while True:
+            before = put_handler(self.capsule) if quiet else self.install()
+            outer = build_from(building)
+            try:
+                array = function(*args, **kwargs)
+                break
+            except MemoryError as error:
+                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
+                if nbytes is None:
+                    raise
+            finally:
+                building = build_from(outer)
+                if building.block != NULL:       # NumPy did without it
+                    arena_release(building.block)
+                    building.block = NULL
+                if quiet:
+                    put_back(before)
+                else:
+                    self.leave()
+            # NumPy's hook can neither be interrupted nor say why. This can, and it keeps the block for NumPy's next try.
+            tries -= 1
+            if tries == 0:
+                self.arena.counters.refused.add_relaxed(1)
+                raise self.refusal(nbytes, Refusal.limit, None)
+            building.block = self.take(nbytes, 0, &zeroed)
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"

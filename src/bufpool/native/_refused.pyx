@@ -16,6 +16,7 @@ from bufpool.core.arena cimport Arena, Block, Refusal
 from bufpool.native._arena cimport (
     PoolBase,
     arena_acquire_in_turn,
+    arena_room,
     call_when_refused,
     wait_for_numpy,
 )
@@ -40,6 +41,7 @@ cdef extern from *:
         std::uint64_t waited, used, reserved;   // ns, bytes, bytes
     };
     static thread_local LastRefusal last_refusal;   // plain data, all zero: no constructor runs
+    static thread_local struct { bufpool::Arena* arena; void* block; } being_built;
     """
     cdef struct LastRefusal:
         Arena* arena
@@ -49,12 +51,28 @@ cdef extern from *:
         uint64_t used
         uint64_t reserved
     LastRefusal last_refusal
+    Building being_built
+
+
+cdef Building build_from(Building now) noexcept:
+    cdef Building before
+    before.arena = being_built.arena
+    before.block = being_built.block
+    being_built.arena = now.arena
+    being_built.block = now.block
+    return before
 
 
 cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil:
     cdef Block block = refused
     cdef uint64_t waited = 0
-    cdef bint has_gil = PyGILState_Check()
+    cdef bint has_gil
+    if being_built.arena == arena:
+        if being_built.block != NULL and arena_room(being_built.block) >= nbytes:
+            block.address = being_built.block
+            being_built.block = NULL
+        return block
+    has_gil = PyGILState_Check()
     if refused.refusal == Refusal.limit:
         if may_wait and has_gil:
             with gil:
