@@ -391,6 +391,11 @@ cdef class PoolBase:
         return self.callers.uncounted != 0
 
     @property
+    def _waiting(self):
+        """How many requests wait at the limit."""
+        return self.arena.queue.length()
+
+    @property
     def limit(self):
         """Most bytes that may be in use and idle together; None: no limit."""
         return None if self.arena.config.limit == kUnlimited else self.arena.config.limit

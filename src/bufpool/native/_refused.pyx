@@ -143,9 +143,10 @@ cdef object last_refused(PoolBase pool):
 cdef object add_note(PoolBase pool, object error):
     if last_refusal.arena != pool.arena or not isinstance(error, MemoryError):
         return
-    # NumPy's error for an array says of how many bytes; other places have a plain one.
+    # NumPy's error for an array says of how many bytes. That of a sort has no text, that of resize() this one.
     nbytes = getattr(error, "_total_size", None)
-    if type(error) is MemoryError if nbytes is None else nbytes == last_refusal.nbytes:
+    plain = type(error) is MemoryError and error.args in ((), ("cannot allocate memory for array",))
+    if nbytes == last_refusal.nbytes or (nbytes is None and plain):
         text = str(last_refused(pool))
         forget_refusals()
         error.add_note(text)
