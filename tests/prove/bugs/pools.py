@@ -18,6 +18,12 @@ PUT_BACK = """\
                 else:
                     self.leave()
 """
+LEFT = """\
+                building = build_from(outer)
+                if building.block != NULL:       # NumPy did without it
+                    arena_release(building.block)
+                    building.block = NULL
+"""
 BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
@@ -26,7 +32,7 @@ BUILD = f"""\
                 if nbytes is None:
                     raise
             finally:
-{PUT_BACK}"""
+{LEFT}{PUT_BACK}"""
 
 HOOKS = (
     Bug(
@@ -274,7 +280,7 @@ INSTALLING = (
         BUILD,
         BUILD.replace("                break\n", f"{PUT_BACK}                break\n")
         .replace("                nbytes", f"{PUT_BACK}                nbytes")
-        .replace(f"            finally:\n{PUT_BACK}", ""),
+        .replace(f"            finally:\n{LEFT}{PUT_BACK}", f"            finally:\n{LEFT}"),
         Suite("test_handler.py -k constructor_that_fails"),
     ),
 )
