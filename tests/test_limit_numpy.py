@@ -151,12 +151,16 @@ def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
     pool, _ = full
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), pool:
-        try:
-            np.empty(4 * MIB, "u1")
-        except MemoryError:
-            for _ in range(1000):
-                time.sleep(0.001)
+
+    def ask() -> None:
+        with pool:
+            try:
+                np.empty(4 * MIB, "u1")
+            except MemoryError:
+                time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
     assert time.monotonic() - began < 10
     assert not pool.installed
 
@@ -189,13 +193,15 @@ def test_other_signals_wait_until_numpy_is_done(full: tuple[BufferPool, list[Any
 def test_the_end_of_the_block_says_who_refused() -> None:
     pool = BufferPool(4 * MIB, timeout=0.05, name="tested")
     held = pool.empty(3 * MIB, "u1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         with pytest.raises(MemoryError, match="Unable to allocate") as caught, pool:
             np.empty(2 * MIB, "u1")
+    assert warned == []
     assert caught.value.__notes__ == [
         "pool 'tested': requested 2097152 bytes (a block of 2097152), the limit is 4194304 bytes, "
-        "3145728 bytes in use, 3145728 in use and idle; waited " + notes(caught.value).rpartition(" waited ")[2]
+        "3145728 bytes in use, 3145728 in use and idle; waited "
+        + notes(caught.value).rpartition(" waited ")[2]
     ]
     assert pool.stats().refused == 1
     del held
@@ -203,10 +209,14 @@ def test_the_end_of_the_block_says_who_refused() -> None:
 
 def test_a_memory_error_of_others_gets_no_note() -> None:
     pool = BufferPool(MIB, name="tested")
-    with pytest.raises(MemoryError) as caught, pool:
+
+    def fails() -> None:
         with pytest.raises(MemoryError):
             np.empty(2 * MIB, "u1")
         raise MemoryError("mine")
+
+    with pytest.raises(MemoryError) as caught, pool:
+        fails()
     with pytest.raises(MemoryError) as later, pool:
         raise MemoryError
     other = BufferPool(2 * MIB, name="other")
@@ -220,9 +230,13 @@ def test_a_memory_error_of_others_gets_no_note() -> None:
 
 def test_a_closed_pool_says_that_it_is_closed() -> None:
     pool = BufferPool(name="batch")
-    with pytest.raises(MemoryError) as caught, pool:
+
+    def close_and_allocate() -> None:
         pool.close()
         np.ones(3)
+
+    with pytest.raises(MemoryError) as caught, pool:
+        close_and_allocate()
     assert notes(caught.value).startswith("pool 'batch' is closed: requested 24 bytes")
 
 
@@ -231,7 +245,10 @@ def test_an_installed_pool_warns() -> None:
     pool = BufferPool(MIB, name="batch")
     pool.install()
     try:
-        with pytest.raises(MemoryError), pytest.warns(AllocationWarning, match=r"'batch': requested 2097152 .*limit"):
+        with (
+            pytest.raises(MemoryError),
+            pytest.warns(AllocationWarning, match=r"'batch': requested 2097152 .*limit"),
+        ):
             np.empty(2 * MIB, "u1")
         with warnings.catch_warnings():  # as an error it could not pass through NumPy
             warnings.simplefilter("error")
@@ -258,25 +275,3 @@ def test_uninstall_says_it_too() -> None:
     with pytest.raises(MemoryError) as caught, pytest.warns(AllocationWarning):
         work()
     assert "pool 'batch': requested 2097152 bytes" in notes(caught.value)
-
-
-def test_hooks_that_wait_leave_an_exception_in_flight_alone(full: tuple[BufferPool, list[Any]]) -> None:
-    """A destructor that runs while an error is handled allocates."""
-    pool, held = full
-    threading.Timer(0.05, held.clear).start()
-    made: list[Any] = []
-
-    class Late:
-        def __del__(self) -> None:
-            with pool:
-                made.append(np.empty(4 * MIB, "u1"))
-
-    def fails() -> None:
-        late = Late()
-        raise KeyError(id(late))
-
-    with pytest.raises(KeyError):
-        fails()
-    gc.collect()
-    assert len(made) == 1
-    made.clear()

@@ -37,8 +37,8 @@ def client(work: Callable[..., None], *args: Any) -> threading.Thread:
 
 @pytest.mark.slow
 def test_a_return_wakes_who_waits() -> None:
-    """A waiter looks every 5 ms by itself. The block comes back at any moment between two looks, so that waiters that are
-    not woken sleep for more than 2 ms in the median."""
+    """A waiter looks every 5 ms by itself. The block comes back at any moment between two looks, so that waiters which
+    are not woken sleep for more than 2 ms in the median."""
     pool = BufferPool(limit=MIB, timeout=30)
     generator = random.Random(1)
     slept = []
@@ -83,7 +83,13 @@ def test_first_come_first_served() -> None:
     for each in clients:
         each.join()
     # Two neighbours that fit together are served at once, and may write in either order.
-    assert [sorted(served[i : j]) for i, j in ((0, 1), (1, 2), (2, 3), (3, 5), (5, 6))] == [[0], [1], [2], [3, 4], [5]]
+    assert [sorted(served[i:j]) for i, j in ((0, 1), (1, 2), (2, 3), (3, 5), (5, 6))] == [
+        [0],
+        [1],
+        [2],
+        [3, 4],
+        [5],
+    ]
     assert all_back(pool)
 
 
@@ -138,8 +144,7 @@ def test_who_holds_memory_and_needs_more_is_not_stuck_behind_a_large_request() -
     large = client(lambda: pool.empty(60 * MIB, "u1") is None)
     waits(pool, 1)
     time.sleep(0.005)
-    for _ in range(4):
-        held.append(pool.empty(MIB, "u1"))
+    held += [pool.empty(MIB, "u1") for _ in range(4)]
     assert pool._waiting == 1
     held.clear()
     large.join()

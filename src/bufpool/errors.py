@@ -49,7 +49,7 @@ class MemoryLockError(BufpoolError, MemoryError):
     """The operating system refused to lock the memory (``mlock``); see ``ulimit -l``."""
 
 
-class AllocationWarning(BufpoolError, RuntimeWarning):
+class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
     """A pool that is NumPy's allocator by `install()` refused; NumPy raises a `MemoryError` that names no pool."""
 
 

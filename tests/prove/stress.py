@@ -1,5 +1,6 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
-arena rule by rule; threads, pools, regions and forks that come and go; waiting at the limit; the state of an object pool, and who waits.
+arena rule by rule; threads, pools, regions and forks that come and go; waiting at the limit; the state of an object
+pool, and who waits.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.

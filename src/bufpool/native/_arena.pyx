@@ -117,7 +117,7 @@ cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogi
     if moved.address == NULL:
         if nbytes <= room:
             return address
-        # It cannot wait: NumPy has looked already that nobody else has the array, and others must not run before it moves.
+        # It cannot wait: NumPy has checked already that nobody else has the array, and nobody may run before it moves.
         moved = refused_hook(<Arena*>arena, nbytes, moved, False)
         if moved.address == NULL:
             return NULL
@@ -184,7 +184,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
                 block = wait.step()
             if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
                 break
-            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C need not wait so long.
+            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
             if PyOS_InterruptOccurred():
                 PyErr_SetInterrupt()
                 break

@@ -340,7 +340,7 @@ cdef class ArrayPool(AllocatorPool):
                     put_back(before)
                 else:
                     self.leave()
-            # NumPy's hook can neither be interrupted nor say why. This can, and it keeps the block for NumPy's next try.
+            # NumPy's hook can neither be interrupted nor say why. This can, and keeps the block for NumPy's next try.
             tries -= 1
             if tries == 0:
                 self.arena.counters.refused.add_relaxed(1)

@@ -2,8 +2,8 @@
 from bufpool.core.arena cimport Arena
 from bufpool.native._arena cimport PoolBase
 
-# While one of the pool's own constructors has NumPy build an array: the hook of that arena does not wait, count or warn,
-# because the constructor will, and may have a block in hand that the hook uses when it is refused.
+# While one of the pool's own constructors has NumPy build an array: the hook of that arena does not wait, count or
+# warn, because the constructor will. It may have a block in hand, which the hook uses when it is refused.
 cdef struct Building:
     Arena* arena       # null: none is built
     void* block        # null: none

@@ -1,15 +1,15 @@
-"""L4: what NumPy's allocator does when the pool refuses: it waits as any request does, and makes known who refused, and why.
+"""L4: what NumPy's allocator does when the pool refuses: it waits as any request does, and says who refused, and why.
 
-A hook cannot raise. NumPy raises its own `MemoryError`, which names neither pool nor limit. So each thread remembers its
-last refusal: where a ``with pool:`` ends with that error, it is added as a note. A pool that was installed for good, with
-``install()``, has no such end: there a warning says it at once.
+A hook cannot raise. NumPy raises its own `MemoryError`, which names neither pool nor limit. So each thread remembers
+its last refusal, and where a ``with pool:`` ends with that error, it is added as a note. A pool that was installed with
+``install()`` has no such end. There a warning says it at once.
 """
 
 import warnings
 from contextvars import ContextVar
 
-from cpython.exc cimport PyErr_Fetch, PyErr_Occurred, PyErr_Restore, PyErr_SetInterrupt
-from cpython.ref cimport PyObject
+from cpython.exc cimport PyErr_SetInterrupt
+from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 
 from bufpool.core.arena cimport Arena, Block, Refusal
@@ -25,6 +25,7 @@ from bufpool.errors import AllocationWarning
 
 cdef extern from "Python.h":
     int PyGILState_Check() nogil
+    PyObject* PyErr_Occurred() nogil
     unsigned long PyThread_get_thread_ident() nogil
 
 # Newest last: a pool, the handler before it, and the thread in which a block will take it out again; 0: install().
@@ -74,9 +75,9 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
         return block
     has_gil = PyGILState_Check()
     if refused.refusal == Refusal.limit:
-        if may_wait and has_gil:
+        if may_wait and has_gil and PyErr_Occurred() == NULL:   # other code must not run into an exception of NumPy's
             with gil:
-                block = wait_undisturbed(arena, nbytes, &waited)
+                block = wait_for_numpy(arena, nbytes, &waited)
         else:
             # It cannot queue, so nothing is kept from it: it had better overtake than fail.
             block = arena_acquire_in_turn(arena, nbytes, arena.config.alignment)
@@ -93,17 +94,6 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
     if has_gil:
         with gil:
             warn(arena)
-    return block
-
-
-cdef Block wait_undisturbed(Arena* arena, size_t nbytes, uint64_t* waited) noexcept:
-    # NumPy may be handling an exception, which other code must not see.
-    cdef PyObject *kind
-    cdef PyObject *value
-    cdef PyObject *traceback
-    PyErr_Fetch(&kind, &value, &traceback)
-    cdef Block block = wait_for_numpy(arena, nbytes, waited)
-    PyErr_Restore(kind, value, traceback)
     return block
 
 

@@ -59,7 +59,13 @@ LIMIT_QUEUE = (
         "(void)open;",
         RULES,
     ),
-    Bug("a large request is passed again and again", QUEUE, "                        first->passed += 1;\n", "", RULES),
+    Bug(
+        "a large request is passed again and again",
+        QUEUE,
+        "                        first->passed += 1;\n",
+        "",
+        RULES,
+    ),
     Bug(
         "all are let pass when nothing comes back",
         QUEUE,

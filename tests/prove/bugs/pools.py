@@ -98,7 +98,8 @@ WAITING = (
     Bug(
         "a refusal of the pool is not counted",
         ARENA,
-        "        if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:\n            self.arena",
+        "        if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:\n"
+        "            self.arena",
         "        if refused.refusal == Refusal.too_large:\n            self.arena",
         Suite("test_limit.py::test_a_waiting_request_is_counted_once"),
     ),
@@ -178,13 +179,6 @@ WAITING = (
         "        add_note(self, sys.exception())\n",
         "",
         Suite("test_limit_numpy.py -k uninstall"),
-    ),
-    Bug(
-        "an exception in flight is lost in the wait",
-        REFUSED,
-        "    PyErr_Restore(kind, value, traceback)\n",
-        "",
-        Suite("test_limit_numpy.py -k in_flight"),
     ),
     Bug(
         "the block that was waited for is not kept for NumPy",
