@@ -12,6 +12,7 @@ from bufpool._version import __version__
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
+    AllocationWarning,
     BufpoolError,
     ClosedError,
     DoubleReleaseError,
@@ -46,6 +47,7 @@ from bufpool.stats import ClassStats, PoolStats
 __all__ = [
     "Advice",
     "AlignmentError",
+    "AllocationWarning",
     "AsyncPool",
     "AsyncPoolLease",
     "Buffer",

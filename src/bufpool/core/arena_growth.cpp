@@ -35,7 +35,6 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
         LockGuard guard(lock_);
         if (evict(size, Drop::trimmed, false) == 0) break;   // what we free another may take: as long as there is some
     }
-    counters.refused.add_relaxed(1);
     return block;
 }
 

@@ -215,7 +215,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
             new (&klass.hollow) FreeList;
         }
 #if defined(BUFPOOL_LOOKS_FOR_LEAKS)
-        // An arena is never freed, and what hangs on it alone (`attachment`, `wake_argument`) is not lost.
+        // An arena is never freed, and what hangs on it alone (`attachment`, waiters) is not lost.
         // LeakSanitizer does not follow pointers through mapped memory unless it is told of it.
         __lsan_register_root_region(arena, sizeof(Arena));
 #endif
@@ -256,6 +256,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
     arena->parking.store_relaxed(parks ? kParks : 0);
     arena->abandoned_.store_relaxed(0);
+    arena->queue.gate.store_relaxed(0);
     arena->closed.store_release(0);
     arena->lock_.unlock();
     return arena;
@@ -268,6 +269,7 @@ Arena* Arena::newest() noexcept {
 
 void Arena::close() noexcept {
     closed.store_release(1);
+    queue.gate.or_relaxed(kShut);
     parking.store_release(0);
     give_back_own();
     LockGuard guard(lock_);
@@ -286,11 +288,17 @@ void Arena::abandon() noexcept {
 
 void Arena::before_fork() noexcept {
     g_registry_lock.lock();
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+        arena->lock_.lock();
+        arena->queue.before_fork();
+    }
 }
 
 void Arena::after_fork_parent() noexcept {
-    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
+    for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
+        arena->queue.after_fork();
+        arena->lock_.unlock();
+    }
     g_registry_lock.unlock();
 }
 
@@ -298,7 +306,7 @@ void Arena::after_fork_parent() noexcept {
 void Arena::after_fork_child() noexcept {
     after_fork_parent();
     for (Arena* arena = g_arenas; arena != nullptr; arena = arena->next_arena_) {
-        arena->waiters.store_relaxed(0);
+        arena->queue.begin_anew();
         for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
             bool mine = false;
             for (ThreadCache* own = t_caches; own != nullptr; own = own->next_of_thread) mine |= own == each;

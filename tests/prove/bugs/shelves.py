@@ -124,13 +124,6 @@ SHELVES = (
         Suite("test_scratch_blocks.py -k code_that_runs"),
     ),
     Bug(
-        "a scratch's first try at the limit is counted",
-        SHELF,
-        "            self.pool.same_request(block)\n",
-        "",
-        Suite("test_scratch.py -k refused_request_of_a_scratch"),
-    ),
-    Bug(
         "idle arrays that others hold are kept without end",
         SHELF,
         "        while self.idle >= MOST_IDLE: ",
