@@ -250,3 +250,45 @@ def test_a_callback_may_fork(role: str) -> None:
         print("well")
     """)
     assert out == "well\n"
+
+
+@pytest.mark.parametrize(
+    ("role", "settings", "use"),
+    [
+        ("reset", {"check": "bool_of", "check_on": "return"}, "pool.release(held[0])"),
+        ("close", {}, "pool.drain()"),
+        ("close", {}, "pool.close()"),
+        ("close", {}, "pool.resize(max_size=1)"),
+        ("check", {"check_on": "idle", "check_interval": 0.01}, "time.sleep(0.1), pool.maintain()"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_after_a_callback_that_forks_others_of_the_parent_follow(role: str, settings: dict[str, object], use: str) -> None:
+    """FAULTS 85: the child comes back into the middle of what the pool does to several objects, or by several steps."""
+    out = run(f"""
+        parent = os.getpid()
+        forks = []
+        def bool_of(thing):
+            return True
+        def fork(thing):
+            if not forks:
+                forks.append(os.fork())
+            return True
+        settings = {settings!r}
+        if "check" in settings:
+            settings["check"] = bool_of
+        pool = Pool(Thing, max_size=4, {role}=fork, **settings)
+        held = [pool.acquire() for _ in range(4)]
+        if {role!r} != "reset":
+            for thing in held:
+                pool.release(thing)
+        {use}
+        if os.getpid() != parent:
+            if not pool.closed:
+                with pool.lease(5) as thing:
+                    mine(thing)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(forks[0], 0)[1]) == 0
+        print("well")
+    """)
+    assert out == "well\n"

@@ -14,7 +14,12 @@ cdef extern from *:
     """
     // A new bound method. Unlike the interpreter's stack, it always counts its reference to the object.
     static PyObject* bufpool_bind(PyObject* method, PyObject* instance) {
-        return Py_TYPE(method)->tp_descr_get(method, instance, (PyObject*)Py_TYPE(instance));
+        const descrgetfunc get = Py_TYPE(method)->tp_descr_get;
+        if (get == NULL) {                                               // an object that `bind_calls` did not make
+            PyErr_SetString(PyExc_TypeError, "a BoundMethod without a method");
+            return NULL;
+        }
+        return get(method, instance, (PyObject*)Py_TYPE(instance));
     }
 
     // A compiled type is immutable from Python; at import, nobody else has seen it.

@@ -342,6 +342,8 @@ class Lifecycle:
             except Exception:  # noqa: BLE001 - it is logged, and counted
                 log().warning("pool %r: reset failed, the object is closed", self.name, exc_info=True)
                 return "failed_reset"
+            if turn.inherited:  # the reset has forked, and this is the child
+                return ""
         if "return" in self.chosen.check_on and not await self._passes(turn, port):
             return "broken"
         turn.untouch()
