@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*", "core/waiter_queue.*")),
     (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
-    (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*")),
+    (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*", "_startup.*")),
     (4, ("native/*",)),
     (5, ("stats.*", "decorate.*", "settings.*")),
     # The pool of objects, from what its callbacks run in to what it says of itself.
@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (6.5, ("__init__.*",)),
     (7, ("cli/*", "__main__.*", "resources/*")),
 )
-STANDS_ALONE = ("errors.py", "_version.py", "_typing.py", "_words.py")
+STANDS_ALONE = ("errors.py", "_version.py", "_typing.py", "_words.py", "_startup.py")
 
 PYTHON, CYTHON, CPP = (".py", ".pyi"), (".pyx", ".pxd"), (".hpp", ".cpp")
 

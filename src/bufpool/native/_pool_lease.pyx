@@ -142,6 +142,14 @@ cdef class PoolLease(Claim):
             self.core.lifecycle.return_in_thread(turn_of(self))
         return False
 
+    # Python's own error would not name the pool for tasks. Type checkers do not see these two, and refuse such a block.
+
+    def __aenter__(self):
+        raise TypeError(f"{self!r} is for threads; in a task, use 'async with pool.as_async().lease()'")
+
+    def __aexit__(self, kind, value, traceback, /):
+        raise TypeError("a PoolLease is for threads")
+
     @property
     def object(self):
         """The object, while the lease has it."""
