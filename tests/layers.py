@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (4, ("native/*",)),
     (5, ("stats.*", "decorate.*", "settings.*")),
     # The pool of objects, from what its callbacks run in to what it says of itself.
-    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "log", "settings"))),
+    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "log", "settings"))),
     (5.1, ("objects/maintenance_thread.*", "objects/loops.*")),
     (5.2, ("objects/lifecycle.*",)),
     (5.3, ("objects/manager.*", "objects/advice.*")),

@@ -7,14 +7,8 @@
 ...     b = np.sqrt(a * a + a)
 """
 
-import sys
-
-if sys.argv[:1] == ["-m"]:  # python looks for a module to run, perhaps for `python -m bufpool`
-    from bufpool import _startup
-
-    _startup.begin()
-
-from bufpool import errors
+# `_startup` first: it is for Ctrl-C during all the others.
+from bufpool import _startup, errors  # noqa: F401
 from bufpool._version import __version__
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (

@@ -1,5 +1,5 @@
 # A claim as the lifecycle of objects sees it.
-from bufpool.core.object_pool cimport ObjectNode
+from bufpool.core.object_pool cimport ObjectNode, ObjectPool
 from bufpool.native._pool_core cimport Claim, Stage
 
 cdef class Turn:
@@ -8,6 +8,7 @@ cdef class Turn:
 
     cdef int need(self, Stage stage) except -1
     cdef ObjectNode* node(self) except? NULL
+    cdef ObjectPool* begin_life(self) except NULL
     cdef str put_somewhere(self, bint unused)
 
 cdef Turn turn_of(Claim claim)

@@ -6,9 +6,9 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, kNone, kOwned, kUntilEmpty
+from bufpool.core.object_pool cimport Answer, ObjectNode, ObjectPool, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
-from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore, Stage
+from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore, Stage, generation
 
 from bufpool.errors import FactoryError
 
@@ -69,16 +69,22 @@ cdef class Turn:
             return NULL
         return &self.claim.core.pool.table[self.claim.index]
 
+    cdef ObjectPool* begin_life(self) except NULL:
+        """What the claim gets from now on, it gets in this process, and not in the one that has forked."""
+        cdef ObjectPool* pool = self.claim.core.state()
+        self.claim.life = generation
+        return pool
+
     def ask(self, bint may_wait, uint32_t growing):
         """Ask for an object, or for a place for one; return one of the answers above.
 
         `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
         """
         cdef uint32_t index = kNone
-        self.claim.life = self.claim.core.life
+        cdef ObjectPool* pool = self.begin_life()
         if may_wait:
             self.claim.make_ready()
-        cdef Answer answer = self.claim.core.pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
+        cdef Answer answer = pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
         if answer == Answer.found:
             self.claim.seize(index, False)
         elif answer == Answer.room:
@@ -92,9 +98,9 @@ cdef class Turn:
 
     def watch(self, uint32_t goal):
         """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
-        self.claim.life = self.claim.core.life
+        cdef ObjectPool* pool = self.begin_life()
         self.claim.make_ready()
-        self.claim.queued = not self.claim.core.pool.watch(self.claim.waiter, goal)
+        self.claim.queued = not pool.watch(self.claim.waiter, goal)
         if not self.claim.queued:
             self.claim.leave_queue()
         return not self.claim.queued
@@ -165,16 +171,14 @@ cdef class Turn:
 
     def make_extra_place(self):
         """Get a place beyond the pool's size."""
-        self.claim.core.pool.add_extra_place()
-        self.claim.life = self.claim.core.life
+        self.begin_life().add_extra_place()
         self.claim.extra = True
         self.claim.stage = PLACE
 
     def ask_place(self, uint32_t wanted):
         """Get a place if the pool has less than so many; tell whether."""
-        if not self.claim.core.pool.ask_place(wanted):
+        if not self.begin_life().ask_place(wanted):
             return False
-        self.claim.life = self.claim.core.life
         self.claim.extra = False
         self.claim.stage = PLACE
         return True
@@ -336,7 +340,7 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
     sieve.most = most
     sieve.checked_before = checked_before
     sieve.drained = core.drained
-    cdef uint32_t found = core.pool.sift(sieve, indices, room)
+    cdef uint32_t found = core.state().sift(sieve, indices, room)
     cdef uint32_t i
     for i in range(found):
         (<Turn>turns[i]).claim.seize(indices[i], False)

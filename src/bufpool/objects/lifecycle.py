@@ -36,7 +36,6 @@ from bufpool.native._pool_turn import (
     discarded,
 )
 from bufpool.objects import maintenance_thread, tracing
-from bufpool.objects.forks import heed
 from bufpool.objects.log import log
 from bufpool.objects.ports import THREADS, Port, inside, run
 
@@ -110,7 +109,6 @@ class Lifecycle:
             most_uses=chosen.max_uses or 0,
         )
         self._core = weakref.ref(core)
-        heed(core)
         return core
 
     @property

@@ -101,7 +101,12 @@ class MaintenanceThread:
     @property
     def _is_over(self) -> bool:
         """Whether no round begins any more: the interpreter ends, or this is the child of a fork."""
-        return self._ended or self._process_now() != self._process
+        return self._ended or self.is_parents
+
+    @property
+    def is_parents(self) -> bool:
+        """Whether this is the child of a fork, and the thread is its parent's."""
+        return self._process_now() != self._process
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
         # Also when a pool is collected, wherever that happens: in a child, or when this module's names are gone.
@@ -166,25 +171,26 @@ class MaintenanceThread:
 _of_process = MaintenanceThread()
 
 
+def _now() -> MaintenanceThread:
+    """Return the one of this process. The child of a fork makes its own when it first needs one."""
+    global _of_process
+    if _of_process.is_parents:
+        _of_process = MaintenanceThread()
+    return _of_process
+
+
 def register(pool: Maintained) -> None:
     """Maintain this pool from now on; or, if it is over, no more."""
-    _of_process.register(pool)
+    _now().register(pool)
 
 
 def ensure_running() -> None:
     """Start the thread if it should run, and could not start before."""
-    _of_process.ensure_running()
+    _now().ensure_running()
 
 
 def _at_exit() -> None:
-    _of_process.end()
-
-
-def _in_child() -> None:
-    global _of_process
-    _of_process = MaintenanceThread()  # the next object that is made starts its thread
+    _now().end()
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

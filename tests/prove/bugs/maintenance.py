@@ -86,6 +86,13 @@ MAINTAINED = (
         Suite("test_maintenance_thread.py -k may_fork"),
     ),
     Bug(
+        "a fork's child leaves its pools to the parent's maintenance thread",
+        MAINTENANCE,
+        "    if _of_process.is_parents:\n",
+        "    if False:\n",
+        Suite("test_pool_fork.py -k of_its_own"),
+    ),
+    Bug(
         "a fork's child takes a pool off the parent's list",
         MAINTENANCE,
         "        if not self._is_over and self._due.pop(known",

@@ -111,6 +111,28 @@ OBJECTS = (
         Suite("test_pool_fork.py -k follow"),
     ),
     Bug(
+        "forks are not counted",
+        CORE,
+        "    generation += 1\n",
+        "    pass\n",
+        Suite("test_pool_fork.py -k empty_pool"),
+    ),
+    Bug(
+        "what hooks of a fork get before the pool's own use is the parent's",
+        "native/_pool_lease.pyx",
+        "    cdef ObjectPool* pool = core.state()\n",
+        "    cdef ObjectPool* pool = core.pool\n",
+        Suite("test_pool_fork.py -k before_any_of_ours"),
+    ),
+    Bug(
+        "two threads of a fork's child begin a pool's state each",
+        CORE,
+        "            if not other:\n",
+        "            if True:\n",
+        Suite("test_pool_fork.py -k begin_with_one"),
+        without_gil=True,
+    ),
+    Bug(
         "a long time as a float wraps round",
         CORE,
         "0 <= timeout <= LONGEST_WAIT",
