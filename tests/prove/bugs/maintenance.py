@@ -25,7 +25,7 @@ MAINTAINED = (
     Bug(
         "the interpreter's end kills the maintenance thread",
         MAINTENANCE,
-        "    _of_process.end()\n",
+        "    _now().end()\n",
         "    pass\n",
         Suite("test_maintenance_thread.py -k before_the_interpreter"),
     ),
