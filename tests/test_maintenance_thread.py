@@ -260,9 +260,9 @@ def test_the_thread_ends_with_the_last_pool(maintenance: MaintenanceThread) -> N
 
 # --- fork ---
 
-# Several threads copy the dictionary, each for milliseconds. Its lock then goes from one straight to the next that waits,
-# which owns it before it runs again. So the fork finds the lock taken (measured: 30 times of 30), and its owner is not in
-# the child.
+# Several threads copy the dictionary, each for milliseconds. CPython then hands its lock from one straight to the next
+# that waits, which owns the lock before it runs again. So the fork finds the lock taken (measured: 30 times of 30), and
+# its owner is not in the child.
 HELD_AT_FORK = """
 import bufpool, os, signal, threading, time, warnings
 from bufpool.objects import maintenance_thread

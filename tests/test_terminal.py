@@ -173,7 +173,7 @@ def test_ctrl_c_is_left_alone_in_other_programs(tmp_path) -> None:
     ids=" ".join,
 )
 def test_a_full_device_ends_a_command_with_one_line(arguments, unbuffered, tmp_path) -> None:
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", "bufpool", *arguments],
             cwd=tmp_path,

@@ -70,7 +70,7 @@ thread.join()
         + USE
         + "import time; time.sleep(0.03)\n"
     ),
-    # The trace of a checkout names the task. That is a look for asyncio, among so many modules that the end takes a while.
+    # The trace of a checkout names the task, so it looks for asyncio. With so many modules the end takes a while.
     "daemon threads at work": Program(
         """
 import sys, threading, time

@@ -34,6 +34,7 @@ cdef extern from *:
 # in the child, and so needs no memory order.
 cdef uint32_t generation
 
+
 @cython.final
 cdef class PoolCore:
     cdef ObjectPool* pool          # never null; for those who have something of it. All others ask `state`

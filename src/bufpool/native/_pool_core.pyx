@@ -200,8 +200,8 @@ cdef class PoolCore:
         cdef PyObject* each
         cdef Py_ssize_t at
         for lot in self.inherited:
-            # Not `values`: without the GIL a thread of the parent may have held the dictionary's lock at the fork. Nobody
-            # changes it any more.
+            # Not `values`: without the GIL a thread of the parent may have held the dictionary's lock at the fork.
+            # Nobody changes it any more.
             at = 0
             while PyDict_Next(lot, &at, NULL, &each):
                 if each == <PyObject*>item:
