@@ -35,8 +35,8 @@ cdef extern from *:
     int bufpool_replace(PyTypeObject* type, object name, object method) except -1
 
 
-# A method of a compiled class. Each of its calls holds exactly one reference to the object. The garbage collector does not
-# track it: `gc` must not hand out the method inside, whose calls hold any number of references.
+# A method of a compiled class. Each of its calls holds exactly one reference to the object. The garbage collector does
+# not track it: `gc` must not hand out the method inside, whose calls hold any number of references.
 @cython.final
 @cython.internal
 @cython.no_gc

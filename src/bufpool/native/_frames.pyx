@@ -1,7 +1,7 @@
 """L4: a look into the caller's frame, to tell a second *name* of an array from a *view* of it.
 
-A reference count cannot tell the two apart. But the variables of the code that runs a ``with`` statement can be read: if
-every reference to the array is such a name, then no view, export or container holds the array.
+A reference count cannot tell the two apart. But the variables of the code that runs a ``with`` statement can be read:
+if every reference to the array is such a name, then no view, export or container holds the array.
 
 Whether a name holds a reference is an implementation detail of the interpreter. From Python 3.14 on an argument may
 borrow its caller's reference, and so may a name that is assigned from the argument. So each name counts only if this
