@@ -160,4 +160,11 @@ SHELVES = (
         "return scratch.enter(*exception)",
         Suite("test_scratch_blocks.py -k exit_stack"),
     ),
+    Bug(
+        "a stale array is emptied while a method of NumPy is at work on it",
+        SHELF,
+        "                and references_are(<PyObject*>array, 2 + names)  # the slot's, and ours\n",
+        "",
+        Suite("test_c_calls_back.py -k at_work"),
+    ),
 )
