@@ -109,6 +109,15 @@ def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
     assert pool.empty_like(np.empty(LIMIT, "u1")).size == LIMIT
 
 
+def test_garbage_makes_more_room_than_numpy_needs(pool: BufferPool) -> None:
+    """What the pool got for NumPy's next try, and NumPy did without, goes back."""
+    cycle: list[Any] = [pool.empty(LIMIT // 2, "u1"), pool.empty(LIMIT // 2, "u1")]
+    cycle.append(cycle)
+    del cycle
+    array = pool.empty_like(np.empty(LIMIT // 2, "u1"))
+    assert conserved(pool).in_use_bytes == array.nbytes == LIMIT // 2
+
+
 @pytest.mark.parametrize("limit", [0, 1, 63])
 def test_limit_below_one_block(limit: int) -> None:
     pool = BufferPool(limit, name="tested")

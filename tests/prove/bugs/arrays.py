@@ -55,7 +55,7 @@ ON_ARRAYS = (
         ARRAYS,
         "                    arena_release(building.block)\n",
         "                    pass\n",
-        Suite("test_limit.py -k what_numpy_builds"),
+        Suite("test_limit.py -k numpy_needs"),
     ),
     Bug(
         "zeros_like writes beside what a subclass made",
