@@ -8,7 +8,7 @@
 """
 
 # `_startup` first: it is for Ctrl-C during all the others.
-from bufpool import _startup, errors  # noqa: F401
+from bufpool import _startup, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from bufpool._version import __version__
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
