@@ -65,7 +65,7 @@ numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy'
 prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
 	cd tests && "$(PY)" -m prove $(ARGS)
 
-exits: $(VENV)/.installed $(VENV)/.extra-test ## 500 runs of each of eight kinds of program that end, and 500 forks: none may hang
+exits: $(VENV)/.installed $(VENV)/.extra-test ## 500 runs of each of nine kinds of program that end, and 500 forks: none may hang
 	cd tests && "$(PY)" -m prove exits --full
 
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)

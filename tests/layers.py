@@ -19,14 +19,15 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "os_memory", "size_classes", "thread_end")))),
     (0, ("core/libc_malloc.*",)),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*")),
-    (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*", "core/waiter_queue.*")),
-    (3, ("core/arena.*", "core/arena_*", "core/object_pool.*")),
+    (2, ("core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*")),
+    (2, ("core/waiter_queue.*", "core/limit_queue.*")),
+    (3, ("core/arena.*", "core/arena_*", "core/limit_wait.*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
-    (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*")),
+    (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*", "_startup.*")),
     (4, ("native/*",)),
     (5, ("_tables.*", "stats.*", "decorate.*", "settings.*", "_sizes.*", "_container.*", "_conf.*")),
     # The pool of objects, from what its callbacks run in to what it says of itself.
-    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "forks", "log", "settings"))),
+    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "log", "settings"))),
     (5.1, ("objects/maintenance_thread.*", "objects/loops.*")),
     (5.2, ("objects/lifecycle.*",)),
     (5.3, ("objects/manager.*", "objects/advice.*")),
@@ -35,7 +36,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (6.5, ("__init__.*",)),
     (7, ("cli/*", "__main__.*", "resources/*")),
 )
-STANDS_ALONE = ("errors.py", "_version.py", "_typing.py", "_words.py")
+STANDS_ALONE = ("errors.py", "_version.py", "_typing.py", "_words.py", "_startup.py")
 
 PYTHON, CYTHON, CPP = (".py", ".pyi"), (".pyx", ".pxd"), (".hpp", ".cpp")
 

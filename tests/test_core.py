@@ -59,7 +59,7 @@ def test_death_at_every_instruction() -> None:
 @pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
 @pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 300), ("address", 1_000)])
 def test_arena_rules(way: str, rounds: int) -> None:
-    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, wake-ups, what is kept, ageing, closing, reuse."""
+    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, what is kept, ageing, closing, reuse."""
     assert climbed("arena_rules", way, rounds) == Found(f"{4 * rounds:,} operations")
 
 
@@ -75,3 +75,9 @@ def test_arena_life(way: str, rounds: int) -> None:
 def test_arena_readings(way: str, rounds: int) -> None:
     """What `trim` would return, peaks, bytes given back, and all arenas read while threads work."""
     assert climbed("arena_readings", way, rounds) == Found(f"{4 * rounds:,} operations")
+
+
+@pytest.mark.parametrize(("way", "rounds"), [("plain", 500), ("thread", 100), ("address", 300), ("yields", 100)])
+def test_arena_waiting(way: str, rounds: int) -> None:
+    """FAULTS 60, 61, 64, 65, 85: the rules of the queue at the limit, then threads: nobody starves, nobody is stuck."""
+    assert climbed("arena_waiting", way, rounds) == Found(f"{rounds:,} operations")

@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from clients import until
 from postgres_server import Server
 
 import bufpool
@@ -126,7 +127,8 @@ def test_the_code_of_a_page_runs(
 
     # What a page installs must not reach the next one.
     contextvars.copy_context().run(follow)
-    assert own_threads() <= before
+    # A server's thread for a request ends when it has answered, which may be a moment later.
+    until(lambda: own_threads() <= before, "that the page's threads end")
 
 
 def own_threads() -> set[threading.Thread]:

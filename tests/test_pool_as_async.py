@@ -321,3 +321,19 @@ def test_upkeep_is_the_maintenance_threads() -> None:
         assert not any("_upkeep" in repr(each) for each in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
 
     asyncio.run(main())
+
+
+def test_an_async_with_on_a_lease_for_threads_names_the_pool_for_tasks() -> None:
+    """FAULTS 76: Python's own error says only that it is no asynchronous context manager."""
+    pool = Pool(Thing, name="shared")
+
+    async def main() -> None:
+        lease: Any = pool.lease()
+        with pytest.raises(TypeError, match=r"pool 'shared': .* 'async with pool\.as_async\(\)\.lease\(\)'"):
+            async with lease:
+                pass
+        with lease:  # nothing happened to it
+            pass
+
+    asyncio.run(main())
+    assert whole(pool)

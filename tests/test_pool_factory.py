@@ -108,7 +108,7 @@ def test_the_pause_after_a_failure_costs_no_time_of_the_processor() -> None:
 def test_a_factory_that_recovers_serves_all_who_wait() -> None:
     """FAULTS 67: each failure goes to one client; then the others get their objects, though they sleep for longer."""
     factory = Failing(OSError("down"))
-    pool = Pool(factory, max_size=3, backoff=(0.02, 0.04), timeout=30)
+    pool = Pool(factory, max_size=3, backoff=(0.2, 0.4), timeout=30)
     with pytest.raises(OSError, match="down"):
         pool.acquire()
     clients = [waiting_client(pool, pool.acquire)]
@@ -158,10 +158,10 @@ def test_who_gives_up_in_the_pause_leaves_the_next_try_to_another() -> None:
         finally:
             factory.error = None
 
-    pool = Pool(make, max_size=1, backoff=(0.1, 0.1))
+    pool = Pool(make, max_size=1, backoff=(1.0, 1.0))
     first = Client(pool.acquire)
     gate.reached()
-    hasty = waiting_client(pool, pool.acquire, 0.03)
+    hasty = waiting_client(pool, pool.acquire, 0.5)
     patient = waiting_client(pool, pool.acquire, None)
     gate.open()
     assert isinstance(first.error(), OSError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 
 import pytest
 from conserving import run_python
@@ -48,8 +49,6 @@ def mine(thing):
 
 
 def run(program: str) -> str:
-    import textwrap
-
     return run_python(BEGIN + textwrap.dedent(program))
 
 
@@ -73,6 +72,65 @@ def test_a_child_begins_with_an_empty_pool() -> None:
         assert (pool.size, pool.idle, pool.in_use) == (2, 1, 1)
         pool.release(out)
         assert pool.acquire() is out
+        print("well")
+    """)
+    assert out == "well\n"
+
+
+def test_a_hook_that_runs_before_any_of_ours_gets_no_object_of_the_parent() -> None:
+    """FAULTS 85: hooks run in the order in which they were registered, and this one is older than the package."""
+    out = run_python(
+        textwrap.dedent("""
+        import os, threading
+        found = []
+        def early():
+            for pool in pools:
+                with pool.lease(0) as one, early_leases.pop() as other:
+                    found.append((one.made_in, other.made_in, pool.size, len(pool.leases())))
+                pool.release(out)
+        os.register_at_fork(after_in_child=early)
+        """)
+        + BEGIN
+        + textwrap.dedent("""
+        pools = [Pool(Thing, max_size=3, close=close, max_idle=60)]
+        out, idle = pools[0].acquire(), pools[0].acquire()
+        pools[0].release(idle)
+        early_leases = [pools[0].lease(0)]               # made in the parent, entered in the child
+        def child():
+            assert found == [(os.getpid(), os.getpid(), 2, 2)], found
+            assert (pools[0].size, pools[0].idle) == (2, 2)
+            assert "bufpool-maintenance" in [each.name for each in threading.enumerate()]
+        in_child(child)
+        assert (pools[0].size, pools[0].idle) == (2, 1)
+        print("well")
+        """)
+    )
+    assert out == "well\n"
+
+
+def test_threads_of_the_child_begin_with_one_pool() -> None:
+    """FAULTS 85: whichever uses it first."""
+    out = run("""
+        pool = Pool(Thing, max_size=4, close=close)
+        pool.release(pool.acquire())
+        def child():
+            start, end = threading.Barrier(4), threading.Barrier(4)
+            held = []
+            def use():
+                start.wait(20)
+                with pool.lease(20) as thing:
+                    mine(thing)
+                    held.append(thing)
+                    end.wait(20)
+            threads = [threading.Thread(target=use) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(set(map(id, held))) == 4
+            assert (pool.size, pool.idle) == (4, 4), repr(pool)
+        for _ in range(10):
+            in_child(child)
         print("well")
     """)
     assert out == "well\n"
@@ -245,6 +303,50 @@ def test_a_callback_may_fork(role: str) -> None:
         if role != "factory" or os.getpid() == parent:
             assert (pool.size, pool.idle, pool.in_use) == (2, 2, 0), repr(pool)
         if os.getpid() != parent:
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(forks[0], 0)[1]) == 0
+        print("well")
+    """)
+    assert out == "well\n"
+
+
+@pytest.mark.parametrize(
+    ("role", "settings", "use"),
+    [
+        ("reset", {"check": "bool_of", "check_on": "return"}, "pool.release(held[0])"),
+        ("close", {}, "pool.drain()"),
+        ("close", {}, "pool.close()"),
+        ("close", {}, "pool.resize(max_size=1)"),
+        ("check", {"check_on": "idle", "check_interval": 0.01}, "time.sleep(0.1), pool.maintain()"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_after_a_callback_that_forks_others_of_the_parent_follow(
+    role: str, settings: dict[str, object], use: str
+) -> None:
+    """FAULTS 85: the child comes back into the middle of what the pool does to several objects, or by several steps."""
+    out = run(f"""
+        parent = os.getpid()
+        forks = []
+        def bool_of(thing):
+            return True
+        def fork(thing):
+            if not forks:
+                forks.append(os.fork())
+            return True
+        settings = {settings!r}
+        if "check" in settings:
+            settings["check"] = bool_of
+        pool = Pool(Thing, max_size=4, {role}=fork, **settings)
+        held = [pool.acquire() for _ in range(4)]
+        if {role!r} != "reset":
+            for thing in held:
+                pool.release(thing)
+        {use}
+        if os.getpid() != parent:
+            if not pool.closed:
+                with pool.lease(5) as thing:
+                    mine(thing)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(forks[0], 0)[1]) == 0
         print("well")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from clients import Client, Maker, Thing, balanced, until, usable
+from conserving import run_python
 from programs import beside_places
 
 from bufpool import Pool
@@ -284,3 +285,23 @@ def test_a_lease_that_ended_is_dropped_in_silence() -> None:
     del unused
     gc.collect()
     assert balanced(pool)
+
+
+def test_a_checkout_is_traced_while_another_thread_imports_asyncio() -> None:
+    """The module is there then, and has no functions yet. As soon as it has them, tasks are named."""
+    out = run_python("""
+        import bufpool, sys, types
+        pool = bufpool.Pool(list, debug=True)
+        sys.modules["asyncio"] = begun = types.ModuleType("asyncio")
+        with pool.lease():
+            print(pool.leases()[0].task)
+        del sys.modules["asyncio"]
+        import asyncio as whole
+        vars(begun).update(vars(whole))        # the import ends, and there are as many modules as before
+        sys.modules["asyncio"] = begun
+        async def main():
+            with pool.lease():
+                print(pool.leases()[0].task)
+        whole.run(main())
+    """)
+    assert out == "None\nTask-1\n"

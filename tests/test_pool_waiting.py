@@ -117,11 +117,11 @@ def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, thing = one_out()
     wall = time.time
     for jump in (86400.0, -86400.0):
-        client = waiting_client(pool, pool.acquire, 0.1)
+        client = waiting_client(pool, pool.acquire, 1.0)
         began = time.monotonic()
         monkeypatch.setattr(time, "time", lambda jump=jump: wall() + jump)
         assert isinstance(client.error(), PoolTimeoutError)
-        assert 0.05 < time.monotonic() - began < 10
+        assert 0.2 < time.monotonic() - began < 10
     client = waiting_client(pool, pool.acquire, 60)
     pool.release(thing)
     assert client.result() is thing
@@ -134,7 +134,7 @@ def test_no_more_wait_than_may() -> None:
     """FAULTS 65: the next is told at once; a place in the queue that comes free can be had."""
     pool, thing = one_out(max_waiting=2)
     first = waiting_client(pool, pool.acquire)
-    second = waiting_client(pool, pool.acquire, 0.05)
+    second = waiting_client(pool, pool.acquire, 1.0)
     with pytest.raises(
         TooManyWaitersError, match="'one': max_waiting is 2, and so many wait already; 1 of 1 object in use, 2 waiting"
     ):

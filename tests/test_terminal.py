@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -88,6 +89,103 @@ def test_ctrl_c_reaches_the_parent_alone_and_it_waits_for_no_measurement() -> No
         raise KeyboardInterrupt
     assert worker._process.returncode == -signal.SIGKILL
     assert time.monotonic() - began < 20
+
+
+# A signal at the import of a module: `sitecustomize` is imported before all of them.
+INTERRUPTED_AT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPTED_AT"]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("numpy", ""),
+        ("numpy._core._multiarray_umath", ""),
+        ("bufpool.native._arena", ""),
+        ("bufpool.objects.pool", ""),
+        ("bufpool.__main__", ""),
+        ("bufpool.cli", ""),
+        ("argparse", ""),
+        ("bufpool.cli.bench", " bench"),
+        ("bufpool.cli.bench.rows", " bench"),
+    ],
+)
+@pytest.mark.parametrize("options", [["-m", "bufpool"], ["-Bm", "bufpool"]], ids=" ".join)
+def test_ctrl_c_during_an_import_leaves_no_traceback(options, module, command, tmp_path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT, encoding="utf-8")
+    found = environment()
+    done = subprocess.run(
+        [sys.executable, *options, "bench", "--list"],
+        env=found | {"INTERRUPTED_AT": module, "PYTHONPATH": os.pathsep.join([str(tmp_path), found["PYTHONPATH"]])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (done.returncode, done.stderr) == (130, f"bufpool{command}: interrupted\n")
+
+
+@posix
+def test_ctrl_c_is_left_alone_in_other_programs(tmp_path) -> None:
+    """Also in one that Python runs with ``-m``, and that imports the package; and in what `run` runs."""
+    package = tmp_path / "program"
+    package.mkdir()
+    (package / "__init__.py").write_text("import bufpool", encoding="utf-8")
+    (package / "__main__.py").write_text(
+        "import signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler", encoding="utf-8"
+    )
+    for options in (["-m", "program"], ["-m", "bufpool", "run", "-m", "program"]):
+        done = subprocess.run(
+            [sys.executable, *options],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+# A full device -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", [True, False], ids=["unbuffered", "buffered"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bench", "--list"],
+        ["bench", "--quick", "--row", "waste"],
+        pytest.param(["demo", "--size", "64x64", "--output", "X.png"], marks=needs_demo),
+    ],
+    ids=" ".join,
+)
+def test_a_full_device_ends_a_command_with_one_line(arguments, unbuffered, tmp_path) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bufpool", *arguments],
+            cwd=tmp_path,
+            env=environment() | {"PYTHONUNBUFFERED": "1" if unbuffered else ""},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    line = f"bufpool {arguments[0]}: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}\n"
+    assert (done.returncode, done.stderr) == (1, line)
 
 
 # A closed pipe -------------------------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@
 ...     b = np.sqrt(a * a + a)
 """
 
-from bufpool import errors
+# `_startup` first: it is for Ctrl-C during all the others.
+from bufpool import _startup, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from bufpool._version import __version__
 from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
+    AllocationWarning,
     BufpoolError,
     ClosedError,
     DoubleReleaseError,
@@ -46,6 +48,7 @@ from bufpool.stats import ClassStats, PoolStats
 __all__ = [
     "Advice",
     "AlignmentError",
+    "AllocationWarning",
     "AsyncPool",
     "AsyncPoolLease",
     "Buffer",

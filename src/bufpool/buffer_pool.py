@@ -57,7 +57,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
         checked when larger blocks come back. None: they never do.
     timeout : float or None, default 0.0
-        Seconds to wait at the limit; None: for ever. NumPy's own allocations under ``with pool:`` never wait.
+        Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
     alignment : int, default 64
         Of every block, in bytes: a power of two up to 2 MiB.
     upstream : {'thp', 'plain', 'hugetlb'}

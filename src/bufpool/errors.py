@@ -7,6 +7,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlignmentError",
+    "AllocationWarning",
     "BufpoolError",
     "ClosedError",
     "DoubleReleaseError",
@@ -46,6 +47,10 @@ class OutOfMemoryError(BufpoolError, MemoryError):
 
 class MemoryLockError(BufpoolError, MemoryError):
     """The operating system refused to lock the memory (``mlock``); see ``ulimit -l``."""
+
+
+class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
+    """A pool that is NumPy's allocator by `install()` refused; NumPy raises a `MemoryError` that names no pool."""
 
 
 class SizeError(BufpoolError, ValueError):

@@ -300,10 +300,13 @@ void regions_come_and_go(unsigned rounds) {
 }
 
 #if defined(FORKS)
+std::uint64_t one_thread() { return 1; }
+
 // The child's one thread has all that the parent's others had parked, waits for nobody, and finds every lock open.
 void fork_with_threads() {
     Arena* const arena = make({});
-    arena->waiters.add_relaxed(1);
+    arena->queue.set_up(kUnlimited, Bells{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
+    LimitWaiter* const waiter = arena->queue.join(1);
     std::atomic<int> stage{0};
     std::thread other([&] {
         for (void* each : take_many(arena, 30)) CHECK(Arena::release(each));
@@ -319,9 +322,9 @@ void fork_with_threads() {
     const pid_t child = fork();
     if (child == 0) {
         alarm(10);   // a lock that is shut would hold it for ever
-        bool right = arena->waiters.load_relaxed() == 0 && arena->parked_bytes() == mine;
-        arena->waits_no_more();                       // as one does who waited while a signal's handler forked
-        right = right && arena->waiters.load_relaxed() == 0;
+        bool right = arena->queue.is_empty() && arena->parked_bytes() == mine;
+        arena->queue.leave(*waiter, 2, false);        // as one does who waited while a signal's handler forked
+        right = right && arena->queue.is_empty() && arena->queue.length() == 0;
         arena->trim(0);
         right = right && arena->counters.reserved.load_relaxed() == 0;
         Arena* const later = make({});
@@ -330,7 +333,7 @@ void fork_with_threads() {
     }
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-    arena->waiters.sub_relaxed(1);
+    arena->queue.leave(*waiter, 2, false);
     stage.store(2);
     other.join();
     all_back(arena);

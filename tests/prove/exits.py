@@ -70,6 +70,22 @@ thread.join()
         + USE
         + "import time; time.sleep(0.03)\n"
     ),
+    # The trace of a checkout names the task, so it looks for asyncio. With so many modules the end takes a while.
+    "daemon threads at work": Program(
+        """
+import sys, threading, time
+sys.modules.update({f"module {number}": sys for number in range(20_000)})
+pool = bufpool.Pool(list, debug=True)
+def work():
+    while True:
+        with pool.lease():
+            pass
+def work_last():
+    for _ in range(6):
+        threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.01)
+"""
+    ),
 }
 
 #: After the body: tasks use the same objects, or other ones.
@@ -88,6 +104,8 @@ if globals().get("close_last"):
     pool.close()
 if globals().get("raise_last"):
     1 / 0
+if globals().get("work_last"):
+    work_last()
 """
 
 

@@ -1,6 +1,6 @@
 """The C++ programs of ``tests/core``: crossbeam's ladder, smoke, capacity, length, one to one, many to many, drops; the
-arena rule by rule; threads, pools, regions and forks that come and go; the state of an object pool, and who waits;
-glibc's thresholds.
+arena rule by rule; threads, pools, regions and forks that come and go; waiting at the limit; the state of an object
+pool, and who waits; glibc's thresholds.
 
 Plain, with yields injected before atomic operations, and under ThreadSanitizer, AddressSanitizer and
 UndefinedBehaviorSanitizer.
@@ -61,6 +61,11 @@ ROUNDS = {
     ("arena_readings", "yields"): 3_000,
     ("arena_readings", "thread"): 2_000,
     ("arena_readings", "address"): 10_000,
+    ("arena_waiting", "plain"): 6_000,
+    ("arena_waiting", "yields"): 600,
+    ("arena_waiting", "thread"): 600,
+    ("arena_waiting", "thread, yields"): 200,
+    ("arena_waiting", "address"): 1_500,
 }
 
 

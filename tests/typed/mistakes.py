@@ -50,7 +50,9 @@ def objects() -> None:
     pool.try_acquire().append(3)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
 
 
-async def tasks(pool: bufpool.AsyncPool[bytearray]) -> None:
+async def tasks(pool: bufpool.AsyncPool[bytearray], for_threads: bufpool.Pool[bytearray]) -> None:
+    async with for_threads.lease():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
     with pool.lease():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
     async with pool.lease() as c:

@@ -6,12 +6,15 @@ A command offers ``add_arguments(parser)`` and ``main(args) -> int``, the exit s
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from bufpool import _startup
+from bufpool._startup import INTERRUPTED
 from bufpool._version import __version__
 
 __all__ = ["main", "make_parser"]
@@ -22,8 +25,7 @@ COMMANDS = {
     "bench": "every claim of speed and memory, measured on this machine beside its bound",
 }
 
-# As a shell reports a program that a signal ended: 128 and the number of SIGINT, of SIGPIPE.
-INTERRUPTED, NOT_READ = 130, 141
+NOT_READ = 141  # as a shell reports a program that SIGPIPE ended: 128 and the signal's number
 
 
 def make_parser(wanted: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
@@ -66,13 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status. Mistakes in the arguments raise `SystemExit`, as `argparse` does; so do Ctrl-C and a closed
-        output. Under ``run`` both belong to the program, and come out as the program raises them.
+        The exit status. Mistakes in the arguments raise `SystemExit`, as `argparse` does; so do Ctrl-C, a closed
+        output and a full device. Under ``run`` they belong to the program, and come out as the program raises them.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # No option before the command takes a value, so the first plain word is the command.
     wanted = [word for word in arguments if not word.startswith("-")][:1]
     with _ending_quietly(wanted):
+        _startup.end()
         parser = make_parser(wanted)
         if not arguments:
             parser.print_help(sys.stderr)
@@ -91,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _ending_quietly(command: Sequence[str]) -> Iterator[None]:
-    """End without a traceback when the user interrupts, or when nobody reads the output any more."""
+    """End without a traceback on Ctrl-C, when nobody reads the output any more, and when there is no room for it."""
     try:
         try:
             yield
@@ -103,7 +106,17 @@ def _ending_quietly(command: Sequence[str]) -> Iterator[None]:
         sys.stderr.write(f"{over_the_progress}{' '.join(['bufpool', *command])}: interrupted\n")
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
-        if sys.stdout is not None:
-            # What is still buffered goes nowhere, so that the interpreter's own flush does not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         raise SystemExit(NOT_READ) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        sys.stderr.write(f"{' '.join(['bufpool', *command])}: {error}\n")
+        raise SystemExit(1) from None
+
+
+def _write_no_more() -> None:
+    """What is still buffered goes nowhere, so that the interpreter's own flush does not fail again."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

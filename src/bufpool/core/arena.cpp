@@ -18,8 +18,13 @@ void Arena::note_used(std::uint64_t bytes) noexcept {
 
 // --- checkout -----------------------------------------------------------------------------------------------------
 
+template <bool kInTurn>
 inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
-    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return grow(c);   // which refuses
+    const std::uint32_t gate = queue.gate.load_relaxed();
+    if (BUFPOOL_UNLIKELY(gate != 0)) {
+        if ((gate & kShut) != 0) return grow(c);   // which refuses
+        if (!kInTurn) return Block{nullptr, Refusal::limit, false};
+    }
     SizeClass& klass = classes[c];
     std::uint32_t left = 0;
     const std::uint32_t index = klass.idle.pop(nodes, left);
@@ -34,7 +39,7 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
 // The thread's magazine is empty, or belongs to another arena.
 BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache(true);
-    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared(c);
+    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false>(c);
     Magazine& magazine = mine->magazines[c];
     if (magazine.count.load_relaxed() == 0) refill(magazine, c);
     const std::uint32_t top = magazine.count.load_relaxed();
@@ -71,14 +76,15 @@ std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
     return c;
 }
 
-Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+template <bool kInTurn>
+inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noexcept {
     // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
     // release finds the block from any address inside it.
     const std::size_t slack = alignment <= config.alignment ? 0 : alignment - kGranule;
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
     if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
-    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared(c);
+    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn>(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
         const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
         block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
@@ -89,6 +95,14 @@ Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept
         block.zeroed = 1;
     }
     return block;
+}
+
+Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+    return acquire_block<false>(nbytes, alignment);
+}
+
+BUFPOOL_COLD Block Arena::acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept {
+    return acquire_block<true>(nbytes, alignment);
 }
 
 Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
@@ -166,7 +180,7 @@ BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcep
     }
     if (BUFPOOL_UNLIKELY(nodes[node].next.load_relaxed() != kOwned)) return false;
     release_shared(slab, node);
-    if (BUFPOOL_UNLIKELY(waiters.load_relaxed() != 0)) wake(wake_argument);
+    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();
     return true;
 }
 

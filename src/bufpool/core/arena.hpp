@@ -16,6 +16,7 @@
 #include "atomics.hpp"
 #include "counters.hpp"
 #include "freelist.hpp"
+#include "limit_queue.hpp"
 #include "magazine.hpp"
 #include "os_memory.hpp"
 #include "page_heap.hpp"
@@ -96,6 +97,8 @@ struct Arena {
     Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
     Block acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept;   // a power of two, at least 64
     Block acquire_zeroed(std::size_t nbytes) noexcept;
+    // As acquire_aligned, also of memory that is kept for the first waiter: for whoever's turn it is.
+    Block acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept;
     // The arena that owns the address, or null for a foreign one.
     static Arena* owner_of(const void* address) noexcept;
     // Bytes from the address to the end of its block; 0 for a foreign one.
@@ -111,13 +114,6 @@ struct Arena {
     std::uint64_t trim(std::uint64_t keep) noexcept;
     // From now on nothing is handed out, and what comes back goes to the system.
     void close() noexcept;
-
-    // One waiter less. Not below none: in a fork's child the count begins anew, also for one that was waiting.
-    void waits_no_more() noexcept {
-        std::uint32_t now = waiters.load_relaxed();
-        while (now != 0 && !waiters.cas_weak_relaxed_relaxed(now, now - 1)) {
-        }
-    }
 
     // --- readings: exact when quiet ---
     std::uint64_t parked_bytes() const noexcept;
@@ -136,11 +132,9 @@ struct Arena {
     Atomic<std::uint32_t> parking;
     Atomic<std::uint32_t> closed;
     ArenaConfig config;
+    LimitQueue queue;                      // threads that wait at the limit
     Counters counters;
     RecentPeak recent;                     // most in use lately
-    Atomic<std::uint32_t> waiters;         // threads that wait at the limit; a release wakes them
-    void (*wake)(void*);                   // called by a release while waiters > 0; must not block
-    void* wake_argument;
     void* attachment;                      // the layer above's companion of this arena, made once, never freed
     NodeTable nodes;
     SizeClass classes[kClassCount];
@@ -151,7 +145,8 @@ struct Arena {
     friend struct ThreadExit;
 
     Block acquire_parked(std::uint32_t c) noexcept;
-    Block acquire_shared(std::uint32_t c) noexcept;
+    template <bool kInTurn> Block acquire_shared(std::uint32_t c) noexcept;
+    template <bool kInTurn> Block acquire_block(std::size_t nbytes, std::size_t alignment) noexcept;
     std::uint32_t aligned_class(std::uint32_t c) const noexcept;
     static bool dedicated(std::uint32_t c) noexcept { return c >= kMagazineClasses; }
 

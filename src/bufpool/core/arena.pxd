@@ -1,6 +1,7 @@
 # L3 contract: blocks of all sizes. Any thread, no GIL, no Python object.
 from libc.stdint cimport uint32_t, uint64_t
 
+from bufpool.core.limit_queue cimport LimitQueue
 from bufpool.core.os_memory cimport Upstream
 
 cdef extern from "arena.hpp" namespace "bufpool" nogil:
@@ -14,12 +15,10 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
 
     cdef cppclass AtomicU32 "bufpool::Atomic<std::uint32_t>":
         uint32_t load_relaxed() noexcept
-        uint32_t add_relaxed(uint32_t) noexcept   # the value after
-        uint32_t sub_relaxed(uint32_t) noexcept
 
     cdef cppclass AtomicU64 "bufpool::Atomic<std::uint64_t>":
         uint64_t load_relaxed() noexcept
-        uint64_t sub_relaxed(uint64_t) noexcept   # the value after
+        uint64_t add_relaxed(uint64_t) noexcept   # the value after
 
     cdef struct Block:
         void* address      # null if refused
@@ -41,7 +40,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         AtomicU64 peak       # highest `used`
         AtomicU64 peak_reserved   # highest `reserved`
         AtomicU64 mapped     # bytes of system memory
-        AtomicU64 refused    # requests
+        AtomicU64 refused    # requests; counted by the layer above
         AtomicU64 degraded   # maps without the huge pages asked for
         AtomicU64 drops[4]   # times that memory was given back: over_max_retained, aged_out, trimmed, closed
         AtomicU64 dropped_bytes[4]
@@ -65,15 +64,13 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         ArenaConfig config
         Counters counters
         AtomicU32 closed
-        AtomicU32 waiters         # threads waiting at the limit
-        void waits_no_more() noexcept
-        void (*wake)(void*) noexcept nogil
-        void* wake_argument       # a PyThread lock, made once and never freed
+        LimitQueue queue
         void* attachment          # the NumPy handler's capsule, once made
 
         Block acquire(size_t nbytes) noexcept
         Block acquire_aligned(size_t nbytes, size_t alignment) noexcept
         Block acquire_zeroed(size_t nbytes) noexcept
+        Block acquire_in_turn(size_t nbytes, size_t alignment) noexcept   # also what is kept for the first waiter
         uint64_t trim(uint64_t keep) noexcept
         void close() noexcept
         void abandon() noexcept

@@ -8,6 +8,8 @@ namespace bufpool {
 
 // What is counted under the lock becomes what everybody reads.
 void Arena::publish() noexcept {
+    // Pages beside a block count once it has gone: what is idle then may be a little too much.
+    if (charged_ + heap_.idle() > config.limit) heap_.purge(charged_ + heap_.idle() - config.limit);
     const std::uint64_t reserved = charged_ + heap_.idle();
     counters.mapped.store_relaxed(heap_.resident());
     counters.degraded.store_relaxed(heap_.degraded());
@@ -125,7 +127,6 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
         // The system refused: what all pools hold idle goes first.
         if (block.address != nullptr || again || block.refusal != Refusal::no_memory || !reclaim_everywhere()) break;
     }
-    if (block.address == nullptr) counters.refused.add_relaxed(1);
     fence_seq_cst();   // what was published comes before the look for the thread
     if (needs_maintenance()) Maintenance::ensure();
     return block;

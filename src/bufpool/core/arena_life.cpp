@@ -74,7 +74,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
             new (&klass.hollow) FreeList;
         }
 #if defined(BUFPOOL_LOOKS_FOR_LEAKS)
-        // An arena is never freed, and what hangs on it alone (`attachment`, `wake_argument`) is not lost.
+        // An arena is never freed, and what hangs on it alone (`attachment`, waiters) is not lost.
         // LeakSanitizer does not follow pointers through mapped memory unless it is told of it.
         __lsan_register_root_region(arena, sizeof(Arena));
 #endif
@@ -122,6 +122,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
     arena->parking.store_relaxed(parks ? kParks : 0);
     arena->abandoned_.store_relaxed(0);
+    arena->queue.gate.store_relaxed(0);
     arena->closed.store_release(0);
     arena->lock_.unlock();
     return arena;
@@ -131,6 +132,7 @@ Arena* Arena::newest() noexcept { return g_arenas.load_acquire(); }
 
 void Arena::close() noexcept {
     closed.store_release(1);
+    queue.gate.or_relaxed(kShut);
     parking.store_release(0);
     give_back_own();
     lock_.lock();
@@ -165,11 +167,17 @@ bool Arena::reclaim_everywhere() noexcept {
 
 void Arena::before_fork() noexcept {
     g_registry_lock.lock();
-    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) arena->lock_.lock();
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
+        arena->lock_.lock();
+        arena->queue.before_fork();
+    }
 }
 
 void Arena::after_fork_parent() noexcept {
-    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) arena->lock_.unlock();
+    for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
+        arena->queue.after_fork();
+        arena->lock_.unlock();
+    }
     g_registry_lock.unlock();
 }
 
@@ -178,7 +186,7 @@ void Arena::after_fork_child() noexcept {
     after_fork_parent();
     Maintenance::forget();
     for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
-        arena->waiters.store_relaxed(0);
+        arena->queue.begin_anew();
         for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
             bool mine = false;
             for (ThreadCache* own = t_caches; own != nullptr; own = own->next_of_thread) mine |= own == each;

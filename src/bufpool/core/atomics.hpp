@@ -79,6 +79,7 @@ class Atomic {
     // Each returns the value *after* the operation.
     T add_relaxed(T d) noexcept { return word().fetch_add(d, std::memory_order_relaxed) + d; }
     T or_relaxed(T bits) noexcept { return word().fetch_or(bits, std::memory_order_relaxed) | bits; }
+    T and_relaxed(T bits) noexcept { return word().fetch_and(bits, std::memory_order_relaxed) & bits; }
     T sub_relaxed(T d) noexcept { return word().fetch_sub(d, std::memory_order_relaxed) - d; }
     T sub_release(T d) noexcept { return word().fetch_sub(d, std::memory_order_release) - d; }
 

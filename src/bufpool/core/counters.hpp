@@ -21,7 +21,7 @@ struct Counters {
     alignas(kNoSharing) Atomic<std::uint64_t> peak;
     Atomic<std::uint64_t> peak_reserved;          // highest `reserved` so far
     Atomic<std::uint64_t> mapped;                 // bytes of the system's memory behind the blocks
-    Atomic<std::uint64_t> refused;                // requests refused: by the limit, or by the system
+    Atomic<std::uint64_t> refused;                // requests refused, by the limit or by the system; counted by the layer above, which may wait first
     Atomic<std::uint64_t> degraded;               // maps that wanted explicit huge pages and got none
     Atomic<std::uint64_t> drops[kDropReasons];          // times that memory went back to the system, by reason
     Atomic<std::uint64_t> dropped_bytes[kDropReasons];  // bytes of it

@@ -39,8 +39,6 @@ enum class Put : std::uint32_t {
     closed = 3     // not kept
 };
 
-constexpr std::uint64_t kPatience = 1000000;        // ns
-
 // One that is out.
 struct Held {
     std::uint32_t index;

@@ -29,6 +29,7 @@ cdef extern from "object_pool.hpp" namespace "bufpool" nogil:
 
     cdef cppclass Word "bufpool::Atomic<std::uint32_t>":
         uint32_t load_relaxed() noexcept
+        uint32_t load_acquire() noexcept
         void store_relaxed(uint32_t) noexcept
         void store_release(uint32_t) noexcept
         bint cas_strong_acq_rel_acquire(uint32_t& expected, uint32_t desired) noexcept

@@ -8,6 +8,7 @@
 
 namespace bufpool {
 
+constexpr std::uint64_t kPatience = 1000000;        // ns: who has waited for less may be overtaken
 constexpr std::uint32_t kUntilEmpty = 0xFFFFFFFFu;  // Waiter::goal: until nothing is left of a closed pool
 
 // One that waits. It lies in an object of the layer above, to which the queue holds a reference while `kept`.

@@ -6,13 +6,11 @@ call it through the functions that ``_arena.pxd`` declares.
 
 import gc
 import operator
-import time
 from sys import intern
 
-from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetInterrupt
 from libc.stdint cimport uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from bufpool.core.arena cimport (
     Arena,
@@ -24,6 +22,8 @@ from bufpool.core.arena cimport (
     Refusal,
     kUnlimited,
 )
+from bufpool.core.limit_queue cimport Bells, Slept
+from bufpool.core.limit_wait cimport LimitWait
 from bufpool.core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_memory
 from bufpool.core.os_memory cimport precise_ns as exact_ns
 from bufpool.core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
@@ -41,6 +41,9 @@ from bufpool.errors import (
     SizeError,
 )
 
+cdef extern from "Python.h":
+    int PyOS_InterruptOccurred()
+
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
     ctypedef enum PyLockStatus:
@@ -50,9 +53,8 @@ cdef extern from "pythread.h":
     PyThread_type_lock PyThread_allocate_lock() nogil
     PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) nogil
     void PyThread_release_lock(PyThread_type_lock) noexcept nogil
+    unsigned long PyThread_get_thread_ident() nogil
 
-# How long a waiter sleeps at most before it looks again: a bound on what a lost wake-up can cost.
-cdef long long SLICE_US = 5000
 
 # Run by a waiter between its looks: a bytecode lets CPython deliver what it keeps for this thread. Without the GIL
 # those are also objects of ours whose last reference another thread dropped, and they may hold the memory that is
@@ -79,18 +81,42 @@ cdef void arena_clear(void* address, size_t nbytes) noexcept nogil:
     Arena.clear(address, nbytes)
 
 
+cdef size_t arena_room(const void* address) noexcept nogil:
+    return Arena.room_from(address)
+
+
 cdef Arena* arena_owner(const void* address) noexcept nogil:
     return Arena.owner_of(address)
 
 
+cdef Block arena_acquire_in_turn(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil:
+    return arena.acquire_in_turn(nbytes, alignment)
+
+
+cdef RefusedHook refused_hook = NULL
+
+
+cdef void call_when_refused(RefusedHook hook) noexcept:
+    global refused_hook
+    refused_hook = hook
+
+
 cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil:
-    return (<Arena*>arena).acquire(nbytes).address
+    cdef Block block = (<Arena*>arena).acquire(nbytes)
+    if block.address == NULL:
+        block = refused_hook(<Arena*>arena, nbytes, block, True)
+    return block.address
 
 
 cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
     if size != 0 and count > (<size_t>-1) // size:
         return NULL
-    return (<Arena*>arena).acquire_zeroed(count * size).address
+    cdef Block block = (<Arena*>arena).acquire_zeroed(count * size)
+    if block.address == NULL:
+        block = refused_hook(<Arena*>arena, count * size, block, True)
+        if block.address != NULL and not block.zeroed:
+            memset(block.address, 0, count * size)
+    return block.address
 
 
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
@@ -102,12 +128,17 @@ cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogi
         return address
     if Arena.resize(address, nbytes):
         return address
-    cdef void* moved = hook_malloc(arena, nbytes)
-    if moved == NULL:
-        return address if nbytes <= room else NULL
-    memcpy(moved, address, nbytes if nbytes < room else room)
+    cdef Block moved = (<Arena*>arena).acquire(nbytes)
+    if moved.address == NULL:
+        if nbytes <= room:
+            return address
+        # It cannot wait: NumPy has checked already that nobody else has the array, and nobody may run before it moves.
+        moved = refused_hook(<Arena*>arena, nbytes, moved, False)
+        if moved.address == NULL:
+            return NULL
+    memcpy(moved.address, address, nbytes if nbytes < room else room)
     Arena.release(address)
-    return moved
+    return moved.address
 
 
 cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
@@ -126,6 +157,57 @@ cdef uint64_t precise_ns() noexcept nogil:
 
 cdef object breathe():
     eval(BREATHE)
+
+
+# --- waiting at the limit ----------------------------------------------------------------------------------------
+
+cdef void* make_bell() noexcept nogil:
+    cdef PyThread_type_lock bell = PyThread_allocate_lock()
+    if bell != NULL:
+        PyThread_acquire_lock_timed(bell, 0, 0)
+    return bell
+
+
+cdef void open_bell(void* bell) noexcept nogil:
+    PyThread_release_lock(bell)
+
+
+cdef Slept sleep_on_bell(void* bell, uint64_t ns) noexcept nogil:
+    cdef PyLockStatus status = PyThread_acquire_lock_timed(bell, <long long>(ns // 1000 + 1), 1)
+    if status == PY_LOCK_INTR:
+        return Slept.interrupted
+    return Slept.rung if status == PY_LOCK_ACQUIRED else Slept.enough
+
+
+cdef uint64_t this_thread() noexcept nogil:
+    return PyThread_get_thread_ident()
+
+
+cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept:
+    cdef LimitWait wait
+    cdef Block block
+    block.address = NULL
+    block.refusal = Refusal.no_memory
+    waited_ns[0] = 0
+    if not wait.begin(arena, nbytes, arena.config.alignment):
+        return block
+    try:
+        while True:
+            if wait.time_to_collect():
+                gc.collect()
+            with nogil:
+                block = wait.step()
+            if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
+                break
+            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
+            if PyOS_InterruptOccurred():
+                PyErr_SetInterrupt()
+                break
+    finally:
+        wait.end()
+        if wait.waits():
+            waited_ns[0] = wait.waited_ns()
+    return block
 
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -261,12 +343,6 @@ cdef Arena* the_closed_arena() except NULL:
     return closed_arena
 
 
-cdef void open_waiting_room(void* lock) noexcept nogil:
-    # Opening an open PyThread lock is undefined: close it first if it is open, without waiting.
-    PyThread_acquire_lock_timed(lock, 0, 0)
-    PyThread_release_lock(lock)
-
-
 cdef class PoolBase:
     """What all faces of a pool share: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
 
@@ -299,13 +375,10 @@ cdef class PoolBase:
         cdef Arena* arena = Arena.create(config)
         if arena == NULL:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
-        if arena.wake_argument == NULL:
-            # Like the arena, never freed: a release may still be about to open it when the pool is gone.
-            arena.wake_argument = PyThread_allocate_lock()
-            if arena.wake_argument == NULL:
-                arena.abandon()
-                raise OutOfMemoryError(f"pool {name!r}: no memory for its lock")
-            arena.wake = open_waiting_room
+        arena.queue.set_up(
+            kUnlimited if timeout is None else <uint64_t>min(timeout * 1e9, 1e18),
+            Bells(make_bell, open_bell, sleep_on_bell, this_thread),
+        )
         self.arena = arena
         self.owns_arena = True
         self.name = interned
@@ -324,64 +397,56 @@ cdef class PoolBase:
         return block.address
 
     cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
-        """At the limit: idle memory went back already; collect garbage, then wait, then say why not."""
-        if refused.refusal != Refusal.limit:
-            raise self.refusal(nbytes, refused.refusal, None)
-        gc.collect()
-        cdef Arena* arena = self.arena
-        # Nothing that can fail stands behind a try that may have got a block, which would be lost.
-        cdef double started = time.monotonic()
-        cdef double until = INFINITY if self.timeout is None else started + <double>self.timeout
-        cdef double now = started
-        cdef long long slice_us
-        cdef PyLockStatus status
-        cdef Block block = arena_acquire(arena, nbytes, alignment)
-        self.same_request(block)
-        cdef bint can_come = class_size(class_of(nbytes or 1)) <= arena.config.limit
-        if block.address == NULL and can_come and until > now:
-            arena.waiters.add_relaxed(1)
+        """At the limit: idle memory went back already; collect garbage, wait in the queue, then say why not."""
+        cdef LimitWait wait
+        cdef Block block = refused
+        if refused.refusal == Refusal.limit:
+            if not wait.begin(self.arena, nbytes, max(alignment, self.arena.config.alignment)):
+                raise OutOfMemoryError(f"pool {self.name!r}: no memory to wait at the limit")
             try:
-                while block.address == NULL and block.refusal == Refusal.limit and now < until:
-                    slice_us = <long long>min(<double>SLICE_US, (until - now) * 1e6 + 1)
+                while True:
+                    if wait.time_to_collect():
+                        gc.collect()
+                    # Nothing that can fail stands behind a try that may have got a block, which would be lost.
                     with nogil:
-                        status = PyThread_acquire_lock_timed(arena.wake_argument, slice_us, 1)
-                    if status == PY_LOCK_INTR:
+                        block = wait.step()
+                    if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
+                        break
+                    if wait.interrupted:
                         PyErr_CheckSignals()
                     eval(BREATHE)
-                    now = time.monotonic()
-                    with nogil:
-                        block = arena_acquire(arena, nbytes, alignment)
-                    self.same_request(block)
             finally:
-                arena.waits_no_more()
-        if block.address == NULL:
-            raise self.refusal(nbytes, block.refusal, now - started if now > started and until > started else None)
-        zeroed[0] = block.zeroed
-        return block.address
-
-    cdef void same_request(self, Block block) noexcept:
-        """One that was refused before, or will be asked again, counts once. These two refusals are not counted."""
-        if block.address == NULL and block.refusal != Refusal.closed and block.refusal != Refusal.too_large:
-            self.arena.counters.refused.sub_relaxed(1)
+                wait.end()
+            if block.address != NULL:
+                zeroed[0] = block.zeroed
+                return block.address
+        if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:
+            self.arena.counters.refused.add_relaxed(1)
+        if refused.refusal == Refusal.limit and wait.waits():
+            raise self.refusal(nbytes, block.refusal, wait.waited_ns() * 1e-9)
+        raise self.refusal(nbytes, block.refusal, None)
 
     cdef object refusal(self, size_t nbytes, Refusal why, object waited):
         """The named error for a refused request."""
         cdef Arena* arena = self.arena
-        cdef size_t used = arena.counters.used.load_relaxed()
-        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
-        state = (
-            f"{used} {plural(used, 'byte')} in use, "
-            f"{arena.counters.reserved.load_relaxed()} in use and idle"
+        return self.explain(
+            nbytes, why, waited, arena.counters.used.load_relaxed(), arena.counters.reserved.load_relaxed()
         )
+
+    cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
+        """The same with the figures of that moment."""
+        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
+        state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
         if why == Refusal.closed:
             return ClosedError(f"pool {self.name!r} is closed: {f'{asked}, ' if nbytes else ''}{state}")
         if why == Refusal.too_large:
             return SizeError(f"pool {self.name!r}: {asked}, a block has at most {kMaxBlock}")
         block = class_size(class_of(nbytes or 1))
         if why == Refusal.limit:
+            limit = self.arena.config.limit
             text = (
                 f"pool {self.name!r}: {asked} (a block of {block}), "
-                f"the limit is {arena.config.limit} {plural(arena.config.limit, 'byte')}, {state}"
+                f"the limit is {limit} {plural(limit, 'byte')}, {state}"
             )
             if waited is None:
                 return LimitError(text)
@@ -403,6 +468,11 @@ cdef class PoolBase:
     def _shared(self):
         """Whether references to the pool are counted no longer, because several threads called it at full speed."""
         return self.callers.uncounted != 0
+
+    @property
+    def _waiting(self):
+        """How many requests wait at the limit."""
+        return self.arena.queue.length()
 
     @property
     def limit(self):

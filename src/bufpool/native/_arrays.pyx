@@ -19,6 +19,7 @@ from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_clear, arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
+from bufpool.native._refused cimport Building, build_from
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -316,8 +317,13 @@ cdef class ArrayPool(AllocatorPool):
         )
         cdef bint zeroed = False
         cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
+        cdef Building building
+        cdef Building outer
+        building.arena = self.arena
+        building.block = NULL
         while True:
             before = put_handler(self.capsule) if quiet else self.install()
+            outer = build_from(building)
             try:
                 array = function(*args, **kwargs)
                 break
@@ -326,15 +332,20 @@ cdef class ArrayPool(AllocatorPool):
                 if nbytes is None:
                     raise
             finally:
+                building = build_from(outer)
+                if building.block != NULL:       # NumPy did without it
+                    arena_release(building.block)
+                    building.block = NULL
                 if quiet:
                     put_back(before)
                 else:
                     self.leave()
-            # NumPy's hook can neither wait nor say why. This can; if it gets the block after all, NumPy tries again.
+            # NumPy's hook can neither be interrupted nor say why. This can, and keeps the block for NumPy's next try.
             tries -= 1
             if tries == 0:
+                self.arena.counters.refused.add_relaxed(1)
                 raise self.refusal(nbytes, Refusal.limit, None)
-            arena_release(self.take(nbytes, 0, &zeroed))
+            building.block = self.take(nbytes, 0, &zeroed)
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"

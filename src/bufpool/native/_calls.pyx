@@ -1,9 +1,9 @@
 """L4: methods whose calls hold a known number of references to their object.
 
-How many references a method call holds is CPython's own affair. Up to 3.13 it is one. From 3.14 on it is one or none,
-as the compiler and the specialising interpreter see fit, and the next version may differ again. A proof that counts
-references cannot rest on that. So such a method is bound to its object before each call, and the bound method holds one
-reference that belongs to the call, on every version.
+How many references a method call holds is an implementation detail of CPython. Up to 3.13 it holds one. From 3.14 on it
+holds one or none, as the compiler and the specialising interpreter decide, and the next version may differ again. A
+proof that counts references cannot rely on that. So these methods are bound to their object before each call. The bound
+method holds exactly one reference for the call, on every version.
 """
 
 cimport cython
@@ -14,10 +14,15 @@ cdef extern from *:
     """
     // A new bound method. Unlike the interpreter's stack, it always counts its reference to the object.
     static PyObject* bufpool_bind(PyObject* method, PyObject* instance) {
-        return Py_TYPE(method)->tp_descr_get(method, instance, (PyObject*)Py_TYPE(instance));
+        const descrgetfunc get = Py_TYPE(method)->tp_descr_get;
+        if (get == NULL) {                                               // an object that `bind_calls` did not make
+            PyErr_SetString(PyExc_TypeError, "a BoundMethod without a method");
+            return NULL;
+        }
+        return get(method, instance, (PyObject*)Py_TYPE(instance));
     }
 
-    // A compiled type is immutable from Python; at import, nobody else has seen it.
+    // Python code cannot change a compiled type. At import, no other code has seen the type yet.
     static int bufpool_replace(PyTypeObject* type, PyObject* name, PyObject* method) {
         if (PyDict_SetItem(type->tp_dict, name, method) < 0) return -1;
         PyType_Modified(type);
@@ -30,8 +35,8 @@ cdef extern from *:
     int bufpool_replace(PyTypeObject* type, object name, object method) except -1
 
 
-# A method of a compiled class; each of its calls holds exactly one reference to the object. No part of the garbage
-# collector's graph: `gc` must not hand out the method inside, whose calls hold any number.
+# A method of a compiled class. Each of its calls holds exactly one reference to the object. The garbage collector does
+# not track it: `gc` must not hand out the method inside, whose calls hold any number of references.
 @cython.final
 @cython.internal
 @cython.no_gc

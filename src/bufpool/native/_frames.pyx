@@ -1,16 +1,18 @@
 """L4: a look into the caller's frame, to tell a second *name* of an array from a *view* of it.
 
-A reference count cannot tell the two. The variables of the code that runs a ``with`` statement can be seen: if every
-reference to the array is such a name, then no view, export or container holds it.
+A reference count cannot tell the two apart. But the variables of the code that runs a ``with`` statement can be read:
+if every reference to the array is such a name, then no view, export or container holds the array.
 
-What a name is worth is the interpreter's own affair. From Python 3.14 on an argument may be a name without a reference
-of its own (it borrows its caller's), and so may what is assigned from it. So all names are counted only where this
-Python's names were seen to count: `bufpool.native._names` tries them once, at import. Where they were not, all names
-together account for one reference: that of one of them, or the one that they borrow, a name of a function further out.
+Whether a name holds a reference is an implementation detail of the interpreter. From Python 3.14 on an argument may
+borrow its caller's reference, and so may a name that is assigned from the argument. So each name counts only if this
+Python's names were found to count: `bufpool.native._names` tries that once, at import. Otherwise all names together
+account for one reference: one of them holds it, or all of them borrow it from a name of a function further out.
 
-Where names may be borrowed, the operands of the caller's current instruction are, too: in ``a[0] = x`` NumPy works on
-`a` without a reference, and `x` may call back. So a look proves something only while that instruction is a call with no
-such operand: the end of a ``with`` statement, or a call without arguments.
+Where names may be borrowed, the operands of the caller's current instruction may be, too: in ``a[0] = x`` NumPy works
+on `a` without a reference, and `x` may call back. So a look proves something only while that instruction is a call
+without such an operand: the end of a ``with`` statement, or a call without arguments. A method call without arguments
+has its object as an operand. `tests/test_c_calls_back.py` tries all such methods of NumPy: those that call back hold
+references.
 """
 
 from cpython.object cimport PyObject

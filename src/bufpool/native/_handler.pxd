@@ -6,6 +6,8 @@ cdef class AllocatorPool(PoolBase):
     cdef object capsule
     # Whether an installation of this pool may be the one that raises malloc's thresholds.
     cdef public bint _tune_malloc
+    # As install(). `by_block`: this thread will come to its end, and there say what was refused.
+    cdef object enter(self, bint by_block)
     # At the end of what needed the pool installed.
     cdef object leave(self)
 

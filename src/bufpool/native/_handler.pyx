@@ -5,9 +5,6 @@ entry, and leaving removes the newest entry *of that pool*, wherever it stands, 
 leave in another order than they entered take out their own and no other.
 """
 
-import os
-from contextvars import ContextVar
-
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdlib cimport calloc, free
@@ -15,16 +12,23 @@ from libc.string cimport strcpy
 
 cimport numpy as cnp
 
+import os
+import sys
+
 import numpy as np
 
 from bufpool.core.arena cimport Arena, Refusal
 from bufpool.core.libc_malloc cimport malloc_settled, settle_malloc
 from bufpool.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
+from bufpool.native._refused cimport add_note, forget_refusals
 from bufpool.native._unique cimport immortalise
 
-cnp.import_array()
+from bufpool.native._refused import installed as _installed
 
-_installed = ContextVar("bufpool_installed")   # (pool, the handler before it), newest last
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident()
+
+cnp.import_array()
 
 
 cdef object put_handler(object handler):
@@ -121,10 +125,14 @@ cdef class AllocatorPool(PoolBase):
         >>> pool.stats().hits + pool.stats().misses > 0
         True
         """
+        self.enter(False)
+
+    cdef object enter(self, bint by_block):
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
         if self._tune_malloc and not malloc_settled():
             settle_malloc(not malloc_is_tuned_already())
+        forget_refusals()
         entries = _installed.get(None)
         if entries is None:
             # A context that holds any variable makes CPython search it for those that it does not hold, and NumPy asks
@@ -134,7 +142,7 @@ cdef class AllocatorPool(PoolBase):
             entries = ()
         # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
         # Added, and not unpacked into a new tuple: without memory Cython 3.3 drops the last item twice.
-        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))
+        put_entries(entries + ((self, cnp.PyDataMem_GetHandler(), PyThread_get_thread_ident() if by_block else 0),))
         try:
             put_handler(self.capsule)
         except MemoryError:
@@ -143,6 +151,8 @@ cdef class AllocatorPool(PoolBase):
 
     def uninstall(self):
         """Take out the newest installation of this pool in the current context.
+
+        Called while a `MemoryError` of NumPy's is handled, it adds to it which pool refused, and why.
 
         Returns
         -------
@@ -177,7 +187,8 @@ cdef class AllocatorPool(PoolBase):
             put_entries(rest)
         else:
             # Somebody entered after us and is still inside: what they will put back must be what we found.
-            put_entries(entries[:i] + ((entries[i + 1][0], before),) + entries[i + 2:])
+            put_entries(entries[:i] + ((entries[i + 1][0], before, entries[i + 1][2]),) + entries[i + 2:])
+        add_note(self, sys.exception())
         return True
 
     cdef object leave(self):
@@ -189,10 +200,11 @@ cdef class AllocatorPool(PoolBase):
 
     def __enter__(self):
         """Make NumPy allocate from this pool until the end of the block. The pool is not closed then."""
-        self.install()
+        self.enter(True)
         return self
 
     def __exit__(self, kind, value, traceback, /):
         """Put back what was there before."""
         self.leave()
+        add_note(self, value)
         return False

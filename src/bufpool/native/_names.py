@@ -1,7 +1,7 @@
-"""Functions that show what the names of this Python are worth: whether each one has a reference of its own.
+"""Functions that find out whether each local name of this Python holds a reference of its own.
 
-`bufpool.native._frames` runs them once, at import, cold and warmed up. Each function gives a new object to some names
-and returns the surplus: how many references there are beyond one for each name in its frame.
+`bufpool.native._frames` runs them once, at import, cold and warmed up. Each function assigns a new object to some names
+and returns the surplus: the number of references beyond one for each name in its frame.
 """
 
 # pyright: reportUnusedVariable=false
@@ -27,21 +27,21 @@ class Counter(Protocol):
 
 
 class Caller(Protocol):
-    """Notes its caller's current instruction and the three before it: operations and arguments."""
+    """Records its caller's current instruction and the three before it: operations and arguments."""
 
     @property
     def instructions(self) -> bytes | None:
-        """What was noted."""
+        """What was recorded."""
 
     def note(self) -> None:
-        """Note them."""
+        """Record them."""
 
     def __enter__(self) -> object: ...
     def __exit__(self, *_: object) -> bool: ...
 
 
 def often_enough() -> int:
-    """Return how often a function is run until the interpreter has made of it all that it will."""
+    """Return how often a function must run until the interpreter has specialised and compiled all that it will."""
     compiles = getattr(getattr(sys, "_jit", None), "is_enabled", bool)
     return 6000 if compiles() else 50
 
@@ -120,7 +120,7 @@ def arguments_count(counter: Counter) -> bool:
 
 
 def instructions(caller: Caller) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """Return what this Python makes of a call without arguments, of the end of a block, and of one that raises."""
+    """Return the instructions of a call without arguments, of the end of a block, and of a block that raises."""
     a = b = c = d = caller  # so that the call below is not the code's first instruction
     caller.note()
     call = caller.instructions

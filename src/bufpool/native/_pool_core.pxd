@@ -1,6 +1,8 @@
 # An object pool as Python's layers hold it, and what it gave to one client.
 from libc.stdint cimport uint32_t, uint64_t
 
+cimport cython
+
 from bufpool.core.object_pool cimport ObjectNode, ObjectPool, Put, Standing, Waiter, Word
 
 cdef extern from "pythread.h":
@@ -28,11 +30,17 @@ cdef extern from *:
     # user's, a log record or an import could wait for ever; and Python's modules lose their names.
     bint is_finalizing "bufpool_is_finalizing"() noexcept
 
+# Forks between the import of this module and this process. It changes only in a fork itself, before any other code runs
+# in the child, and so needs no memory order.
+cdef uint32_t generation
+
+
+@cython.final
 cdef class PoolCore:
-    cdef ObjectPool* pool          # never null
+    cdef ObjectPool* pool          # never null; for those who have something of it. All others ask `state`
     cdef dict owned                # number of an object: the object
-    cdef list inherited            # what a fork's child must keep, and not use: objects of the parent
-    cdef uint32_t life             # changes in a fork's child
+    cdef tuple inherited           # what a fork's child must keep, and not use: objects of the parent
+    cdef Word life                 # the generation of `pool`
     cdef uint32_t most_waiting
     cdef bint fair
     cdef bint lifo
@@ -57,6 +65,13 @@ cdef class PoolCore:
     cdef object untrace(self, uint32_t index)
     cdef object rouse(self)
     cdef int begin_life(self, uint32_t most) except -1
+    cdef ObjectPool* begin_anew(self) except NULL
+
+    cdef inline ObjectPool* state(self) except NULL:
+        """Return the state of this process: in the child of a fork, a new one."""
+        return self.pool if self.life.load_acquire() == generation else self.begin_anew()
+
+    cdef bint is_inherited(self, object item) except -1
     cdef uint32_t grab(self, object item, bint leased) except? 0xFFFFFFFF
 
 
@@ -82,7 +97,7 @@ cdef class Claim:
     cdef Stage stage
     cdef uint32_t index            # of the object, from HAND on
     cdef uint64_t checkout         # the object's word, while it is lent
-    cdef uint32_t life             # of the pool, when the turn got what it has
+    cdef uint32_t life             # the generation in which it got what it has
     cdef bint extra                # its place is one beyond the pool's size
     cdef bint surplus              # the pool was made smaller, and the object in hand is one too many
     cdef Word entered              # a lease: its block, once

@@ -4,7 +4,7 @@ from typing_extensions import disjoint_base
 
 MOST: Final[int]
 
-@disjoint_base
+@final
 class PoolCore:
     def __new__(
         cls, name: str, lifecycle: Any, *, most: int, most_waiting: int, fair: bool, lifo: bool
@@ -29,7 +29,6 @@ class PoolCore:
     def held(
         self, seconds: float = 0.0, tell: bool = False
     ) -> list[tuple[int, Any, float, int, Any]]: ...
-    def after_fork_in_child(self) -> None: ...
     @property
     def name(self) -> str: ...
     @property

@@ -20,6 +20,18 @@ from bufpool.errors import DoubleReleaseError, ForeignReleaseError
 
 cdef extern from "Python.h":
     void Py_IncRef(PyObject*) noexcept nogil
+    bint PyDict_Next(object, Py_ssize_t* at, PyObject** key, PyObject** value) noexcept
+
+cdef extern from *:
+    """
+    #if defined(_WIN32)
+    static int bufpool_call_in_child(void (*)(void)) { return 0; }     // nothing forks there
+    #else
+    #include <pthread.h>
+    static int bufpool_call_in_child(void (*function)(void)) { return pthread_atfork(NULL, NULL, function); }
+    #endif
+    """
+    int call_in_child "bufpool_call_in_child"(void (*function)() noexcept nogil) noexcept
 
 cdef extern from "pythread.h":
     PyThread_type_lock PyThread_allocate_lock() nogil
@@ -34,6 +46,18 @@ cdef double LONGEST_WAIT = 1e9     # s; longer ones mean for ever, as `bufpool.s
 # One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
 cdef uint32_t SAMPLED_MASK = 127
 
+# --- forks ---
+
+cdef void count_fork() noexcept nogil:
+    global generation
+    generation += 1
+
+
+# Not `os.register_at_fork`, which calls functions of other modules before ours, and those may use a pool.
+if call_in_child(count_fork) != 0:
+    raise MemoryError("no memory for the handler of forks")
+
+
 cdef void keep(void* thing) noexcept nogil:
     Py_IncRef(<PyObject*>thing)                # the thread that serves is attached to the interpreter
 
@@ -45,6 +69,7 @@ cdef object checked_timeout(object timeout, PoolCore core):
     return core.lifecycle.seconds("timeout", timeout)
 
 
+@cython.final
 cdef class PoolCore:
     """Who has which object, and who waits. Made by `bufpool.objects.lifecycle.Lifecycle`."""
 
@@ -53,7 +78,7 @@ cdef class PoolCore:
         self.lifecycle = lifecycle
         self.owned = {}
         self.traces = {}
-        self.inherited = []
+        self.inherited = ()
         self.most_waiting = most_waiting
         self.fair = fair
         self.lifo = lifo
@@ -69,7 +94,37 @@ cdef class PoolCore:
             raise MemoryError()
         pool.set_up(most, self.most_waiting, self.fair, not self.lifo, keep)
         self.pool = pool
+        self.life.store_relaxed(generation)
         return 0
+
+    cdef ObjectPool* begin_anew(self) except NULL:
+        """In the child of a fork: begin a new state, because what exists belongs to the parent.
+
+        The parent's objects are kept, so that no destructor touches them. The old state is left as it lies, and never
+        freed: without the GIL another thread may have been half-way through a change.
+        """
+        cdef dict owned = {}
+        cdef dict traces = {}
+        cdef tuple inherited = self.inherited + (self.owned,)
+        cdef ObjectPool* pool = ObjectPool.make()
+        cdef bint other
+        if pool == NULL:
+            raise MemoryError()
+        pool.set_up(self.pool.max(), self.most_waiting, self.fair, not self.lifo, keep)
+        if self.pool.was_closed():
+            pool.close()
+        # From here on nothing is allocated, so with the GIL no other thread runs: of two threads one begins the state.
+        with cython.critical_section(self):
+            other = self.life.load_acquire() == generation
+            if not other:
+                self.pool = pool
+                self.inherited = inherited
+                self.owned, owned = owned, self.owned
+                self.traces, traces = traces, self.traces
+                self.life.store_release(generation)
+        if other:
+            ObjectPool.destroy(pool)
+        return self.pool
 
     def treat(self, *, bint debug, bint dated, bint expires, bint checked_out, uint64_t check_after, bint treated_in,
               uint32_t most_uses):
@@ -121,10 +176,11 @@ cdef class PoolCore:
         cdef uint64_t word = 0
         cdef uint32_t index
         cdef Standing standing
+        cdef ObjectPool* pool = self.state()
         while True:
-            index = self.pool.find(<void*>item, word)
+            index = pool.find(<void*>item, word)
             if index == kNone:
-                if any([each is item for lot in self.inherited for each in lot.values()]):
+                if self.is_inherited(item):
                     return kNone
                 raise ForeignReleaseError(f"pool {self.name!r} has no such object: {self.lifecycle.show(item)}")
             standing = ObjectNode.standing_of(word)
@@ -136,8 +192,21 @@ cdef class PoolCore:
                 raise DoubleReleaseError(
                     f"pool {self.name!r} has this object back already: {self.lifecycle.show(item)}"
                 )
-            if self.pool.table[index].take_back(word):
+            if pool.table[index].take_back(word):
                 return index
+
+    cdef bint is_inherited(self, object item) except -1:
+        """Whether the object belongs to the parent of this process, or to the parent's parent."""
+        cdef PyObject* each
+        cdef Py_ssize_t at
+        for lot in self.inherited:
+            # Not `values`: without the GIL a thread of the parent may have held the dictionary's lock at the fork.
+            # Nobody changes it any more.
+            at = 0
+            while PyDict_Next(lot, &at, NULL, &each):
+                if each == <PyObject*>item:
+                    return True
+        return False
 
     cdef object trace(self, uint32_t index):
         self.traces[index] = self.lifecycle.trace()
@@ -153,8 +222,9 @@ cdef class PoolCore:
         """Wake everybody for whom there is something."""
         cdef Waiter* waiter
         cdef Claim claim
-        while self.pool.needs_attention():
-            waiter = self.pool.serve(precise_ns())
+        cdef ObjectPool* pool = self.state()
+        while pool.needs_attention():
+            waiter = pool.serve(precise_ns())
             if waiter == NULL:
                 return None
             claim = <Claim>waiter.owner
@@ -165,17 +235,17 @@ cdef class PoolCore:
 
     def wake(self):
         """Wake everybody for whom there is something: objects were made."""
-        self.pool.go_on()
+        self.state().go_on()
         self.rouse()
 
     def close(self):
         """Hand out nothing more, and tell all waiters."""
-        self.pool.close()
+        self.state().close()
         self.rouse()
 
     def resize(self, uint32_t most):
         """From now on, at most so many objects."""
-        self.pool.resize(most)
+        self.state().resize(most)
         self.rouse()
 
     def drain(self):
@@ -204,7 +274,7 @@ cdef class PoolCore:
             out = <Held*>malloc(room * sizeof(Held))
             if out == NULL:
                 raise MemoryError()
-            found = self.pool.held(now - least if least < now else 0, tell, out, room)
+            found = self.state().held(now - least if least < now else 0, tell, out, room)
             if found <= room or tell:
                 break
             # More than there was room for: drop those references, and ask again.
@@ -224,63 +294,49 @@ cdef class PoolCore:
             free(out)
         return result
 
-    def after_fork_in_child(self):
-        """Begin anew: what exists is the parent's. It is kept, so that no destructor touches it, and not used.
-
-        The old state is left as it lies, and never freed: without the GIL another thread may have been half-way
-        through a change.
-        """
-        cdef bint closed = self.pool.was_closed()
-        self.inherited.append(self.owned)
-        self.begin_life(self.pool.max())
-        self.owned = {}
-        self.traces = {}
-        self.life += 1
-        if closed:
-            self.pool.close()
-
     # --- readings ---
 
     @property
     def closed(self):
         """Whether it hands out nothing more."""
-        return self.pool.closed()
+        return self.state().closed()
 
     @property
     def size(self):
         """Objects that count against the most that there may be, in the making too."""
-        return self.pool.size()
+        return self.state().size()
 
     @property
     def most(self):
         """Objects that there may be."""
-        return self.pool.max()
+        return self.state().max()
 
     @property
     def idle(self):
         """Objects ready to go out."""
-        return self.pool.idle()
+        return self.state().idle()
 
     @property
     def in_use(self):
         """Objects out, in the making, or in the pool's own hand, those beyond its size too."""
-        cdef uint32_t size = self.pool.size(), idle = self.pool.idle()
-        return (size - idle if size > idle else 0) + self.pool.extra()
+        cdef ObjectPool* pool = self.state()
+        cdef uint32_t size = pool.size(), idle = pool.idle()
+        return (size - idle if size > idle else 0) + pool.extra()
 
     @property
     def peak(self):
         """Most objects in use at once so far."""
-        return self.pool.peak()
+        return self.state().peak()
 
     @property
     def waiting(self):
         """Clients in the queue."""
-        return self.pool.waiting()
+        return self.state().waiting()
 
     @property
     def reused(self):
         """Checkouts of an object that was there."""
-        return self.pool.reused()
+        return self.state().reused()
 
 
 @cython.final
@@ -340,7 +396,7 @@ cdef class Claim:
 
     cdef bint outlived(self) noexcept:
         """Whether what it has belongs to a fork's parent."""
-        return self.life != self.core.life
+        return self.life != generation
 
     cdef void leave_queue(self) noexcept:
         # Out of the queue for certain, so that nobody else changes it. Who woke it may have had the reference.
@@ -364,7 +420,7 @@ cdef class Claim:
             raise
 
     cdef object seize(self, uint32_t index, bint used):
-        self.life = self.core.life
+        self.life = generation
         self.index = index
         self.touched = used and self.core.treated_in
         self.surplus = False

@@ -10,7 +10,7 @@ from types import GenericAlias
 
 cimport cython
 
-from bufpool.core.object_pool cimport Answer, Standing, kNone
+from bufpool.core.object_pool cimport Answer, ObjectPool, Standing, kNone
 from bufpool.native._arena cimport precise_ns
 from bufpool.native._pool_core cimport HAND, LENT, NEW, Claim, PoolCore, is_finalizing
 from bufpool.native._pool_turn cimport moved, turn_of
@@ -22,15 +22,16 @@ from bufpool.errors import ReleasedError
 cdef bint quick(Claim claim) except -1:
     """Take an idle object in hand if nothing stands against it; false: ask the lifecycle."""
     cdef PoolCore core = claim.core
-    cdef uint32_t index = core.pool.take()
+    cdef ObjectPool* pool = core.state()
+    cdef uint32_t index = pool.take()
     if index == kNone:
         # Somebody waits, or there is nothing. A running client may still be quicker than one that is being woken.
-        if not core.pool.needs_attention():
+        if not pool.needs_attention():
             return False
-        if core.pool.ask(claim.waiter, precise_ns(), False, 0, index) != Answer.found:
+        if pool.ask(claim.waiter, precise_ns(), False, 0, index) != Answer.found:
             return False
     claim.seize(index, False)
-    return not core.due_out(&core.pool.table[index])
+    return not core.due_out(&pool.table[index])
 
 
 cdef bint holds(Claim claim) noexcept:
@@ -141,6 +142,14 @@ cdef class PoolLease(Claim):
         elif not self.settle():
             self.core.lifecycle.return_in_thread(turn_of(self))
         return False
+
+    # Python's own error would not name the pool for tasks. Type checkers do not see these two, and refuse such a block.
+
+    def __aenter__(self):
+        raise TypeError(f"{self!r} is for threads; in a task, use 'async with pool.as_async().lease()'")
+
+    def __aexit__(self, kind, value, traceback, /):
+        raise TypeError("a PoolLease is for threads")
 
     @property
     def object(self):

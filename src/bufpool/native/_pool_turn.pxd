@@ -1,10 +1,14 @@
 # A claim as the lifecycle of objects sees it.
-from bufpool.native._pool_core cimport Claim
+from bufpool.core.object_pool cimport ObjectNode, ObjectPool
+from bufpool.native._pool_core cimport Claim, Stage
 
 cdef class Turn:
     cdef Claim claim
     cdef public bint refused       # the pool itself had nothing for it
 
+    cdef int need(self, Stage stage) except -1
+    cdef ObjectNode* node(self) except? NULL
+    cdef ObjectPool* begin_life(self) except NULL
     cdef str put_somewhere(self, bint unused)
 
 cdef Turn turn_of(Claim claim)

@@ -6,9 +6,9 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.core.object_pool cimport Answer, ObjectNode, Put, Sieve, kNone, kOwned, kUntilEmpty
+from bufpool.core.object_pool cimport Answer, ObjectNode, ObjectPool, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool.native._arena cimport breathe, coarse_ns, precise_ns
-from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore
+from bufpool.native._pool_core cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore, Stage, generation
 
 from bufpool.errors import FactoryError
 
@@ -46,7 +46,9 @@ FOREVER = (1 << 64) - 1            # ns on the coarse clock
 cdef long long SLICE_US = 50000 if WITHOUT_GIL else 1000000 * 3600
 
 
+# nonecheck: any Python code can make a turn without a claim.
 @cython.final
+@cython.nonecheck(True)
 cdef class Turn:
     """A claim as the lifecycle of objects sees it."""
 
@@ -54,16 +56,35 @@ cdef class Turn:
         self.claim = Claim.__new__(Claim)
         self.claim.begin(core, ...)
 
+    cdef int need(self, Stage stage) except -1:
+        """Refuse a call that the lifecycle never makes: the claim has no object, or no place, to work on."""
+        if self.claim.stage != stage:
+            raise RuntimeError(f"the turn has no {'object in hand' if stage == HAND else 'place'}")
+        return 0
+
+    cdef ObjectNode* node(self) except? NULL:
+        """Return the node of the object in hand; NULL if a callback has forked, and the object is the parent's."""
+        self.need(HAND)
+        if self.claim.outlived():
+            return NULL
+        return &self.claim.core.pool.table[self.claim.index]
+
+    cdef ObjectPool* begin_life(self) except NULL:
+        """What the claim gets from now on, it gets in this process, and not in the one that has forked."""
+        cdef ObjectPool* pool = self.claim.core.state()
+        self.claim.life = generation
+        return pool
+
     def ask(self, bint may_wait, uint32_t growing):
         """Ask for an object, or for a place for one; return one of the answers above.
 
         `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
         """
         cdef uint32_t index = kNone
-        self.claim.life = self.claim.core.life
+        cdef ObjectPool* pool = self.begin_life()
         if may_wait:
             self.claim.make_ready()
-        cdef Answer answer = self.claim.core.pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
+        cdef Answer answer = pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
         if answer == Answer.found:
             self.claim.seize(index, False)
         elif answer == Answer.room:
@@ -77,9 +98,9 @@ cdef class Turn:
 
     def watch(self, uint32_t goal):
         """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
-        self.claim.life = self.claim.core.life
+        cdef ObjectPool* pool = self.begin_life()
         self.claim.make_ready()
-        self.claim.queued = not self.claim.core.pool.watch(self.claim.waiter, goal)
+        self.claim.queued = not pool.watch(self.claim.waiter, goal)
         if not self.claim.queued:
             self.claim.leave_queue()
         return not self.claim.queued
@@ -92,6 +113,8 @@ cdef class Turn:
         cdef long long us
         cdef PyLockStatus status
         cdef Bell bell = self.claim.bell
+        if bell is None:
+            raise RuntimeError("the turn is not in the queue")
         while True:
             now = precise_ns()
             us = SLICE_US
@@ -119,19 +142,25 @@ cdef class Turn:
 
     def touch(self):
         """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
+        cdef ObjectNode* node = self.node()
+        if node == NULL:
+            raise RuntimeError("the object in hand belongs to the parent of this process")
         self.claim.touched = True
-        return <object>self.claim.core.pool.table[self.claim.index].address
+        return <object>node.address
 
     def untouch(self):
         """The callback came back, and the object is sound."""
+        cdef ObjectNode* node = self.node()
         self.claim.touched = False
-        if not self.claim.outlived():
-            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
+        if node != NULL:
+            node.checked = coarse_ns()
 
     def due(self, bint coming_back):
         """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
-        cdef ObjectNode* node = &self.claim.core.pool.table[self.claim.index]
+        cdef ObjectNode* node = self.node()
         cdef uint64_t now = coarse_ns()
+        if node == NULL:
+            return (False, False, False, False, False)
         return (
             node.drained != self.claim.core.drained,
             self.claim.core.most_uses != 0 and node.uses.load_relaxed() >= self.claim.core.most_uses,
@@ -142,16 +171,14 @@ cdef class Turn:
 
     def make_extra_place(self):
         """Get a place beyond the pool's size."""
-        self.claim.core.pool.add_extra_place()
-        self.claim.life = self.claim.core.life
+        self.begin_life().add_extra_place()
         self.claim.extra = True
         self.claim.stage = PLACE
 
     def ask_place(self, uint32_t wanted):
         """Get a place if the pool has less than so many; tell whether."""
-        if not self.claim.core.pool.ask_place(wanted):
+        if not self.begin_life().ask_place(wanted):
             return False
-        self.claim.life = self.claim.core.life
         self.claim.extra = False
         self.claim.stage = PLACE
         return True
@@ -159,6 +186,7 @@ cdef class Turn:
     def install(self, item, uint64_t lifetime, uint32_t drained):
         """Put a new object into the turn's place, for a lifetime in nanoseconds; it is in hand then."""
         cdef PoolCore core = self.claim.core
+        self.need(PLACE)
         if item is None:
             raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
         if self.claim.outlived():
@@ -189,9 +217,10 @@ cdef class Turn:
 
         `in_any_case`: it is kept, so that whoever looks next does what is due.
         """
-        if checked:
-            self.claim.core.pool.table[self.claim.index].checked = coarse_ns()
-        if not in_any_case:
+        cdef ObjectNode* node = self.node()
+        if checked and node != NULL:
+            node.checked = coarse_ns()
+        if node == NULL or not in_any_case:
             return self.put_somewhere(True)
         self.claim.core.pool.put_back_unused(self.claim.index, True)
         self.claim.stage = ENDED
@@ -202,6 +231,7 @@ cdef class Turn:
         cdef PoolCore core = self.claim.core
         cdef uint32_t index = self.claim.index
         cdef Put put
+        self.need(HAND)
         if self.claim.outlived():
             self.claim.let_go()
             return ""
@@ -221,6 +251,8 @@ cdef class Turn:
 
     def take_out(self):
         """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
+        if self.node() == NULL:
+            raise RuntimeError("the object in hand belongs to the parent of this process")
         return self.claim.out_of_pool()
 
     def give_up(self):
@@ -296,7 +328,9 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
     `most`; those not checked since `checked_before`.
     """
     cdef uint32_t room = <uint32_t>len(turns)
-    cdef PoolCore core = (<Turn>turns[0]).claim.core
+    cdef PoolCore core = (<Turn?>turns[0]).core
+    if any([(<Turn?>turn).core is not core for turn in turns]):
+        raise ValueError("the turns are of several pools")
     cdef uint32_t* indices = <uint32_t*>malloc(room * sizeof(uint32_t))
     if indices == NULL:
         raise MemoryError()
@@ -306,7 +340,7 @@ def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64
     sieve.most = most
     sieve.checked_before = checked_before
     sieve.drained = core.drained
-    cdef uint32_t found = core.pool.sift(sieve, indices, room)
+    cdef uint32_t found = core.state().sift(sieve, indices, room)
     cdef uint32_t i
     for i in range(found):
         (<Turn>turns[i]).claim.seize(indices[i], False)

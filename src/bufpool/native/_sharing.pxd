@@ -1,22 +1,23 @@
-# Without the GIL: a pool that several threads call at full speed is no longer counted, because they would fight over
-# its count of references. With the GIL none of this does anything.
+# Without the GIL: CPython stops counting the references to a pool that several threads call at full speed, because the
+# threads would contend for the count. With the GIL none of this does anything.
 from libc.stdint cimport uint64_t
 
 cdef extern from *:
     """
     #ifndef BUFPOOL_SHARING
     #define BUFPOOL_SHARING
-    // Who called a pool last, and how often that changed. Threads may lose each other's changes: it is an estimate.
+    // The thread that called a pool last, and how often that changed. Threads may lose each other's changes: the number
+    // is an estimate.
     typedef struct {
         uintptr_t thread;
         uint32_t changes;
-        uint32_t uncounted;        // from then on nobody writes here
+        uint32_t uncounted;        // the references are no longer counted, and nothing here is written any more
         uint64_t since_ns;         // when `changes` was 0
     } BufpoolCallers;
 
     #define BUFPOOL_CHANGES 256
 
-    // To be asked at each call. Whether the caller was another one than before another 256 times.
+    // Called at each call of the pool. Return whether the calling thread has changed another 256 times.
     static inline int bufpool_changed_often(BufpoolCallers* callers) {
     #if defined(Py_GIL_DISABLED)
         if (_Py_atomic_load_uint32_relaxed(&callers->uncounted)) return 0;
@@ -37,5 +38,5 @@ cdef extern from *:
         unsigned int uncounted
     bint changed_often "bufpool_changed_often"(Callers* callers) noexcept nogil
 
-# What follows if it was: when that took less than five milliseconds, the pool is no longer counted.
+# Called after that: if the 256 changes took less than five milliseconds, stop counting the pool's references.
 cdef object look_at_callers(object pool, Callers* callers, uint64_t now_ns)

@@ -1,15 +1,16 @@
 """L4: pools that several threads of a free-threaded Python call at full speed.
 
-``pool.empty(...)`` takes a reference to `pool` and drops it again. Threads that do so at once fight over the count of
-references; two of them then got less done than one alone (measured). Such a pool is counted no longer:
+``pool.empty(...)`` takes a reference to `pool` and drops it again. Threads that do so at once contend for the reference
+count. Two threads then did less work than one (measured). So CPython no longer counts the references to such a pool:
 
-- From Python 3.14 on its references are *deferred*, as those of functions and modules are. The garbage collector frees
-  it, and no longer its last reference.
-- Python 3.13 has no such references. It makes functions and modules *immortal* once there is a second thread, and so is
-  the pool made: the object stays until the process ends. Its idle memory does not: when nothing refers to the pool any
-  more, the garbage collector's next run has it given back.
+- From Python 3.14 on the references are *deferred*, as those of functions and modules are. The garbage collector then
+  frees the pool; the end of its last reference does not.
+- Python 3.13 has no deferred references. It makes functions and modules *immortal* once there is a second thread, and
+  this module makes the pool immortal: the object stays until the process ends. Its idle memory does not stay: when
+  nothing refers to the pool any more, the next run of the garbage collector gives that memory back.
 
-A pool whose callers do not change 256 times within five milliseconds is freed by its last reference.
+A pool whose caller changes less than 256 times within five milliseconds stays counted, and is freed with its last
+reference.
 """
 
 import gc
@@ -21,11 +22,11 @@ cdef extern from *:
     """
     #if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000
     #define BUFPOOL_IMMORTAL 1
-    // The collector calls this for an object while all other threads stand still, which is what is wanted of it: a
-    // thread could be between a read and a write of the count.
+    // The collector calls this while all other threads stand still. That is needed: another thread could otherwise be
+    // between a read and a write of the count.
     static int bufpool_make_immortal(PyObject*, void* pool) {
         PyObject* object = (PyObject*)pool;
-        // A count that waits for the pool's maker to merge it would be one again when he does. Then later.
+        // The count may wait for its owner thread to merge it. The merge would write a count again: try later.
         if ((object->ob_ref_shared & _Py_REF_SHARED_FLAG_MASK) != _Py_REF_QUEUED) {
             object->ob_tid = _Py_UNOWNED_TID;
             object->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
@@ -50,7 +51,7 @@ cdef extern from *:
     #endif
     }
 
-    // Since when the callers were counted; from now on anew.
+    // Return since when the callers were counted, and begin to count anew.
     static uint64_t bufpool_since(BufpoolCallers* callers, uint64_t now_ns) {
     #if defined(Py_GIL_DISABLED)
         return _Py_atomic_exchange_uint64(&callers->since_ns, now_ns);
@@ -84,7 +85,7 @@ cdef extern from *:
     bint claim "bufpool_claim"(Callers* callers) noexcept
     void disclaim "bufpool_disclaim"(Callers* callers) noexcept
 
-# Fifty changes a millisecond. With fewer the fight takes some hundredths of the time.
+# Fifty changes a millisecond. With fewer changes the contention costs some hundredths of the time.
 cdef uint64_t WITHIN_NS = 5_000_000
 
 
@@ -104,16 +105,16 @@ cdef object look_at_callers(object pool, Callers* callers, uint64_t now_ns):
 cdef list immortal = []
 cdef double next_look = 0.0
 
-# A look searches all objects, as a collection does. What the collector does by itself it follows at most every second,
-# and with at most a hundredth of the time.
+# A look searches all objects, as a collection does. After collections that the collector starts by itself, there is a
+# look at most once a second, and all looks together take at most a hundredth of the time.
 cdef double PAUSE = 1.0, SHARE = 0.01
 
 
 def give_back_memory(phase, info):
-    """Called by the garbage collector: idle memory of pools that no container refers to goes back to the system.
+    """Give idle memory of pools that no container refers to back to the system. The garbage collector calls this.
 
-    A pool that only local names of running functions hold is taken for one of them. It loses its idle memory and works
-    on.
+    A pool that only local names of running functions hold looks like one of those. It loses its idle memory and goes on
+    working.
     """
     global next_look
     cdef double started = time.monotonic()

@@ -206,7 +206,6 @@ cdef class Shelf:
             block = arena_acquire(self.pool.arena, self.request.nbytes, self.request.alignment)
             if block.address != NULL:
                 return self.pool.make_on(block.address, self.descr, &self.request)
-            self.pool.same_request(block)
             if block.refusal == Refusal.limit:
                 self.detach_stale()
         return self.pool.make(self.descr, &self.request, False)

@@ -36,7 +36,6 @@ from bufpool.native._pool_turn import (
     discarded,
 )
 from bufpool.objects import maintenance_thread, tracing
-from bufpool.objects.forks import heed
 from bufpool.objects.log import log
 from bufpool.objects.ports import THREADS, Port, inside, run
 
@@ -110,7 +109,6 @@ class Lifecycle:
             most_uses=chosen.max_uses or 0,
         )
         self._core = weakref.ref(core)
-        heed(core)
         return core
 
     @property
@@ -342,6 +340,8 @@ class Lifecycle:
             except Exception:  # noqa: BLE001 - it is logged, and counted
                 log().warning("pool %r: reset failed, the object is closed", self.name, exc_info=True)
                 return "failed_reset"
+            if turn.inherited:  # the reset has forked, and this is the child
+                return ""
         if "return" in self.chosen.check_on and not await self._passes(turn, port):
             return "broken"
         turn.untouch()

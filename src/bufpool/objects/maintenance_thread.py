@@ -1,10 +1,10 @@
-"""The maintenance thread: the one thread of this process that looks after pools for threads.
+"""The maintenance thread: the one thread of this process that maintains pools for threads.
 
-It starts with the first pool that has something to do by time, and ends with the last. It holds no pool.
+It starts with the first pool that needs maintenance, and ends with the last one. It holds no reference to a pool.
 
-Nothing outside this thread ever waits for it or for a lock that it holds. It may be dead, because the interpreter ends
-or because this is the child of a fork. `register` and the callbacks of weak references change a dictionary and open a
-lock. No lock says who may start the thread either: if two start, the first one ends.
+No other code waits for this thread or for a lock that it holds, because the thread may be dead: the interpreter may be
+ending, or this may be the child of a fork. `register` and the callbacks of weak references change a dictionary and open
+a lock. Starting the thread takes no lock either: if two threads start, the first one ends.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class MaintenanceThread:
         self._thread: threading.Thread | None = None  # the one that took over last
         self._ended = False  # the interpreter ends
         self._failed = False  # to start the thread, the last time
-        # The thread sleeps on it. Whoever has something for the thread opens it, which never waits.
+        # The thread sleeps on this lock. Code that has work for the thread opens it, which never waits.
         self._bell = threading.Lock()
         self._bell.acquire()
-        # In the child of a fork nothing here is touched any more: without the GIL a dictionary has a lock, which a
-        # thread of the parent may have held. The function is kept, because a finalizer may find the module `os` gone.
+        # The child of a fork does not touch this object any more: without the GIL a dictionary has a lock, which a
+        # thread of the parent may have held. The function is kept here, because a finalizer may find `os` gone.
         self._process = os.getpid()
         self._process_now = os.getpid
 
@@ -101,7 +101,12 @@ class MaintenanceThread:
     @property
     def _is_over(self) -> bool:
         """Whether no round begins any more: the interpreter ends, or this is the child of a fork."""
-        return self._ended or self._process_now() != self._process
+        return self._ended or self.is_parents
+
+    @property
+    def is_parents(self) -> bool:
+        """Whether this is the child of a fork, and the thread is its parent's."""
+        return self._process_now() != self._process
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
         # Also when a pool is collected, wherever that happens: in a child, or when this module's names are gone.
@@ -166,25 +171,26 @@ class MaintenanceThread:
 _of_process = MaintenanceThread()
 
 
+def _now() -> MaintenanceThread:
+    """Return the one of this process. The child of a fork makes its own when it first needs one."""
+    global _of_process
+    if _of_process.is_parents:
+        _of_process = MaintenanceThread()
+    return _of_process
+
+
 def register(pool: Maintained) -> None:
     """Maintain this pool from now on; or, if it is over, no more."""
-    _of_process.register(pool)
+    _now().register(pool)
 
 
 def ensure_running() -> None:
     """Start the thread if it should run, and could not start before."""
-    _of_process.ensure_running()
+    _now().ensure_running()
 
 
 def _at_exit() -> None:
-    _of_process.end()
-
-
-def _in_child() -> None:
-    global _of_process
-    _of_process = MaintenanceThread()  # the next object that is made starts its thread
+    _now().end()
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

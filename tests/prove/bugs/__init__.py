@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prove.bugs.arrays import ARRAYS_AND_LEASES
 from prove.bugs.life import LIFE_OF_ALL
+from prove.bugs.limit import LIMIT_QUEUE
 from prove.bugs.maintenance import MAINTAINED
 from prove.bugs.objects import OBJECTS
 from prove.bugs.orders import ORDERS
@@ -17,6 +18,6 @@ from prove.bugs.shelves import SHELVES
 from prove.bugs.tasks import TASKS
 from prove.bugs.waiting import WAITING
 
-CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS, *WAITING)
+CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
 BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)

@@ -212,7 +212,7 @@ LIVING = (
     Bug(
         "a fork's child wakes its parent's waiters",
         LIVES,
-        "        arena->waiters.store_relaxed(0);\n",
+        "        arena->queue.begin_anew();\n",
         "",
         LIFE,
     ),

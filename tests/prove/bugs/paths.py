@@ -10,6 +10,7 @@ from prove.bug import Bug, Ladder
 STRESS = Ladder("arena_ladder", 40_000)
 RULES = Ladder("arena_rules", 3_000)
 LIFE = Ladder("arena_life", 300)
+QUEUE_RULES = Ladder("arena_waiting", 20)
 
 HOT = "core/arena.cpp"
 GROWTH = "core/arena_growth.cpp"
@@ -94,9 +95,9 @@ RETURNS = (
     Bug(
         "no one wakes the waiter",
         HOT,
-        "if (BUFPOOL_UNLIKELY(waiters.load_relaxed() != 0)) wake(wake_argument);",
+        "    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();\n",
         "",
-        RULES,
+        QUEUE_RULES,
     ),
     Bug(
         "one block more than max_retained stays",
@@ -150,7 +151,6 @@ GROWING = (
         "            if (block.refusal",
         RULES,
     ),
-    Bug("a refusal is not counted", GROWTH, "    counters.refused.add_relaxed(1);\n", "", STRESS),
     Bug(
         "a closed arena grows",
         GROWTH,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from prove.bug import Bug, Suite
 
 ARENA = "native/_arena.pyx"
+REFUSED = "native/_refused.pyx"
 HANDLER = "native/_handler.pyx"
 ARRAYS = "native/_arrays.pyx"
 
@@ -17,6 +18,12 @@ PUT_BACK = """\
                 else:
                     self.leave()
 """
+LEFT = """\
+                building = build_from(outer)
+                if building.block != NULL:       # NumPy did without it
+                    arena_release(building.block)
+                    building.block = NULL
+"""
 BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
@@ -25,28 +32,28 @@ BUILD = f"""\
                 if nbytes is None:
                     raise
             finally:
-{PUT_BACK}"""
+{LEFT}{PUT_BACK}"""
 
 HOOKS = (
     Bug(
         "realloc copies half",
         ARENA,
-        "memcpy(moved, address, nbytes if nbytes < room else room)",
-        "memcpy(moved, address, (nbytes if nbytes < room else room) // 2)",
+        "memcpy(moved.address, address, nbytes if nbytes < room else room)",
+        "memcpy(moved.address, address, (nbytes if nbytes < room else room) // 2)",
         Suite("test_handler_memory.py -k resize"),
     ),
     Bug(
         "realloc keeps the old block",
         ARENA,
-        "    Arena.release(address)\n    return moved",
-        "    return moved",
+        "    Arena.release(address)\n    return moved.address",
+        "    return moved.address",
         Suite("test_handler_memory.py -k resize"),
     ),
     Bug(
         "realloc fails where it need not move",
         ARENA,
-        "return address if nbytes <= room else NULL",
-        "return NULL",
+        "        if nbytes <= room:\n            return address\n",
+        "",
         Suite("test_lifetime.py::test_array_can_be_used_after_the_pool"),
     ),
     Bug(
@@ -59,54 +66,139 @@ HOOKS = (
     Bug(
         "calloc gives what it finds",
         ARENA,
-        "(<Arena*>arena).acquire_zeroed(count * size).address",
-        "(<Arena*>arena).acquire(count * size).address",
+        "(<Arena*>arena).acquire_zeroed(count * size)",
+        "(<Arena*>arena).acquire(count * size)",
         Suite("test_handler_memory.py::test_zeros_are_zero_on_recycled_memory"),
     ),
 )
 
 WAITING = (
     Bug(
-        "a release wakes a waiter that does not listen",
+        "a bell is opened in vain",
         ARENA,
-        "    PyThread_release_lock(lock)\n",
+        "    PyThread_release_lock(bell)\n",
         "    pass\n",
-        Suite("test_waiting.py"),
+        Suite("test_waiting.py::test_a_return_wakes_who_waits"),
     ),
     Bug(
-        "a waiter is not counted",
+        "who is interrupted stays in the queue",
         ARENA,
-        "            arena.waiters.add_relaxed(1)\n",
-        "            arena.waiters.add_relaxed(0)\n",
-        Suite("test_waiting.py"),
+        "            finally:\n                wait.end()\n            if block.address",
+        "            finally:\n                pass\n            if block.address",
+        Suite("test_waiting.py -k leaves_the_queue"),
     ),
     Bug(
-        "a refusal is counted at each look",
+        "a request that waits counts as refused",
         ARENA,
-        "                        block = arena_acquire(arena, nbytes, alignment)\n"
-        "                    self.same_request(block)\n",
-        "                        block = arena_acquire(arena, nbytes, alignment)\n",
+        "            if block.address != NULL:\n                zeroed[0] = block.zeroed\n                return",
+        "            if block.address != NULL:\n                self.arena.counters.refused.add_relaxed(1)\n"
+        "                zeroed[0] = block.zeroed\n                return",
+        Suite("test_waiting.py -k was_not_refused"),
+    ),
+    Bug(
+        "a refusal of the pool is not counted",
+        ARENA,
+        "        if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:\n"
+        "            self.arena",
+        "        if refused.refusal == Refusal.too_large:\n            self.arena",
         Suite("test_limit.py::test_a_waiting_request_is_counted_once"),
+    ),
+    Bug(
+        "Ctrl-C waits until NumPy is done",
+        ARENA,
+        "            if PyOS_InterruptOccurred():\n",
+        "            if False:\n",
+        Suite("test_limit_numpy.py -k ctrl_c"),
+    ),
+    Bug(
+        "Ctrl-C is lost in NumPy's wait",
+        ARENA,
+        "                PyErr_SetInterrupt()\n                break\n",
+        "                break\n",
+        Suite("test_limit_numpy.py -k ctrl_c"),
+    ),
+    Bug(
+        "NumPy collects no garbage at the limit",
+        ARENA,
+        "                gc.collect()\n            with nogil:\n                block = wait.step()\n            if",
+        "                pass\n            with nogil:\n                block = wait.step()\n            if",
+        Suite("test_limit_numpy.py -k garbage"),
+    ),
+    Bug(
+        "resize waits",
+        ARENA,
+        "refused_hook(<Arena*>arena, nbytes, moved, False)",
+        "refused_hook(<Arena*>arena, nbytes, moved, True)",
+        Suite("test_limit_numpy.py -k resize"),
+    ),
+    Bug(
+        "zeros that had to wait are what was there",
+        ARENA,
+        "            memset(block.address, 0, count * size)\n",
+        "            pass\n",
+        Suite("test_limit_numpy.py -k numpy_waits_for_room"),
+    ),
+    Bug(
+        "a hook without the GIL is stopped by those who wait",
+        REFUSED,
+        "            block = arena_acquire_in_turn(arena, nbytes, arena.config.alignment)\n",
+        "            pass\n",
+        Suite("test_limit_numpy.py -k without_the_gil"),
+    ),
+    Bug(
+        "a refusal of NumPy's is not counted",
+        REFUSED,
+        "        arena.counters.refused.add_relaxed(1)\n",
+        "        pass\n",
+        Suite("test_limit_numpy.py -k end_of_the_block"),
+    ),
+    Bug(
+        "a note goes to any error",
+        REFUSED,
+        "    if nbytes == last_refusal.nbytes or (nbytes is None and plain):\n",
+        "    if True:\n",
+        Suite("test_limit_numpy.py -k memory_error_of_others"),
+    ),
+    Bug(
+        "a refusal is remembered for ever",
+        HANDLER,
+        "        forget_refusals()\n",
+        "",
+        Suite("test_limit_numpy.py -k memory_error_of_others"),
+    ),
+    Bug(
+        "a block warns, too",
+        REFUSED,
+        "        if thread != PyThread_get_thread_ident():\n",
+        "        if True:\n",
+        Suite("test_limit_numpy.py -k end_of_the_block"),
+    ),
+    Bug(
+        "uninstall says nothing",
+        HANDLER,
+        "        add_note(self, sys.exception())\n",
+        "",
+        Suite("test_limit_numpy.py -k uninstall"),
+    ),
+    Bug(
+        "the block that was waited for is not kept for NumPy",
+        REFUSED,
+        "            block.address = being_built.block\n            being_built.block = NULL\n",
+        "            pass\n",
+        Suite("test_limit.py -k numpy_builds"),
     ),
     Bug(
         "garbage is not collected at the limit",
         ARENA,
-        "        gc.collect()\n",
-        "",
+        "                        gc.collect()\n",
+        "                        pass\n",
         Suite("test_limit.py::test_at_the_limit_garbage_is_collected"),
-    ),
-    Bug(
-        "what can never come is waited for",
-        ARENA,
-        "if block.address == NULL and can_come and until > now:",
-        "if block.address == NULL and until > now:",
-        Suite("test_limit.py::test_what_can_never_come_is_not_waited_for"),
     ),
     Bug(
         "a waiter gives up at its first look",
         ARENA,
-        "while block.address == NULL and block.refusal == Refusal.limit and now < until:",
-        "if block.address == NULL and block.refusal == Refusal.limit and now < until:",
+        "block.refusal != Refusal.limit or wait.is_over():\n                        break\n",
+        "block.refusal != Refusal.limit or True:\n                        break\n",
         Suite("test_limit.py -k waiter"),
     ),
     Bug(
@@ -143,15 +235,15 @@ INSTALLING = (
     Bug(
         "who entered later puts back what is gone",
         HANDLER,
-        "(entries[i + 1][0], before)",
+        "(entries[i + 1][0], before, entries[i + 1][2])",
         "entries[i + 1]",
         Suite("test_handler.py -k any_order"),
     ),
     Bug(
         "an exception leaves the pool installed",
         HANDLER,
-        "        self.leave()\n        return False",
-        "        if kind is None: self.leave()\n        return False",
+        "        self.leave()\n        add_note(self, value)",
+        "        if kind is None: self.leave()\n        add_note(self, value)",
         Suite("test_handler.py -k an_exception_leaves"),
     ),
     Bug(
@@ -165,8 +257,8 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "        put_entries(entries + ((self, cnp.PyDataMem_GetHandler()),))",
-        "        put_entries(entries + ((None, cnp.PyDataMem_GetHandler()),))",
+        "put_entries(entries + ((self, cnp.PyDataMem_GetHandler(),",
+        "put_entries(entries + ((None, cnp.PyDataMem_GetHandler(),",
         Suite("test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
@@ -182,7 +274,7 @@ INSTALLING = (
         BUILD,
         BUILD.replace("                break\n", f"{PUT_BACK}                break\n")
         .replace("                nbytes", f"{PUT_BACK}                nbytes")
-        .replace(f"            finally:\n{PUT_BACK}", ""),
+        .replace(f"            finally:\n{LEFT}{PUT_BACK}", f"            finally:\n{LEFT}"),
         Suite("test_handler.py -k constructor_that_fails"),
     ),
 )
