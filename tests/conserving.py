@@ -18,7 +18,7 @@ def conserved(pool: BufferPool) -> PoolStats:
     """The counts, in which what is in use and idle makes up what is reserved: in total, and over the size classes."""
     stats = pool.stats()
     assert stats.in_use_bytes + stats.idle_bytes == stats.reserved_bytes
-    assert sum(each.size * each.total for each in stats.classes) == stats.reserved_bytes
+    assert sum(each.size * each.total for each in stats.classes) + stats.free_bytes == stats.reserved_bytes
     assert sum(each.size * each.in_use for each in stats.classes) == stats.in_use_bytes
     assert all(0 <= each.idle <= each.total for each in stats.classes)
     return stats

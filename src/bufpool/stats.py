@@ -92,21 +92,21 @@ class PoolStats(NamedTuple):
     peak_bytes : int
         Highest bytes in use so far, to within the few small blocks that threads park for themselves.
     mapped_bytes : int
-        Address space taken from the system for the blocks, slabs not yet cut up included.
+        Bytes of the system's memory that the pool holds: `reserved_bytes`, and what blocks and slabs leave of their pages.
     hits : int
-        Checkouts that found an idle block.
+        Checkouts that idle memory served.
     misses : int
-        Checkouts that needed a new block.
+        Checkouts that needed memory of the system, or a new small block.
     refused : int
         Requests refused, by the limit or by the system.
     degraded : int
         Maps that asked for explicit huge pages and got others.
     drops : mapping of str to int
-        Blocks given back to the system, by reason: over_max_retained, aged_out, trimmed, closed.
+        Times that memory went back to the system, by reason: over_max_retained, aged_out, trimmed, closed.
     classes : tuple of ClassStats
         Size classes that were ever used, smallest first.
     dropped_bytes : mapping of str to int
-        Bytes of the blocks that `drops` counts.
+        Bytes that went back then.
     peak_reserved_bytes : int
         Highest bytes in use and idle together so far.
     trimmable_bytes : int
@@ -115,7 +115,10 @@ class PoolStats(NamedTuple):
         Idle bytes that ``trim()`` cannot give back: small blocks with a neighbour in their slab that is in use, or in
         another thread's cache.
     cached_bytes : int
-        Idle bytes of small blocks that other threads keep in their caches; ``trim()`` does not reach them.
+        Idle bytes of small blocks that other threads keep in their caches; ``trim()`` takes them where the system can tell
+        that the threads do not use them just then (Linux, Windows).
+    free_bytes : int
+        Idle bytes that belong to no size class: any request may use them.
     name : str
         The pool's.
     limit : int or None
@@ -152,6 +155,7 @@ class PoolStats(NamedTuple):
     trimmable_bytes: int
     pinned_bytes: int
     cached_bytes: int
+    free_bytes: int
     name: str
     limit: int | None
     state: Literal["open", "closed", "deleted", "change"]
@@ -218,7 +222,7 @@ class PoolStats(NamedTuple):
             rows.append(("requests refused", f"{self.refused:,}"))
         for reason, count in self.drops.items():
             if count:
-                label = f"given back, {reason}: {count:,} {plural(count, 'block')}"
+                label = f"given back, {reason}: {count:,} {plural(count, 'time')}"
                 rows.append((label, readable(self.dropped_bytes[reason])))
         if self.state == "change":
             return Table(f"change of BufferPool {clipped(repr(self.name), 50)}", (), tuple(rows))
@@ -248,10 +252,11 @@ ROWS = (
     ("  trim() would return", "trimmable_bytes"),
     ("  pinned by survivors", "pinned_bytes"),
     ("  in other threads' caches", "cached_bytes"),
+    ("  of any size", "free_bytes"),
     ("in use and idle", "reserved_bytes"),
     ("peak in use", "peak_bytes"),
     ("peak in use and idle", "peak_reserved_bytes"),
-    ("address space", "mapped_bytes"),
+    ("memory of the system", "mapped_bytes"),
 )
 FIGURES = (*[name for _, name in ROWS], "hits", "misses", "refused", "degraded")
 
@@ -283,6 +288,7 @@ def from_reading(reading: dict[str, Any]) -> PoolStats:
         trimmable_bytes=trimmable,
         pinned_bytes=idle - cached - trimmable,
         cached_bytes=cached,
+        free_bytes=min(reading["free_bytes"], idle),
         name=reading["name"],
         limit=reading["limit"],
         state=reading["state"],

@@ -12,6 +12,7 @@ void Arena::publish() noexcept {
     if (charged_ + heap_.idle() > config.limit) heap_.purge(charged_ + heap_.idle() - config.limit);
     const std::uint64_t reserved = charged_ + heap_.idle();
     counters.mapped.store_relaxed(heap_.resident());
+    counters.free.store_relaxed(heap_.idle());
     counters.degraded.store_relaxed(heap_.degraded());
     // release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and what was
     // read and counted here comes before that

@@ -64,6 +64,8 @@ class PageHeap {
     std::uint64_t degraded() const noexcept { return degraded_; }         // times that explicit huge pages were refused
 
   private:
+    friend struct PageHeapCheck;                                          // the tests look inside
+
     static constexpr std::uint32_t kNil = 0xFFFFFFFFu;
     static constexpr unsigned kReserves = 64;
     static constexpr unsigned kReserveBits = 24;                          // granules of a reserve: at most 1 TiB
