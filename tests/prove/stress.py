@@ -51,6 +51,8 @@ ROUNDS = {
     ("arena_rules", "yields"): 3_000,
     ("arena_rules", "thread"): 3_000,
     ("arena_rules", "address"): 10_000,
+    ("arena_extents", "plain"): 60_000,
+    ("arena_extents", "address"): 20_000,
     ("arena_life", "plain"): 2_000,
     ("arena_life", "yields"): 300,
     ("arena_life", "thread"): 300,

@@ -8,6 +8,7 @@ from prove.bugs.limit import LIMIT_QUEUE
 from prove.bugs.maintenance import MAINTAINED
 from prove.bugs.objects import OBJECTS
 from prove.bugs.orders import ORDERS
+from prove.bugs.page_heap import PAGE_HEAP
 from prove.bugs.paths import PATHS
 from prove.bugs.pools import POOLS
 from prove.bugs.python import PYTHON
@@ -18,6 +19,6 @@ from prove.bugs.shelves import SHELVES
 from prove.bugs.tasks import TASKS
 from prove.bugs.waiting import WAITING
 
-CORE = (*PATHS, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
+CORE = (*PATHS, *PAGE_HEAP, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
 BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)

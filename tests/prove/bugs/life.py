@@ -13,6 +13,7 @@ LIFE = Ladder("arena_life", 300)
 
 TRIM = "core/arena_trim.cpp"
 LIVES = "core/arena_life.cpp"
+CACHES = "core/arena_caches.cpp"
 
 TRIMMING = (
     Bug(
@@ -30,13 +31,6 @@ TRIMMING = (
         STRESS,
     ),
     Bug(
-        "the class goes on carving from a slab that is gone",
-        TRIM,
-        "            if (slab == klass.growing) klass.growing = nullptr;\n",
-        "",
-        STRESS,
-    ),
-    Bug(
         "blocks that are gone still exist",
         TRIM,
         "    klass.existing.sub_relaxed(dropped);\n",
@@ -44,53 +38,11 @@ TRIMMING = (
         STRESS,
     ),
     Bug(
-        "the blocks that stay are lost",
-        TRIM,
-        "    klass.idle.push_chain(nodes, kept);\n",
-        "",
-        STRESS,
-    ),
-    Bug(
-        "trimming without the lock",
-        TRIM,
-        "    LockGuard guard(lock_);\n    const std::uint64_t idle = idle_bytes();",
-        "    const std::uint64_t idle = idle_bytes();",
-        Ladder("arena_ladder", 10_000, "thread"),
-    ),
-    Bug(
         "trimming leaves what the thread parks",
         TRIM,
         "    give_back_own();\n",
         "",
         STRESS,
-    ),
-    Bug(
-        "trimming keeps nothing",
-        TRIM,
-        "evict(idle - keep, Drop::trimmed, false)",
-        "evict(idle, Drop::trimmed, false)",
-        RULES,
-    ),
-    Bug(
-        "a block that goes at its return stays in use",
-        TRIM,
-        "    counters.used.sub_relaxed(class_size(c));\n    // Last",
-        "    // Last",
-        RULES,
-    ),
-    Bug(
-        "a lock that was not got is held to be got",
-        TRIM,
-        "+ kRetryAfter || !lock_.try_lock()) return;\n    const",
-        "+ kRetryAfter) return;\n    const",
-        Ladder("arena_ladder", 40_000, "thread"),
-    ),
-    Bug(
-        "a lock is left shut",
-        TRIM,
-        "            lock_.unlock();\n        }\n        if (freed",
-        "        }\n        if (freed",
-        Ladder("arena_rules", 100),
     ),
     Bug(
         "memory ages out below the floor",
@@ -110,50 +62,43 @@ TRIMMING = (
 
 LIVING = (
     Bug(
-        "what a thread parked is lost at its end",
-        LIVES,
-        "            caches->arena->flush(caches);\n",
-        "",
-        STRESS,
-    ),
-    Bug(
         "the end of a thread looks for what was parked in the thread's own variables",
-        LIVES,
+        CACHES,
         "g_thread_end.handed_over(word, t_caches);\n",
         "t_caches;\n    static_cast<void>(word);\n",
         LIFE,
     ),
     Bug(
         "a thread that has ended parks once more",
-        LIVES,
+        CACHES,
         "        if (g_thread_end.is_over(t_over)) return nullptr;\n",
         "",
         LIFE,
     ),
     Bug(
         "the end of a thread is not noted",
-        LIVES,
+        CACHES,
         "    g_thread_end.set_over(t_over);               // who uses",
         "    // who uses",
         LIFE,
     ),
     Bug(
         "a thread whose variables are new forgets what it parked",
-        LIVES,
+        CACHES,
         "        t_caches = static_cast<ThreadCache*>(g_thread_end.kept());\n",
         "",
         LIFE,
     ),
     Bug(
         "a cache that left its thread goes with it at the end all the same",
-        LIVES,
+        CACHES,
         "    g_thread_end.keep(t_caches);                 // has its place: it cannot fail\n",
         "",
         LIFE,
     ),
     Bug(
         "a cache is taken by a load and a store",
-        LIVES,
+        CACHES,
         "        std::uint32_t free = 0;\n        if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
         "        if (found->taken.load_acquire() == 0) {\n            cpu_yield();\n"
         "            found->taken.store_release(1);\n            break;\n        }",
@@ -161,17 +106,10 @@ LIVING = (
     ),
     Bug(
         "a thread goes on with the cache that it gave back",
-        LIVES,
+        CACHES,
         "    if (t_recent != nullptr && t_recent->arena == this) t_recent = nullptr;\n",
         "",
         STRESS,
-    ),
-    Bug(
-        "an arena is used again while a block is out",
-        LIVES,
-        "if (arena->counters.reserved.load_acquire() == 0) break;",
-        "break;",
-        RULES,
     ),
     Bug(
         "the last pool's misses show in the next one's",
@@ -187,28 +125,7 @@ LIVING = (
         "        static_cast<void>(each);\n",
         RULES,
     ),
-    Bug(
-        "two pools are made at once",
-        LIVES,
-        "    LockGuard guard(g_registry_lock);\n    Arena* arena = g_arenas;\n",
-        "    Arena* arena = g_arenas;\n",
-        Ladder("arena_life", 200, "thread"),
-    ),
     Bug("a closed arena goes on parking", LIVES, "    parking.store_release(0);\n", "", RULES),
-    Bug(
-        "closing gives nothing back",
-        LIVES,
-        "    evict(kUnlimited, Drop::closed, false);\n    idle_at_failure_",
-        "    idle_at_failure_",
-        RULES,
-    ),
-    Bug(
-        "a fork's child finds its locks shut",
-        LIVES,
-        "    after_fork_parent();\n    for",
-        "    for",
-        LIFE,
-    ),
     Bug(
         "a fork's child wakes its parent's waiters",
         LIVES,

@@ -15,6 +15,7 @@ STRESS = Ladder("arena_ladder", 10_000, "thread")
 LIFE = Ladder("arena_life", 200, "thread")
 
 LIVES = "core/arena_life.cpp"
+CACHES = "core/arena_caches.cpp"
 PAGES = "core/page_map.hpp"
 ATOMICS = "core/atomics.hpp"
 
@@ -35,28 +36,28 @@ ORDERS = (
     ),
     Bug(
         "a cache left with a relaxed store",
-        LIVES,
+        CACHES,
         "            caches->taken.store_release(0);      // release",
         "            caches->taken.store_relaxed(0);      // release",
         LIFE,
     ),
     Bug(
         "a cache taken with a relaxed swap",
-        LIVES,
+        CACHES,
         "if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
         "if (found->taken.cas_weak_relaxed_relaxed(free, 1)) break;",
         LIFE,
     ),
     Bug(
         "a new cache shown with a relaxed swap",
-        LIVES,
+        CACHES,
         "while (!caches_.cas_weak_release_relaxed(head, &caches[i]));",
         "while (!caches_.cas_weak_relaxed_relaxed(head, &caches[i]));",
         LIFE,
     ),
     Bug(
         "the caches walked from a relaxed load by who wants one",
-        LIVES,
+        CACHES,
         "    ThreadCache* found = caches_.load_acquire();",
         "    ThreadCache* found = caches_.load_relaxed();",
         LIFE,
