@@ -50,7 +50,7 @@ class MemoryLockError(BufpoolError, MemoryError):
 
 
 class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
-    """A pool that is NumPy's allocator by `BufferPool.install` refused; NumPy raises a `MemoryError` that names no pool."""
+    """A pool that is NumPy's allocator by `BufferPool.install` refused. NumPy raises a `MemoryError` without its name."""
 
 
 class SizeError(BufpoolError, ValueError):
