@@ -271,7 +271,7 @@ def test_the_paragraphs_of_a_help_stay_apart_and_fill_their_lines(narrow, capsys
     with pytest.raises(SystemExit):
         cli.main(["run", "--help"])
     paragraphs = capsys.readouterr().out.partition("\n\n")[2].partition("\n\npositional")[0].split("\n\n")
-    assert [paragraph.split()[0] for paragraph in paragraphs] == ["Run", "The", "NumPy"]
+    assert [paragraph.split()[0] for paragraph in paragraphs] == ["Run", "The", "NumPy", "Other"]
     for paragraph in paragraphs:
         # Each line but the last has no room for the next one's first word.
         lines = paragraph.splitlines()

@@ -191,8 +191,10 @@ class StopError(Exception):
 
 
 @alarms
-def test_who_is_interrupted_leaves_the_queue() -> None:
+def test_who_is_interrupted_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """FAULTS 51: and the next one is served."""
+    # The collector's callbacks, which other packages install, would lose the exception.
+    monkeypatch.setattr(gc, "collect", lambda: 0)
     pool = BufferPool(limit=4 * MIB, timeout=60)
     held = [pool.empty(4 * MIB, "u1")]
     second: list[threading.Thread] = []
@@ -260,3 +262,21 @@ def test_the_queue_begins_anew_in_a_forks_child() -> None:
     held.clear()
     waiter.join()
     assert all_back(pool)
+
+
+def test_a_waiter_collects_for_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a large program a collection takes long, and stops all threads."""
+    took: list[float] = []
+
+    def collect() -> int:
+        took.append(0.05)
+        time.sleep(0.05)
+        return 0
+
+    monkeypatch.setattr(gc, "collect", collect)
+    pool = BufferPool(limit=MIB, timeout=0.9)
+    held = pool.empty(MIB, "u1")
+    with pytest.raises(LimitTimeoutError):
+        pool.empty(MIB, "u1")
+    assert len(took) == 1  # the next one would come after 20 times as long
+    del held

@@ -50,7 +50,7 @@ class MemoryLockError(BufpoolError, MemoryError):
 
 
 class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
-    """A pool that is NumPy's allocator by `install()` refused; NumPy raises a `MemoryError` that names no pool."""
+    """The pool that NumPy allocates from, by `BufferPool.install`, refused. NumPy's `MemoryError` does not name it."""
 
 
 class SizeError(BufpoolError, ValueError):

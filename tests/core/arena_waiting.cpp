@@ -168,6 +168,11 @@ void stalls() {
     now += quiet + 1;
     CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
     CHECK(played.queue.may_try(*first, now, true) && !played.queue.may_try(*last, now, false));
+    // Also before the first has looked.
+    now += quiet + 1;
+    CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
+    played.queue.ring_first();
+    CHECK(!played.queue.may_try(*last, now, false));
     played.queue.leave(*first, now, true);
     CHECK(played.queue.may_try(*last, now + kStall, false));
     played.queue.leave(*last, now, true);

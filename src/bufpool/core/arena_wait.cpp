@@ -6,6 +6,7 @@ namespace bufpool {
 namespace {
 constexpr std::uint64_t kSlice = 5'000'000;            // ns: a bound on what a lost wake-up can cost
 constexpr std::uint64_t kCollectAfter = 20'000'000;    // ns
+constexpr std::uint64_t kCollectShare = 19;            // as many times as a collection took, none follows
 }  // namespace
 
 bool LimitWait::begin(Arena* arena, std::size_t nbytes, std::size_t alignment) noexcept {
@@ -27,9 +28,16 @@ bool LimitWait::time_to_collect() noexcept {
     if (waiter_ == nullptr) return true;
     const std::uint64_t now = precise_ns();
     if (now < collect_at_ || !arena_->queue.is_first(*waiter_)) return false;
+    collect_began_ = now;
     collect_at_ = now + collect_every_;
     collect_every_ *= 2;
     return true;
+}
+
+void LimitWait::collected() noexcept {
+    const std::uint64_t now = precise_ns();
+    const std::uint64_t pause = kCollectShare * (now - collect_began_);
+    if (waiter_ != nullptr && collect_at_ < now + pause) collect_at_ = now + pause;
 }
 
 Block LimitWait::step() noexcept {

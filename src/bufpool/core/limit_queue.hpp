@@ -116,7 +116,9 @@ class LimitQueue {
             }
             return true;
         }
-        return one_may_pass_ || no_one_before(waiter, now);
+        // What has come back meanwhile is the first's, also before it has looked.
+        const LimitWaiter& first = *static_cast<const LimitWaiter*>(waiters_.first());
+        return (one_may_pass_ && first.rung.load_relaxed() == 0) || no_one_before(waiter, now);
     }
 
     // Its thread goes on to other code, and comes back to the queue.

@@ -9,6 +9,7 @@ cdef extern from "limit_wait.hpp" namespace "bufpool" nogil:
         bint begin(Arena* arena, size_t nbytes, size_t alignment) noexcept   # false: no memory
         bint waits() noexcept         # false: it may not, or in vain
         bint time_to_collect() noexcept
+        void collected() noexcept
         Block step() noexcept         # 5 ms at most; served, it has left the queue
         bint is_over() noexcept
         uint64_t waited_ns() noexcept

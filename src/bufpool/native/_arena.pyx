@@ -195,6 +195,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         while True:
             if wait.time_to_collect():
                 gc.collect()
+                wait.collected()
             with nogil:
                 block = wait.step()
             if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
@@ -408,6 +409,7 @@ cdef class PoolBase:
                 while True:
                     if wait.time_to_collect():
                         gc.collect()
+                        wait.collected()
                     # Nothing that can fail stands behind a try that may have got a block, which would be lost.
                     with nogil:
                         block = wait.step()

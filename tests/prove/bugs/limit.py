@@ -10,6 +10,13 @@ RULES = Ladder("arena_waiting", 20)
 
 LIMIT_QUEUE = (
     Bug(
+        "what came back goes to another one before the first has looked",
+        QUEUE,
+        "(one_may_pass_ && first.rung.load_relaxed() == 0)",
+        "one_may_pass_",
+        RULES,
+    ),
+    Bug(
         "a newcomer is not stopped",
         "core/arena.cpp",
         "        if (!kInTurn) return Block{nullptr, Refusal::limit, false};\n",

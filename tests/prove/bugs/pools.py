@@ -120,9 +120,17 @@ WAITING = (
     Bug(
         "NumPy collects no garbage at the limit",
         ARENA,
-        "                gc.collect()\n            with nogil:\n                block = wait.step()\n            if",
+        "                gc.collect()\n                wait.collected()\n"
+        "            with nogil:\n                block = wait.step()\n            if",
         "                pass\n            with nogil:\n                block = wait.step()\n            if",
         Suite("test_limit_numpy.py -k garbage"),
+    ),
+    Bug(
+        "a waiter collects garbage all the time",
+        ARENA,
+        "                        wait.collected()\n",
+        "",
+        Suite("test_waiting.py -k small_share"),
     ),
     Bug(
         "resize waits",
