@@ -149,8 +149,8 @@ def test_without_the_gil_a_hook_does_not_wait(full: tuple[BufferPool, list[Any]]
 def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
     """FAULTS 51: NumPy raises, and KeyboardInterrupt comes at once."""
     pool, _ = full
-    # A shell's background job ignores Ctrl-C. And callbacks of the collector, which other packages have, would lose what
-    # it raises.
+    # A background job of a shell ignores Ctrl-C. And callbacks of the collector, which other packages have, would lose
+    # what the handler raises.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     callbacks = gc.callbacks[:]
     gc.callbacks.clear()
