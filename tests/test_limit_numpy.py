@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conserving import all_back, run_python
+from prove.bug import has_gil
 from stamped import Hooks
 from test_waiting import alarms, client, waits
 
@@ -290,6 +291,7 @@ def test_uninstall_says_it_too() -> None:
 # --- what goes wrong meanwhile ---
 
 
+@pytest.mark.skipif(not has_gil(), reason="without the GIL nothing holds the waiter back at that moment")
 def test_closing_while_a_constructor_waits_loses_no_block() -> None:
     """The block that it waited for is in its hand when it finds the pool closed."""
     pool = BufferPool(MIB, timeout=30)
