@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conserving import all_back
+from conserving import all_back, run_python
+from prove.bug import has_gil
 from stamped import Hooks
 from test_waiting import alarms, client, waits
 
-from bufpool import AllocationWarning, BufferPool
+from bufpool import AllocationWarning, BufferPool, ClosedError
 
 MIB = 1 << 20
 
@@ -146,11 +148,14 @@ def test_without_the_gil_a_hook_does_not_wait(full: tuple[BufferPool, list[Any]]
 
 
 @alarms
-def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
     """FAULTS 51: NumPy raises, and KeyboardInterrupt comes at once."""
-    # The collector's callbacks, which other packages install, would lose the exception.
-    monkeypatch.setattr(gc, "collect", lambda: 0)
     pool, _ = full
+    # A background job of a shell ignores Ctrl-C. And callbacks of the collector, which other packages have, would lose
+    # what the handler raises.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
 
@@ -161,8 +166,12 @@ def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]], monkeypatch: p
             except MemoryError:
                 time.sleep(1)
 
-    with pytest.raises(KeyboardInterrupt):
-        ask()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    finally:
+        gc.callbacks[:] = callbacks
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 10
     assert not pool.installed
 
@@ -277,3 +286,115 @@ def test_uninstall_says_it_too() -> None:
     with pytest.raises(MemoryError) as caught, pytest.warns(AllocationWarning):
         work()
     assert "pool 'batch': requested 2097152 bytes" in notes(caught.value)
+
+
+# --- what goes wrong meanwhile ---
+
+
+@pytest.mark.skipif(not has_gil(), reason="without the GIL nothing holds the waiter back at that moment")
+def test_closing_while_a_constructor_waits_loses_no_block() -> None:
+    """The block that it waited for is in its hand when it finds the pool closed."""
+    pool = BufferPool(MIB, timeout=30)
+    keep = [pool.empty(MIB, "u1")]
+    source = [[0.0] * 1000] * 100
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        with pytest.raises(ClosedError) as caught:
+            pool.array(source)
+        errors.append(caught.value)
+
+    waiter = client(ask)
+    waits(pool, 1)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(5)  # the waiter gets the block, and not yet the GIL
+    try:
+        keep.clear()
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            pass
+        pool.close()
+    finally:
+        sys.setswitchinterval(interval)
+    waiter.join()
+    assert len(errors) == 1
+    assert all_back(pool)
+
+
+@alarms
+def test_with_a_signal_pending_no_garbage_is_collected(
+    full: tuple[BufferPool, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAULTS 51: a finalizer would run the handler, and lose what that raises."""
+    pool, held = full
+    collections: list[float] = []
+
+    def collect() -> int:
+        collections.append(time.monotonic())
+        return 0
+
+    class StopError(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise StopError
+
+    def ask() -> None:
+        with pool:
+            np.empty(4 * MIB, "u1")
+            time.sleep(0.1)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    monkeypatch.setattr(gc, "collect", collect)
+    began = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        threading.Timer(0.4, held.clear).start()
+        with pytest.raises(StopError):
+            ask()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        monkeypatch.undo()
+    assert time.monotonic() - began >= 0.4  # the wait goes on, and the handler runs at its end
+    assert len(collections) == 1
+
+
+def test_a_collection_that_fails_is_reported_and_the_request_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> int:
+        raise RuntimeError("collecting")
+
+    lost: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda info: lost.append(str(info.exc_value)))
+    pool = BufferPool(4 * MIB, timeout=0.05, name="tested")
+    held = pool.empty(4 * MIB, "u1")
+    monkeypatch.setattr(gc, "collect", fail)
+    with pytest.raises(MemoryError) as caught, pool:
+        np.empty(4 * MIB, "u1")
+    monkeypatch.undo()
+    assert "pool 'tested'" in notes(caught.value)
+    assert set(lost) == {"collecting"}
+    del held
+    assert all_back(pool)
+
+
+def test_without_the_gil_nothing_waits_whatever_interpreters_there_were() -> None:
+    """CPython says yes to `PyGILState_Check` for ever, once there was a subinterpreter."""
+    run_python(
+        """
+        import ctypes
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        from stamped import Hooks
+        from bufpool import BufferPool
+
+        interpreters.destroy(interpreters.create())
+        pool = BufferPool(1 << 20, timeout=5)
+        held = pool.empty(1 << 20, "u1")
+        hooks = Hooks(pool)
+        assert not hooks.malloc(hooks.arena, 1 << 19)
+        """
+    )

@@ -15,7 +15,7 @@ from conserving import threads_ended
 
 import bufpool
 from bufpool import BufferPool, PoolStats
-from bufpool._tables import COLUMNS, readable
+from bufpool._tables import COLUMNS, clipped, readable, width
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -318,3 +318,11 @@ def test_json_has_every_field_and_comes_back_equal(kind: str) -> None:
 def test_large_figures_come_back_exactly() -> None:
     stats = BufferPool().stats()._replace(peak_bytes=(1 << 63) + 1)
     assert json.loads(json.dumps(stats.as_dict()))["peak_bytes"] == (1 << 63) + 1
+
+
+@pytest.mark.parametrize("letter", ["x", "漢", "e\u0301"])
+def test_a_long_name_is_cut_to_its_columns(letter: str) -> None:
+    text = clipped(letter * 20_000, 40)
+    assert text.endswith("...")
+    assert 39 <= width(text) <= 40
+    assert clipped(letter * 5, 40) == letter * 5

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from programs import Programs, environment
 
-from bufpool import cli
+from bufpool import _startup, cli
 from bufpool.cli.bench import rows
 from bufpool.cli.bench.checks import Check, Result, at_most, speed
 from bufpool.cli.bench.parts import Row
@@ -335,3 +335,20 @@ def test_a_wide_terminal_has_the_table(monkeypatch, capsys) -> None:
         first, second = capsys.readouterr().out.splitlines()
         assert squeezed(first) == "16 MiB 1 us plain 2 us 2.000x 1.9 .. 2.1 speed >= 1.00x yes"
         assert second.startswith("  x  ")
+
+
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (["-m", "bufpool", "bench"], "bufpool"),
+        (["-I", "-W", "error", "-Xdev", "-m", "bufpool"], "bufpool"),
+        (["-Im", "bufpool"], "bufpool"),
+        (["-m", "other", "-m", "bufpool"], "other"),
+        (["script.py", "-m", "bufpool"], None),
+        (["-m"], None),
+        ([], None),
+    ],
+)
+def test_only_pythons_own_option_makes_it_the_command_line(words: list[str], module: str | None) -> None:
+    """Another program may have an option ``-m``, and its Ctrl-C is its own."""
+    assert _startup._module(words) == module

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from itertools import pairwise
 from typing import NoReturn
 
 __all__ = ["INTERRUPTED", "end"]
@@ -23,12 +22,22 @@ def _stop(*_: object) -> NoReturn:
     os._exit(INTERRUPTED)
 
 
+def _module(words: list[str]) -> str | None:
+    """Return the module that Python's own option ``-m`` names; the program's options come behind it."""
+    rest = iter(words)
+    for word in rest:
+        if word in ("-W", "-X", "--check-hash-based-pycs"):
+            next(rest, None)  # its value
+        elif not word.startswith("-"):
+            return None
+        elif word.endswith("m") and word[1] not in "-WX":
+            return next(rest, None)
+    return None
+
+
 def _begin() -> None:
     """Let Ctrl-C end the process without a traceback, if Python is importing the package for ``python -m bufpool``."""
-    is_command_line = sys.argv[:1] == ["-m"] and any(
-        option.startswith("-") and option.endswith("m") and module == __package__
-        for option, module in pairwise(sys.orig_argv[1:])
-    )
+    is_command_line = sys.argv[:1] == ["-m"] and _module(sys.orig_argv[1:]) == __package__
     if is_command_line and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
 

@@ -106,8 +106,17 @@ def padded(text: str, columns: int) -> str:
 
 def clipped(text: str, columns: int) -> str:
     """Return the text, cut to so many columns and ending in "..." if it is longer."""
-    if width(text) <= columns:
+    if len(text) <= columns and width(text) <= columns:
         return text
+    kept, taken = 0, 0
+    for each in text:
+        taken += width(each)
+        if taken > columns:
+            break
+        kept += 1
+    if kept == len(text):
+        return text
+    text = text[:kept]
     while width(text) > columns - 3:
         text = text[:-1]
     return f"{text}..."

@@ -102,7 +102,8 @@ class PoolStats(NamedTuple):
     degraded : int
         Maps that asked for explicit huge pages and got others.
     drops : mapping of str to int
-        Times that memory went back to the system, by reason: over_max_retained, aged_out, trimmed, closed.
+        Times that memory went back to the system, by reason: over_max_retained, aged_out, trimmed (by ``trim()``, or at
+        the limit to make room for another request), closed.
     classes : tuple of ClassStats
         Size classes that were ever used, smallest first.
     dropped_bytes : mapping of str to int

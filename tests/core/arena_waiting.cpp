@@ -328,61 +328,6 @@ void holding_one(unsigned rounds) {
     all_back(arena);
 }
 
-// One fits at a time, so that the holders are in one order. A request may overtake one that came before it while that one
-// has waited for less than kPatience. Times are taken so that a thread which the system stops never looks like an offender:
-// of the one that is overtaken after it has queued, of the other before it can have been served.
-void in_order(unsigned rounds) {
-    using Clock = std::chrono::steady_clock;
-    struct Service {
-        unsigned ticket;                  // in the order in which they came
-        Clock::time_point queued;         // or served without waiting
-        Clock::time_point served_after;
-    };
-    Arena* const arena = make_shared_arena(kMiB, kUnlimited);
-    std::vector<Service> services;        // in the order in which they were served: written by who holds the block
-    services.reserve(6 * std::size_t{rounds});
-    std::atomic<unsigned> tickets{0};
-    Clock::time_point returned = Clock::now();
-    std::vector<std::thread> threads;
-    for (unsigned t = 0; t < 6; ++t) {
-        threads.emplace_back([&] {
-            for (unsigned i = 0; i < rounds; ++i) {
-                Service mine{tickets.fetch_add(1), {}, {}};
-                Block block = arena->acquire(kMiB);
-                mine.queued = Clock::now();
-                if (block.address == nullptr) {
-                    LimitWait wait;
-                    CHECK(wait.begin(arena, kMiB, kGranule));
-                    mine.queued = Clock::now();
-                    while (block.address == nullptr) block = wait.step();
-                }
-                mine.served_after = returned;
-                services.push_back(mine);
-                use(arena, static_cast<char*>(block.address), kMiB, 'o');
-                std::this_thread::sleep_for(std::chrono::microseconds(200));
-                returned = Clock::now();
-                CHECK(Arena::release(block.address));
-            }
-        });
-    }
-    for (std::thread& each : threads) each.join();
-    CHECK(services.size() == 6 * std::size_t{rounds});
-    const auto patience = std::chrono::nanoseconds(2 * kPatience);   // kPatience, and as much to wake and look
-    unsigned overtaken = 0;
-    for (std::size_t i = 0; i < services.size(); ++i) {
-        for (std::size_t k = 0; k < i; ++k) {
-            const bool came_later = services[k].ticket > services[i].ticket;
-            if (came_later && services[k].served_after > services[i].queued + patience) ++overtaken;
-        }
-    }
-    // A thread may be stopped between its look at the gate and its checkout, or between its ticket and its place in the queue.
-    if (overtaken > 2 + rounds / 50) {
-        std::printf("%u of %u were overtaken: ", overtaken, 6 * rounds);
-        CHECK(overtaken <= 2 + rounds / 50);
-    }
-    all_back(arena);
-}
-
 // Some give up: the others go on.
 void giving_up(unsigned rounds) {
     Arena* const arena = make_shared_arena(kMiB, 2 * kPatience);
@@ -420,7 +365,6 @@ int main(int argc, char** argv) {
     in_vain();
     large_among_small(rounds);
     holding_one(rounds / 50);
-    in_order(rounds / 10);
     giving_up(rounds / 10);
     std::printf("%u operations, 0 violations\n", rounds);
     return 0;

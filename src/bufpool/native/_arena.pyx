@@ -183,8 +183,17 @@ cdef uint64_t this_thread() noexcept nogil:
     return PyThread_get_thread_ident()
 
 
+cdef void collect_in_hook() noexcept:
+    """What is raised here cannot pass through NumPy: it is reported, as what a finalizer raises."""
+    try:
+        gc.collect()
+    except KeyboardInterrupt:
+        PyErr_SetInterrupt()
+
+
 cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept:
     cdef LimitWait wait
+    cdef bint signalled = False
     cdef Block block
     block.address = NULL
     block.refusal = Refusal.no_memory
@@ -193,11 +202,13 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         return block
     try:
         while True:
-            if wait.time_to_collect():
-                gc.collect()
+            # With a signal pending a finalizer would run its handler, and lose what that raises.
+            if not signalled and wait.time_to_collect():
+                collect_in_hook()
                 wait.collected()
             with nogil:
                 block = wait.step()
+            signalled = signalled or wait.interrupted
             if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
                 break
             # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.

@@ -322,7 +322,12 @@ cdef class ArrayPool(AllocatorPool):
         building.arena = self.arena
         building.block = NULL
         while True:
-            before = put_handler(self.capsule) if quiet else self.install()
+            try:
+                before = put_handler(self.capsule) if quiet else self.install()
+            except BaseException:                # closed meanwhile, or no memory for the change
+                if building.block != NULL:
+                    arena_release(building.block)
+                raise
             outer = build_from(building)
             try:
                 array = function(*args, **kwargs)

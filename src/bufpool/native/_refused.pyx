@@ -24,12 +24,25 @@ from bufpool.native._arena cimport (
 from bufpool.errors import AllocationWarning
 
 cdef extern from "Python.h":
-    int PyGILState_Check() nogil
     PyObject* PyErr_Occurred() nogil
     unsigned long PyThread_get_thread_ident() nogil
 
 # Newest last: a pool, the handler before it, and the thread in which a block will take it out again; 0: install().
 installed = ContextVar("bufpool_installed")
+
+cdef extern from *:
+    """
+    // Whether this thread may use Python. PyGILState_Check() says yes always, once there was a subinterpreter.
+    static int bufpool_is_attached(void) {
+        PyThreadState* const own = PyGILState_GetThisThreadState();
+    #if PY_VERSION_HEX >= 0x030D0000
+        return own != NULL && own == PyThreadState_GetUnchecked();
+    #else
+        return own != NULL && own == _PyThreadState_UncheckedGet();
+    #endif
+    }
+    """
+    bint is_attached "bufpool_is_attached"() nogil
 
 cdef extern from *:
     """
@@ -73,7 +86,7 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
             block.address = being_built.block
             being_built.block = NULL
         return block
-    has_gil = PyGILState_Check()
+    has_gil = is_attached()
     if refused.refusal == Refusal.limit:
         if may_wait and has_gil and PyErr_Occurred() == NULL:   # other code must not run into an exception of NumPy's
             with gil:

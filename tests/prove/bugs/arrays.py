@@ -53,9 +53,17 @@ ON_ARRAYS = (
     Bug(
         "the block that NumPy did without is kept",
         ARRAYS,
-        "                    arena_release(building.block)\n",
+        "                    arena_release(building.block)\n                    building.block = NULL\n",
         "                    pass\n",
         Suite("test_limit.py -k numpy_needs"),
+    ),
+    Bug(
+        "closing loses the block that a constructor waited for",
+        ARRAYS,
+        "                if building.block != NULL:\n"
+        "                    arena_release(building.block)\n                raise",
+        "                raise",
+        Suite("test_limit_numpy.py -k loses_no_block"),
     ),
     Bug(
         "zeros_like writes beside what a subclass made",

@@ -120,9 +120,8 @@ WAITING = (
     Bug(
         "NumPy collects no garbage at the limit",
         ARENA,
-        "                gc.collect()\n                wait.collected()\n"
-        "            with nogil:\n                block = wait.step()\n            if",
-        "                pass\n            with nogil:\n                block = wait.step()\n            if",
+        "                collect_in_hook()\n",
+        "",
         Suite("test_limit_numpy.py -k garbage"),
     ),
     Bug(
@@ -131,6 +130,13 @@ WAITING = (
         "                        wait.collected()\n",
         "",
         Suite("test_waiting.py -k small_share"),
+    ),
+    Bug(
+        "NumPy's hook collects garbage while a handler is due",
+        ARENA,
+        "            if not signalled and wait.time_to_collect():",
+        "            if wait.time_to_collect():",
+        Suite("test_limit_numpy.py -k signal_pending"),
     ),
     Bug(
         "resize waits",

@@ -18,7 +18,7 @@ def report_refusals(pool: BufferPool, process: int) -> None:
     refused = pool.stats().refused
     if refused and pool.limit is not None and os.getpid() == process:
         were = plural(refused, "request was", "requests were")
-        sys.stderr.write(f"bufpool run: {refused:,} {were} refused at --limit {readable(pool.limit)}\n")
+        sys.stderr.write(f"bufpool run: {refused:,} {were} refused at the limit of {readable(pool.limit)}\n")
 
 
 class Report:
