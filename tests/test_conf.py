@@ -92,6 +92,7 @@ def test_a_list_of_items(text: str, items: dict[str, Any]) -> None:
         ("max_retained=101%", "max_retained must be from '0%' to '100%' .* not '101%'"),
         ("max_idle=soon", "max_idle must be 0 seconds or more, or 'none', not 'soon'"),
         ("max_idle=-1", "max_idle must be 0 seconds or more, or 'none', not '-1'"),
+        ("timeout=٣", "timeout must be 0 seconds or more, or 'none', not '٣'"),
         ("timeout=nan", "timeout must be 0 seconds or more, or 'none', not 'nan'"),
         ("upstream=huge", "upstream must be one of plain, thp, hugetlb, not 'huge'"),
         ("wipe=yes", "wipe must be 'true' or 'false', not 'yes'"),
@@ -145,7 +146,7 @@ def test_without_it_a_pool_is_as_documented() -> None:
     """,
         None,
     )
-    assert told == "None 0.0 True\n[30000000000, 'thp', False, False, False]\n"
+    assert told == "None 0.0 True\n[10000000000, 'thp', False, False, False]\n"
 
 
 def test_arguments_win() -> None:
@@ -153,7 +154,7 @@ def test_arguments_win() -> None:
     told = answer(
         SEEN
         + """
-    pool = Pool(None, max_retained="1MiB", max_idle=30.0, timeout=0.0, upstream="thp", mlock=False, prefault=False,
+    pool = Pool(None, max_retained="1MiB", max_idle=10.0, timeout=0.0, upstream="thp", mlock=False, prefault=False,
                 wipe=False, tune_malloc=True)
     print(pool.limit, pool.max_retained, pool.timeout, pool._tune_malloc)
     print([seen[what] for what in ("max_idle_ns", "pages", "lock", "prefault", "wipe")])
@@ -161,7 +162,7 @@ def test_arguments_win() -> None:
     """,
         ALL,
     )
-    assert told == "None 1048576 0.0 True\n[30000000000, 'thp', False, False, False]\n1073741824 0\n"
+    assert told == "None 1048576 0.0 True\n[10000000000, 'thp', False, False, False]\n1073741824 0\n"
 
 
 def test_the_default_pool_and_children_have_the_settings() -> None:

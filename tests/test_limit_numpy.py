@@ -239,6 +239,67 @@ def test_a_memory_error_of_others_gets_no_note() -> None:
     assert notes(caught.value) == ""
 
 
+def test_a_note_on_an_error_without_a_size_says_that_the_refusal_may_be_another() -> None:
+    pool = BufferPool(MIB, name="tested")
+
+    def handles_one_and_raises_another() -> None:
+        with pytest.raises(MemoryError):
+            np.empty(2 * MIB, "u1")
+        bytes(1 << 62)
+
+    with pytest.raises(MemoryError) as caught, pool:
+        handles_one_and_raises_another()
+    assert notes(caught.value).startswith("the last refusal in this block: pool 'tested': requested 2097152 bytes")
+
+
+def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
+    """It did not itself lack memory: it neither tries again nor says so."""
+    mine = BufferPool(name="mine")
+    other = BufferPool(MIB, name="other")
+    calls = []
+
+    class Frame:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            calls.append(1)
+            with other:
+                return np.empty(4 * MIB, "u1")
+
+    with pytest.raises(MemoryError, match="Unable to allocate") as caught:
+        mine.array(Frame())
+    assert notes(caught.value).startswith("pool 'other': requested 4194304 bytes")
+    assert len(calls) == 1
+    assert mine.stats().refused == 0
+    assert all_back(mine)
+
+
+def test_the_next_pool_does_not_serve_who_waited_for_one_that_is_gone() -> None:
+    """A finalizer drops the installed pool while NumPy waits, and makes another, which gets the arena."""
+    assert run_python("""
+        import gc
+        import numpy as np
+        from bufpool import BufferPool
+        class Frame:
+            def __init__(self):
+                self.me = self
+            def __del__(self):
+                installed.pop().uninstall()
+                held.clear()
+                gc.collect()
+                new.append(BufferPool(4 << 20, name="new"))
+        pool = BufferPool(1 << 20, timeout=0.3, name="old")
+        held, installed, new = [pool.empty(1 << 20, "u1")], [pool], []
+        pool.install()
+        del pool
+        Frame()
+        try:
+            a = np.empty(1 << 19, "u1")
+        except MemoryError:
+            print("refused", new[0].stats().in_use_bytes)
+        else:
+            print("served", new[0].owns(a))
+    """) == "refused 0\n"
+
+
 def test_a_closed_pool_says_that_it_is_closed() -> None:
     pool = BufferPool(name="batch")
 

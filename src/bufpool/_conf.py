@@ -23,12 +23,13 @@ VARIABLE = "BUFPOOL_CONF"
 BUILT_IN: dict[str, Any] = {
     "limit": None,
     "max_retained": None,
-    "max_idle": 30.0,
+    "max_idle": 10.0,
     "timeout": 0.0,
     "upstream": "thp",
     "mlock": False,
     "prefault": False,
     "wipe": False,
+    "maintenance_thread": True,
     "tune_malloc": True,
 }
 
@@ -74,7 +75,7 @@ def _seconds(text: str) -> float | None:
     if text == "none":
         return None
     try:
-        return seconds("", float(text), "")
+        return seconds("", float(text if text.isascii() else ""), "")
     except ValueError:
         raise ValueError(f"must be 0 seconds or more, or 'none', not {text!r}") from None
 
@@ -100,5 +101,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "mlock": _flag,
     "prefault": _flag,
     "wipe": _flag,
+    "maintenance_thread": _flag,
     "tune_malloc": _flag,
 }

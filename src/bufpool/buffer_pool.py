@@ -53,9 +53,10 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     max_retained : int or str, optional
         Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the memory of
         the machine or, if that is less, of the container; with a `limit`, no further bound.
-    max_idle : float or None, default 30.0
-        Seconds after which idle blocks that were not needed age out, half of them at a time, down to 16 MiB;
-        checked when larger blocks come back. None: they never do.
+    max_idle : float or None, default 10.0
+        Seconds. Idle memory that nobody needed for so long goes back to the system, down to 16 MiB, whether or not the
+        program calls the pool. Beyond 64 MiB no more stays idle than half the most that was in use in that time,
+        besides what that peak itself would take. None: only `limit` and `max_retained` bound what is idle.
     timeout : float or None, default 0.0
         Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
     alignment : int, default 64
@@ -69,6 +70,9 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Touch memory when it is mapped and not on first use.
     wipe : bool, default False
         No block shows a byte of its last user. Costs a write of the block on each checkout.
+    maintenance_thread : bool, default True
+        One thread of the process gives idle memory back while nobody calls the pool. It knows nothing of Python and
+        runs only while a pool has idle memory that may go. Without it, calls of the pool do the work.
     tune_malloc : bool, default True
         When the pool is installed, raise the thresholds of glibc's ``malloc`` as NumPy's own large arrays would have
         done, so that other libraries keep their speed. Once a process; elsewhere than with glibc it does nothing.
@@ -105,6 +109,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         mlock: bool | EllipsisType = ...,
         prefault: bool | EllipsisType = ...,
         wipe: bool | EllipsisType = ...,
+        maintenance_thread: bool | EllipsisType = ...,
         tune_malloc: bool | EllipsisType = ...,
         name: str | None = None,
     ) -> None:
@@ -121,6 +126,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
             mlock=mlock,
             prefault=prefault,
             wipe=wipe,
+            maintenance_thread=maintenance_thread,
             tune_malloc=tune_malloc,
         )
         most = nbytes("limit", chosen["limit"], name)
@@ -141,6 +147,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
             lock=flag("mlock", chosen["mlock"], name),
             prefault=flag("prefault", chosen["prefault"], name),
             wipe=flag("wipe", chosen["wipe"], name),
+            maintenance_thread=flag("maintenance_thread", chosen["maintenance_thread"], name),
             timeout=seconds("timeout", chosen["timeout"], name),
         )
         self._tune_malloc = tune

@@ -26,6 +26,7 @@ inline ArenaConfig config_of(const Settings& settings) {
     config.alignment = kGranule;
     config.upstream = settings.upstream;
     config.wipe = settings.wipe;
+    config.maintenance_thread = true;
     return config;
 }
 

@@ -11,7 +11,7 @@ PageMap g_pages;   // one for the process: a block finds its arena wherever it i
 
 void Arena::note_used(std::uint64_t bytes) noexcept {
     const std::uint64_t used = counters.used.add_relaxed(bytes);
-    if (BUFPOOL_LIKELY(used <= recent.of_this_second())) return;
+    if (BUFPOOL_LIKELY(used <= recent.of_this_step())) return;
     recent.note(used);
     counters.peak.raise_relaxed(used);
 }

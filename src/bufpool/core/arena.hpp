@@ -41,6 +41,7 @@ struct ArenaConfig {
     std::uint64_t alignment;      // bytes: of every block
     Upstream upstream;
     bool wipe;                    // no block shows a byte of its last owner
+    bool maintenance_thread;      // the thread looks after this arena, too; else only growth and returns do
 };
 
 constexpr std::uint32_t kParks = 1;   // small blocks may be parked: no limit, no wider alignment, no wiping
@@ -199,10 +200,10 @@ struct Arena {
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
-    // Whether time alone can change something here.
+    // Whether time alone can change something here, and the thread is to see to it.
     bool needs_maintenance() const noexcept {
         const std::uint64_t held = counters.mapped.load_relaxed();
-        return held != 0 && held > min_retained_.load_relaxed() && tick_ns_.load_relaxed() != 0;
+        return held > maintained_above_.load_relaxed();
     }
     static std::uint64_t tick_after(std::uint64_t max_idle_ns) noexcept;
 
@@ -232,7 +233,7 @@ struct Arena {
     // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
     Atomic<std::uint64_t> tick_ns_;               // from one tick to the next; 0: never
     Atomic<std::uint64_t> next_tick_;             // ns on the coarse clock
-    Atomic<std::uint64_t> min_retained_;          // as in `config`
+    Atomic<std::uint64_t> maintained_above_;      // bytes resident: with more the arena needs the maintenance thread
     std::uint64_t next_ageing_, last_ageing_;     // ns on the coarse clock
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint32_t> left_behind_;           // a release after closing found the lock taken

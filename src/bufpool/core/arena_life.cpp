@@ -110,10 +110,11 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     const std::uint64_t more = config.limit / 32 + kRegionAlign;
     arena->resident_limit_ = config.limit > kUnlimited - more ? kUnlimited : config.limit + more;
     const std::uint64_t now = monotonic_ns();
-    arena->recent.reset(now);
+    arena->recent.reset(now, config.max_idle_ns);
     arena->idle_at_failure_.store_relaxed(0);
     arena->left_behind_.store_relaxed(0);
-    arena->min_retained_.store_relaxed(config.min_retained);
+    const bool maintained = config.maintenance_thread && config.max_idle_ns != 0;
+    arena->maintained_above_.store_relaxed(maintained ? config.min_retained : kUnlimited);
     arena->tick_ns_.store_relaxed(tick_after(config.max_idle_ns));
     arena->next_tick_.store_relaxed(now + tick_after(config.max_idle_ns));
     arena->last_ageing_ = now;

@@ -112,7 +112,6 @@ void Maintenance::run() noexcept {
 #endif
     for (;;) {
         const std::uint64_t pause = round(monotonic_ns());
-        if (state.load_relaxed() == kOff) return;
         if (pause == 0) {
             // Whoever gets memory from now on starts a thread, or finds this one still there and is seen below.
             std::uint32_t running = kRunning;
@@ -124,13 +123,6 @@ void Maintenance::run() noexcept {
         }
         sleep_ns(pause < kSecond / 500 ? kSecond / 500 : pause);
     }
-}
-
-void Maintenance::allow(bool allowed) noexcept {
-    std::uint32_t seen = allowed ? kOff : kNone;
-    if (state.cas_strong_acq_rel_acquire(seen, allowed ? kNone : kOff) || allowed) return;
-    seen = kRunning;
-    state.cas_strong_acq_rel_acquire(seen, kOff);
 }
 
 void Maintenance::forget() noexcept {

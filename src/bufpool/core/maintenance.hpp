@@ -4,7 +4,7 @@
 // Python's and touches nothing of Python's: it may be there while the interpreter ends, and then ends with the process. It
 // only tries the arenas' locks. A fork's child has none; its first growth or large return starts one.
 //
-// Where it cannot start (a limit on threads), or is turned off, growth and returns look at the clock as before.
+// Where it cannot start (a limit on threads), and for arenas that do without it, growth and returns look at the clock.
 #pragma once
 
 #include "atomics.hpp"
@@ -16,13 +16,11 @@ struct Maintenance {
     static void ensure() noexcept {
         if (BUFPOOL_UNLIKELY(state.load_relaxed() == kNone)) start();
     }
-    // From now on no thread is started, and one that runs ends; or the other way round.
-    static void allow(bool allowed) noexcept;
     static bool running() noexcept { return state.load_relaxed() == kRunning; }
     // In a fork's child, which has inherited no thread.
     static void forget() noexcept;
 
-    static constexpr std::uint32_t kNone = 0, kRunning = 1, kOff = 2;
+    static constexpr std::uint32_t kNone = 0, kRunning = 1;
     static Atomic<std::uint32_t> state;
 
     static void run() noexcept;           // the thread

@@ -187,11 +187,9 @@ void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, byte
 
 namespace {
 
-#if defined(MAP_NORESERVE)
-constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-#else
+// Without MAP_NORESERVE: what may be written to counts for the system's bounds of what it promises, so that a request
+// which it could never serve is refused, as malloc's would be.
 constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS;
-#endif
 
 #if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
 // Explicit huge pages in place of the range's plain ones. They are got first and moved there then, because a map on top

@@ -42,6 +42,7 @@ class PoolBase:
         lock: bool,
         prefault: bool,
         wipe: bool,
+        maintenance_thread: bool,
         timeout: float | None,
     ) -> None: ...
     def _read(self) -> dict[str, Any]: ...

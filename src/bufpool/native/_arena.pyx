@@ -194,6 +194,7 @@ cdef void collect_in_hook() noexcept:
 cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept:
     cdef LimitWait wait
     cdef bint signalled = False
+    cdef uint64_t serial = arena.identify().serial
     cdef Block block
     block.address = NULL
     block.refusal = Refusal.no_memory
@@ -219,6 +220,11 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         wait.end()
         if wait.waits():
             waited_ns[0] = wait.waited_ns()
+    # A finalizer may have dropped the pool, and a new one have its arena. Nobody has that arena while its block is out.
+    if block.address != NULL and arena.identify().serial != serial:
+        Arena.release(block.address)
+        block.address = NULL
+        block.refusal = Refusal.closed
     return block
 
 
@@ -348,7 +354,7 @@ cdef Arena* the_closed_arena() except NULL:
         config.limit = config.max_retained = config.min_retained = config.max_idle_ns = 0
         config.alignment = kGranule
         config.upstream.pages = Pages.plain
-        config.upstream.lock = config.upstream.prefault = config.wipe = False
+        config.upstream.lock = config.upstream.prefault = config.wipe = config.maintenance_thread = False
         closed_arena = Arena.create(config)
         if closed_arena == NULL:
             raise OutOfMemoryError("no memory for a pool's own records")
@@ -370,7 +376,7 @@ cdef class PoolBase:
             self.arena.abandon()
 
     def _set_up(self, *, str name, limit, max_retained, uint64_t min_retained, uint64_t max_idle_ns, alignment,
-                str pages, bint lock, bint prefault, bint wipe, timeout):
+                str pages, bint lock, bint prefault, bint wipe, bint maintenance_thread, timeout):
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
@@ -385,6 +391,7 @@ cdef class PoolBase:
         config.upstream.lock = lock
         config.upstream.prefault = prefault
         config.wipe = wipe
+        config.maintenance_thread = maintenance_thread
         cdef Arena* arena = Arena.create(config)
         if arena == NULL:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")

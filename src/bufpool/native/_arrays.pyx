@@ -19,7 +19,7 @@ from bufpool.core.arena cimport Refusal
 from bufpool.core.size_classes cimport kMaxBlock
 from bufpool.native._arena cimport arena_clear, arena_owner, arena_release, checked_alignment
 from bufpool.native._handler cimport put_back, put_handler
-from bufpool.native._refused cimport Building, build_from
+from bufpool.native._refused cimport Building, build_from, build_was_refused
 from bufpool.native._trace cimport track, untrack
 from bufpool.native._unique cimport anyones, sole_reference
 
@@ -321,6 +321,7 @@ cdef class ArrayPool(AllocatorPool):
         cdef Building outer
         building.arena = self.arena
         building.block = NULL
+        building.refused = 0
         while True:
             try:
                 before = put_handler(self.capsule) if quiet else self.install()
@@ -334,7 +335,7 @@ cdef class ArrayPool(AllocatorPool):
                 break
             except MemoryError as error:
                 nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None:
+                if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
                     raise
             finally:
                 building = build_from(outer)

@@ -7,7 +7,9 @@ from bufpool.native._arena cimport PoolBase
 cdef struct Building:
     Arena* arena       # null: none is built
     void* block        # null: none
+    size_t refused     # bytes that the hook was asked for last and did not have; 0: none
 cdef Building build_from(Building now) noexcept      # returns what was before
+cdef bint build_was_refused(size_t nbytes) noexcept  # whether an error for so many bytes is about the array being built
 
 cdef void forget_refusals() noexcept
 cdef object last_refused(PoolBase pool)               # the error that says it; None: nothing by this pool

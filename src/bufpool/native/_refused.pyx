@@ -55,7 +55,7 @@ cdef extern from *:
         std::uint64_t waited, used, reserved;   // ns, bytes, bytes
     };
     static thread_local LastRefusal last_refusal;   // plain data, all zero: no constructor runs
-    static thread_local struct { bufpool::Arena* arena; void* block; } being_built;
+    static thread_local struct { bufpool::Arena* arena; void* block; std::size_t refused; } being_built;
     """
     cdef struct LastRefusal:
         Arena* arena
@@ -72,9 +72,15 @@ cdef Building build_from(Building now) noexcept:
     cdef Building before
     before.arena = being_built.arena
     before.block = being_built.block
+    before.refused = being_built.refused
     being_built.arena = now.arena
     being_built.block = now.block
+    being_built.refused = now.refused
     return before
+
+
+cdef bint build_was_refused(size_t nbytes) noexcept:
+    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)   # of nothing NumPy asks for some
 
 
 cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil:
@@ -85,6 +91,8 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
         if being_built.block != NULL and arena_room(being_built.block) >= nbytes:
             block.address = being_built.block
             being_built.block = NULL
+        else:
+            being_built.refused = nbytes
         return block
     has_gil = is_attached()
     if refused.refusal == Refusal.limit:
@@ -151,6 +159,8 @@ cdef object add_note(PoolBase pool, object error):
     plain = type(error) is MemoryError and error.args in ((), ("cannot allocate memory for array",))
     if nbytes == last_refusal.nbytes or (nbytes is None and plain):
         text = str(last_refused(pool))
+        if nbytes is None:   # it may have been handled, and this be somebody else's
+            text = f"the last refusal in this block: {text}"
         forget_refusals()
         error.add_note(text)
 
