@@ -16,6 +16,7 @@ from conserving import conserved, in_use
 from bufpool import BufferPool
 
 MIB = 1 << 20
+PAGE = 4096
 
 
 def dirty(pool: BufferPool, nbytes: int) -> None:
@@ -68,8 +69,10 @@ def test_resize_at_the_limit_keeps_the_contents() -> None:
     """FAULTS 37, 65."""
     pool = BufferPool(limit=MIB)
     a = pool.full(MIB // 2, 7, "u1")
+    b = pool.full(MIB // 2, 8, "u1")
     with pytest.raises(MemoryError):
         a.resize(MIB, refcheck=False)
+    assert b.all()
     assert a.shape == (MIB // 2,)
     assert (a == 7).all()
     assert conserved(pool)
@@ -225,7 +228,8 @@ def test_subclass_of_the_pool() -> None:
 
 def test_prewarm(pool: BufferPool) -> None:
     pool.prewarm(3, MIB, "u1")
-    assert (pool.stats().in_use_bytes, pool.stats().idle_bytes) == (0, 3 * MIB)
+    assert pool.stats().in_use_bytes == 0
+    assert 3 * MIB <= pool.stats().idle_bytes <= 3 * MIB + 3 * PAGE
     arrays = [pool.empty(MIB, "u1") for _ in range(3)]
     assert (pool.stats().misses, len(arrays)) == (3, 3)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conserving import conserved, run_python
+from conserving import all_back, conserved, run_python
 
 import bufpool
 
@@ -97,20 +97,24 @@ def test_a_working_set_a_little_above_max_retained_is_not_mapped_again_each_time
     assert sum(stats.drops.values()) == 0
 
 
-def test_half_used_slabs_above_max_retained_serve_on() -> None:
-    """None can go, because each has a block in use; what is idle in them is used before anything is mapped."""
+@pytest.mark.parametrize("nbytes", [1 << 10, 16 << 10])
+def test_survivors_do_not_keep_idle_memory_above_max_retained(nbytes: int) -> None:
+    """The pages between them go, and only pages that hold a part of a survivor stay."""
     pool = bufpool.BufferPool(max_retained=MIB)
-    arrays = [pool.empty(16 << 10, "u1") for _ in range(1000)]
-    kept = arrays[::2]
-    del arrays
-    before = conserved(pool)
-    assert before.idle_bytes > 4 * MIB
-    for _ in range(20):
-        more = [pool.empty(16 << 10, "u1") for _ in range(200)]
-        del more
-    did = conserved(pool) - before
-    assert (did.misses, sum(did.drops.values())) == (0, 0)
-    del kept
+    arrays = [pool.empty(nbytes, "u1") for _ in range((16 * MIB) // nbytes)]
+    for number, array in enumerate(arrays):
+        array[:] = number % 251
+    kept = arrays[::50]
+    del arrays, array
+    assert conserved(pool).idle_bytes <= MIB * 1.07
+    more = [pool.empty(nbytes, "u1") for _ in range(2000)]  # some on pages that went
+    for array in more:
+        array[:] = 255
+    assert [int(each[0]) for each in kept] == [number * 50 % 251 for number in range(len(kept))]
+    assert all((each == each[0]).all() for each in kept)
+    assert conserved(pool).in_use_bytes == nbytes * (len(kept) + len(more))
+    del kept, more, array
+    assert all_back(pool)
 
 
 def test_nothing_retained() -> None:
@@ -136,8 +140,8 @@ def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
         a = pool.empty(4 * MIB, "u1")
         del a
     stats = conserved(pool)
-    assert stats.idle_bytes == 16 * MIB
-    assert stats.drops["aged_out"] == 8
+    assert 15 * MIB < stats.idle_bytes <= 16 * MIB
+    assert stats.dropped_bytes["aged_out"] == pytest.approx(32 * MIB, abs=MIB)
 
 
 def test_nothing_below_the_floor_ages_out() -> None:
@@ -150,7 +154,7 @@ def test_nothing_below_the_floor_ages_out() -> None:
         del a
     stats = conserved(pool)
     assert stats.drops["aged_out"] == 0
-    assert stats.idle_bytes == 10 * MIB
+    assert stats.idle_bytes >= 8 * MIB
 
 
 def test_what_is_needed_does_not_age_out() -> None:

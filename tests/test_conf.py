@@ -15,7 +15,7 @@ from bufpool import BufferPool, _conf
 from bufpool._conf import BUILT_IN, parse
 
 ALL = (
-    "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,"
+    "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,maintenance_thread=false,"
     "tune_malloc=false"
 )
 
@@ -53,6 +53,7 @@ def test_every_item() -> None:
         "mlock": True,
         "prefault": True,
         "wipe": True,
+        "maintenance_thread": False,
         "tune_malloc": False,
     }
     assert items.keys() == BUILT_IN.keys()

@@ -29,7 +29,7 @@ def test_prewarm_beyond_what_may_stay_idle_is_refused_before_it_is_touched() -> 
         BufferPool().prewarm(1 << 40, 1 << 20, "u1")       # by default, a quarter of the machine's memory
     assert pool.stats().reserved_bytes <= 1 << 20
     pool.prewarm(16, 1 << 20, "u1")
-    assert pool.stats().idle_bytes == 16 << 20
+    assert (16 << 20) - 65_536 <= pool.stats().idle_bytes <= 16 << 20
 
 
 def test_prewarm_beyond_the_limit_is_refused_before_it_is_touched(pool: BufferPool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import sys
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import bufpool
 from bufpool import BufferPool, PoolStats
 from bufpool._tables import COLUMNS, clipped, readable, width
 
-KIB, MIB = 1 << 10, 1 << 20
+KIB, PAGE, MIB = 1 << 10, 1 << 12, 1 << 20
 
 NAMES = {
     "plain": "frames",
@@ -57,7 +58,7 @@ def test_trim_returns_what_was_predicted(pool: BufferPool) -> None:
     assert (freed.pinned_bytes, freed.trimmable_bytes) == (0, freed.reserved_bytes)
 
 
-def test_what_another_thread_caches_is_out_of_trims_reach(pool: BufferPool) -> None:
+def test_trim_reaches_what_another_thread_caches(pool: BufferPool) -> None:
     ready, end = threading.Event(), threading.Event()
     seen: list[PoolStats] = []
 
@@ -74,12 +75,12 @@ def test_what_another_thread_caches_is_out_of_trims_reach(pool: BufferPool) -> N
         stats = pool.stats()
         assert (stats.idle_bytes, stats.cached_bytes, stats.trimmable_bytes) == (KIB, KIB, 0)
         assert (seen[0].cached_bytes, seen[0].trimmable_bytes) == (0, KIB)  # its own cache it can return
-        assert str(stats).endswith("trim() cannot return more: threads cache 1.0 KiB.")
-        assert pool.trim() == 0
+        assert str(stats).endswith("trim() would return all that is idle, also what other threads cache, 1.0 KiB.")
+        assert sys.platform != "linux" or pool.trim() == KIB
     finally:
         end.set()
         thread.join()
-    assert threads_ended(lambda: pool.stats().trimmable_bytes == KIB)
+    assert threads_ended(lambda: pool.stats().cached_bytes == 0)
 
 
 def test_a_bounded_pool_returns_all_but_what_is_pinned() -> None:
@@ -100,10 +101,12 @@ def test_the_peak_of_all_that_was_reserved(pool: BufferPool) -> None:
     del a
     b = pool.empty(5 * MIB, "u1")
     stats = pool.stats()
-    assert (stats.peak_bytes, stats.peak_reserved_bytes) == (5 * MIB, 8 * MIB)
+    most = stats.reserved_bytes
+    assert (stats.peak_bytes, stats.peak_reserved_bytes) == (5 * MIB, most)
+    assert most < 6 * MIB  # the second array took over the memory of the first one
     del b
     pool.trim()
-    assert pool.stats().peak_reserved_bytes == 8 * MIB
+    assert pool.stats().peak_reserved_bytes == most
 
 
 def test_what_is_refused_is_no_peak() -> None:
@@ -124,13 +127,11 @@ def test_bytes_given_back_have_the_reasons_of_their_blocks() -> None:
     pool.close()
     stats = pool.stats()
     assert list(stats.dropped_bytes) == list(stats.drops)
-    assert dict(stats.dropped_bytes) == {
-        "over_max_retained": 5 * MIB,
-        "aged_out": 0,
-        "trimmed": 3 * MIB,
-        "closed": 2 * MIB,
-    }
-    assert "given back, trimmed: 1 block" in str(stats)
+    given = dict(stats.dropped_bytes)
+    assert given.pop("aged_out") == 0
+    for reason, mebibytes in {"over_max_retained": 1, "trimmed": 4, "closed": 2}.items():
+        assert mebibytes * MIB <= given[reason] <= mebibytes * MIB + 4 * PAGE
+    assert "given back, trimmed: 1 time " in str(stats)
 
 
 def test_a_difference_has_them_too(pool: BufferPool) -> None:

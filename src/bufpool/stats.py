@@ -113,11 +113,11 @@ class PoolStats(NamedTuple):
     trimmable_bytes : int
         Idle bytes that ``trim()`` would give back now, if the thread that made the snapshot called it.
     pinned_bytes : int
-        Idle bytes that ``trim()`` cannot give back: small blocks with a neighbour in their slab that is in use, or in
-        another thread's cache.
+        Idle bytes that ``trim()`` cannot give back: small blocks on a page with a block that is in use, or in another
+        thread's cache.
     cached_bytes : int
-        Idle bytes of small blocks that other threads keep in their caches; ``trim()`` takes them where the system can tell
-        that the threads do not use them just then (Linux, Windows).
+        Idle bytes of small blocks that other threads keep in their caches. ``trim()`` takes them, too, but for those of
+        a thread that uses its cache in that moment.
     free_bytes : int
         Idle bytes that belong to no size class: any request may use them.
     name : str
@@ -236,14 +236,11 @@ class PoolStats(NamedTuple):
         """Say why ``trim()`` would not give back all that is idle."""
         if self.idle_bytes == 0:
             return "trim() would return nothing: nothing is idle."
-        reasons: list[str] = []
+        cached = f"what other threads cache, {readable(self.cached_bytes)}" if self.cached_bytes else ""
         if self.pinned_bytes:
-            reasons.append(f"blocks in use or cached pin {readable(self.pinned_bytes)}")
-        if self.cached_bytes:
-            reasons.append(f"threads cache {readable(self.cached_bytes)}")
-        if not reasons:
-            return "trim() would return all that is idle."
-        return f"trim() cannot return more: {'; '.join(reasons)}."
+            others = f" It also takes {cached}." if cached else ""
+            return f"trim() cannot return more: blocks in use or cached pin {readable(self.pinned_bytes)}.{others}"
+        return f"trim() would return all that is idle{f', also {cached}' if cached else ''}."
 
 
 # Lines of the table of bytes: what they are called, and the field. An indented one is a part of the line above.

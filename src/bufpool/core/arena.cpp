@@ -197,8 +197,8 @@ void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
 // After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
 inline void Arena::keep_bounds() noexcept {
     const std::uint64_t idle = idle_bytes();
-    if (BUFPOOL_LIKELY(idle <= bound_.load_relaxed())) return;
-    if (idle < idle_at_failure_.load_relaxed() + kRetryAfter || !lock_.try_lock()) return;
+    if (BUFPOOL_LIKELY(idle <= sweep_above_.load_relaxed())) return;
+    if (idle < sweep_again_.load_relaxed() || !lock_.try_lock()) return;
     enforce();
     publish();
     unlock();

@@ -55,7 +55,10 @@ constexpr std::uint32_t kListedBlocks = 8;
 constexpr std::uint32_t kAdmission = 16;
 // As much may be idle however little was needed lately.
 constexpr std::uint64_t kIdleFloor = std::uint64_t{64} << 20;
-// Sweeping that found only half-used slabs is tried again once this much more is idle.
+// Small blocks are swept for a bound once a 32nd more than it is idle, at least and at most so much.
+constexpr std::uint64_t kSweepLeast = std::uint64_t{64} << 10;
+constexpr std::uint64_t kSweepMost = std::uint64_t{1} << 20;
+// Sweeping that did not free enough is tried again once this much more is idle.
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 // Zeros from this size on are made by giving the pages back: the next touch finds zeros, at the price of a page fault.
 constexpr std::size_t kLazyZeros = std::size_t{128} << 20;
@@ -187,6 +190,7 @@ struct Arena {
         const std::uint64_t reserved = counters.reserved.load_relaxed();
         return reserved > used ? reserved - used : 0;   // the two are read one after the other
     }
+    std::uint64_t idle_in_lists() const noexcept { return charged_ - counters.used.load_relaxed(); }   // under the lock
 
     // --- idle memory that goes back, under the lock ---
     void unlock() noexcept;                                              // and what came back meanwhile is looked at
@@ -194,7 +198,8 @@ struct Arena {
     std::uint64_t idle_bound() noexcept;                                 // bytes
     void enforce() noexcept;                                             // the bounds of what is idle
     void tick(std::uint64_t now) noexcept;                               // what time brings
-    std::uint64_t evict(std::uint64_t bytes, Drop reason, bool pages) noexcept;   // bytes given back to the system
+    enum class Effort { mild, thorough, any };
+    std::uint64_t evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept;   // bytes given back to the system
     void hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
     std::uint64_t flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept;
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
@@ -228,7 +233,7 @@ struct Arena {
     std::uint64_t charged_;                       // bytes of all blocks that exist, those of the lists too
     std::uint64_t resident_limit_;                // bytes that may be resident under the limit
     bool aligned_;                                // all blocks are aligned to more than a line
-    Atomic<std::uint64_t> bound_;                 // as `idle_bound` found it last
+    Atomic<std::uint64_t> bound_, sweep_above_;   // bytes idle, as `idle_bound` found them last
     // A release has a last look at these when its block is back already, and the arena may be another pool's: then it
     // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
     Atomic<std::uint64_t> tick_ns_;               // from one tick to the next; 0: never
@@ -237,7 +242,7 @@ struct Arena {
     std::uint64_t next_ageing_, last_ageing_;     // ns on the coarse clock
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint32_t> left_behind_;           // a release after closing found the lock taken
-    Atomic<std::uint64_t> idle_at_failure_;       // idle bytes when trimming last found nothing to give back
+    Atomic<std::uint64_t> sweep_again_;           // bytes idle in lists: sweeping freed too little, and waits for so many; 0: it did not
     Atomic<ThreadCache*> caches_;
     Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
     std::uint32_t spare_count_;

@@ -57,7 +57,7 @@ bool Arena::make_room(std::uint64_t bytes) noexcept {
         const std::uint64_t then = heap_.resident() + bytes;
         return then > resident_limit_ ? then - resident_limit_ : 0;
     };
-    if (missing() != 0) evict(missing(), Drop::trimmed, true);
+    if (missing() != 0) evict(missing(), Drop::trimmed, Effort::any);
     return missing() == 0;
 }
 

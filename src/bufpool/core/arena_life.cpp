@@ -49,7 +49,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         // that its reads of the old settings, and its counts, come before the new ones.
         if (arena->abandoned_.load_relaxed() == 0 || !arena->lock_.try_lock()) continue;
         // What a release put back in the moment of closing is idle still.
-        if (arena->idle_bytes() != 0) arena->evict(kUnlimited, Drop::closed, true);
+        if (arena->idle_bytes() != 0) arena->evict(kUnlimited, Drop::closed, Effort::any);
         arena->publish();
         // Its slabs and its address space must suit: what is advised stays so.
         const bool suits = arena->config.upstream.pages == config.upstream.pages && arena->aligned_ == aligned;
@@ -111,7 +111,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     arena->resident_limit_ = config.limit > kUnlimited - more ? kUnlimited : config.limit + more;
     const std::uint64_t now = monotonic_ns();
     arena->recent.reset(now, config.max_idle_ns);
-    arena->idle_at_failure_.store_relaxed(0);
+    arena->sweep_again_.store_relaxed(0);
     arena->left_behind_.store_relaxed(0);
     const bool maintained = config.maintenance_thread && config.max_idle_ns != 0;
     arena->maintained_above_.store_relaxed(maintained ? config.min_retained : kUnlimited);
@@ -138,9 +138,9 @@ void Arena::close() noexcept {
     give_back_own();
     lock_.lock();
     drain(false);
-    evict(kUnlimited, Drop::closed, true);
+    evict(kUnlimited, Drop::closed, Effort::any);
     publish();
-    idle_at_failure_.store_relaxed(0);
+    sweep_again_.store_relaxed(0);
     unlock();
 }
 
@@ -154,7 +154,7 @@ bool Arena::reclaim_everywhere() noexcept {
     bool freed = false;
     for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
         if (!arena->lock_.try_lock()) continue;
-        freed |= arena->evict(kUnlimited, Drop::trimmed, true) != 0;
+        freed |= arena->evict(kUnlimited, Drop::trimmed, Effort::any) != 0;
         freed |= arena->heap_.release_spaces();
         arena->publish();
         arena->unlock();

@@ -23,20 +23,26 @@ constexpr std::uint32_t kPurgedMark = 0xFFFFFFFEu;
 // Most bytes that may be idle: half as much again as was in use at the recent peak, less what is in use now. Tighter
 // bounds make programs with varying sizes purge what they fault in again a moment later (simulated).
 std::uint64_t Arena::idle_bound() noexcept {
-    if (config.max_idle_ns == 0) return config.max_retained;
-    const std::uint64_t used = counters.used.load_relaxed();
-    const std::uint64_t peak = recent.read();
-    const std::uint64_t total = peak + peak / 2;
-    std::uint64_t bound = total > used + kIdleFloor ? total - used : kIdleFloor;
-    if (bound > config.max_retained) bound = config.max_retained;
+    std::uint64_t bound = config.max_retained;
+    if (config.max_idle_ns != 0) {
+        const std::uint64_t used = counters.used.load_relaxed();
+        const std::uint64_t peak = recent.read();
+        const std::uint64_t total = peak + peak / 2;
+        const std::uint64_t needed = total > used + kIdleFloor ? total - used : kIdleFloor;
+        if (needed < bound) bound = needed;
+    }
+    const std::uint64_t slack = bound / 32 < kSweepLeast ? kSweepLeast : bound / 32 < kSweepMost ? bound / 32 : kSweepMost;
     bound_.store_relaxed(bound);
+    sweep_above_.store_relaxed(bound > kUnlimited - slack ? kUnlimited : bound + slack);
     return bound;
 }
 
 void Arena::enforce() noexcept {
     const std::uint64_t bound = idle_bound();
     const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
-    if (idle > bound && idle <= charged_ + heap_.idle()) evict(idle - bound, Drop::over_max_retained, false);
+    if (idle <= bound || idle > charged_ + heap_.idle()) return;   // a return may be counted in one place only
+    // What recent use does not justify goes if that is cheap; what the user forbids goes if it can.
+    evict(idle - bound, Drop::over_max_retained, bound == config.max_retained ? Effort::thorough : Effort::mild);
 }
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
@@ -46,7 +52,7 @@ std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     publish();
     const std::uint64_t before = idle_bytes();
     for (std::uint64_t idle = before; idle > keep; idle = idle_bytes()) {
-        const bool any = evict(idle - keep, Drop::trimmed, true) != 0;
+        const bool any = evict(idle - keep, Drop::trimmed, Effort::any) != 0;
         publish();
         if (!any) break;
     }
@@ -61,17 +67,26 @@ void Arena::note_drop(Drop reason, std::uint64_t bytes) noexcept {
     counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(bytes);
 }
 
-// `pages`: to the last page, also those between blocks in use.
-std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, bool pages) noexcept {
+// Small blocks go last, as a sweep looks at all idle ones of its class. `mild`: those used longest ago, as many as it takes;
+// `thorough`: if that is not enough, all that can go; both leave it for a while when it was not enough. `any`: at once.
+std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept {
     std::uint64_t freed = heap_.purge(bytes);
     if (freed < bytes && flush_lists(bytes - freed, now_ms()) != 0) freed += heap_.purge(bytes - freed);
-    const std::uint64_t idle = charged_ - counters.used.load_relaxed();   // of small blocks
-    if (freed < bytes && (pages || idle >= idle_at_failure_.load_relaxed() + kRetryAfter)) {
+    const auto sweep = [&](bool pages, bool all) {
         for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) {
-            if (sweep_slabs(c, kNone, false, now_ms()) != 0) freed += heap_.purge(bytes - freed);
+            const std::uint64_t blocks = (bytes - freed - 1) / class_size(c) + 1;
+            const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
+            const std::uint64_t gone = sweep_slabs(c, stale, pages, now_ms());
+            if (pages) freed += gone;
+            else if (gone != 0) freed += heap_.purge(bytes - freed);
         }
-        for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) freed += sweep_slabs(c, kNone, true, now_ms());
-        idle_at_failure_.store_relaxed(freed < bytes ? charged_ - counters.used.load_relaxed() : 0);
+    };
+    if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
+        sweep(false, false);
+        sweep(true, false);
+        if (effort != Effort::mild) sweep(true, true);
+        const std::uint64_t step = effort == Effort::mild ? kRetryAfter : sweep_above_.load_relaxed() - bound_.load_relaxed();
+        sweep_again_.store_relaxed(freed < bytes ? idle_in_lists() + step : 0);
     }
     note_drop(reason, freed);
     return freed;
@@ -279,7 +294,7 @@ void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     counters.used.sub_relaxed(class_size(c));
     hollow_out(slab, node, now_ms());
     if (klass.given < kListedBlocks) klass.given += 1;
-    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);
     else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
     publish();
     unlock();
@@ -305,7 +320,7 @@ BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept
     counters.used.sub_relaxed(class_size(c));
     klass.idle.push(nodes, node);
     const bool all = dedicated(c) || klass.idle.size(nodes) == klass.existing.load_relaxed();
-    if (!all && idle_bytes() < idle_at_failure_.load_relaxed() + kRetryAfter) return;
+    if (!all && idle_bytes() < sweep_again_.load_relaxed()) return;
     if (!lock_.try_lock()) {
         // Whoever has it looks again.
         left_behind_.store_relaxed(1);
@@ -313,9 +328,9 @@ BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept
         if (!lock_.try_lock()) return;
     }
     left_behind_.store_relaxed(0);
-    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);   // not another pool's by now
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);   // not another pool's by now
     publish();
-    idle_at_failure_.store_relaxed(idle_bytes());
+    sweep_again_.store_relaxed(idle_bytes() + kRetryAfter);
     unlock();
 }
 
@@ -324,7 +339,7 @@ void Arena::unlock() noexcept {
     fence_seq_cst();
     while (BUFPOOL_UNLIKELY(left_behind_.load_relaxed() != 0) && lock_.try_lock()) {
         left_behind_.store_relaxed(0);
-        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, true);
+        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);
         publish();
         lock_.unlock();
         fence_seq_cst();
