@@ -267,7 +267,7 @@ void peak(unsigned rounds) {
         for (unsigned i = 0; i < rounds; ++i) {
             if (first) {
                 arena->counters.peak.store_relaxed(0);
-                arena->recent.reset(0);
+                arena->recent.reset(0, 0);
             }
             together.wait();
             void* const mine = arena->acquire(100'000).address;

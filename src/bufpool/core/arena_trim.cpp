@@ -52,7 +52,7 @@ std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     publish();
     const std::uint64_t before = idle_bytes();
     for (std::uint64_t idle = before; idle > keep; idle = idle_bytes()) {
-        const bool any = evict(idle - keep, Drop::trimmed, Effort::any) != 0;
+        const bool any = evict(keep == 0 ? kUnlimited : idle - keep, Drop::trimmed, Effort::any) != 0;
         publish();
         if (!any) break;
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prove.bug import Bug, Ladder
+from prove.bug import Bug, Ladder, Suite
 
 HEAP = "core/page_heap.cpp"
 GROWTH = "core/arena_growth.cpp"
@@ -169,13 +169,6 @@ PURGED = (
         RANDOM,
     ),
     Bug(
-        "a slab goes while a block of it is in use",
-        TRIM,
-        "slab->carved != 0 && slab->seen == slab->carved",
-        "slab->carved != 0 && slab->seen != 0",
-        STRESS,
-    ),
-    Bug(
         "the class goes on carving from a slab that is gone",
         TRIM,
         "        if (slab == klass.growing) klass.growing = nullptr;\n",
@@ -213,15 +206,57 @@ PURGED = (
     Bug(
         "trimming keeps nothing",
         TRIM,
-        "evict(idle - keep, Drop::trimmed, true)",
-        "evict(idle, Drop::trimmed, true)",
+        "keep == 0 ? kUnlimited : idle - keep",
+        "keep == 0 ? kUnlimited : idle",
         RULES,
+    ),
+    Bug(
+        "survivors keep more idle than max_retained",
+        TRIM,
+        "bound == config.max_retained ? Effort::thorough : Effort::mild",
+        "Effort::mild",
+        Suite("test_bounds.py -k survivors"),
+    ),
+    Bug(
+        "small blocks are swept for a few bytes",
+        TRIM,
+        "bound > kUnlimited - slack ? kUnlimited : bound + slack",
+        "bound",
+        Suite("test_bounds.py -k a_little_above"),
+    ),
+    Bug(
+        "the maintenance thread looks after pools that do without it",
+        LIVES,
+        "config.maintenance_thread && config.max_idle_ns != 0",
+        "config.max_idle_ns != 0",
+        Suite("test_ageing.py -k without_the_thread"),
+    ),
+    Bug(
+        "no thread looks after a pool",
+        GROWTH,
+        "    if (needs_maintenance()) Maintenance::ensure();\n",
+        "",
+        Suite("test_ageing.py -k nothing_called"),
+    ),
+    Bug(
+        "a returned block starts no thread in a fork's child",
+        TRIM,
+        "    if (needs_maintenance()) Maintenance::ensure();",
+        "",
+        Suite("test_ageing.py -k child"),
+    ),
+    Bug(
+        "a fork's child takes its parent's thread for its own",
+        LIVES,
+        "    Maintenance::forget();\n",
+        "",
+        Suite("test_ageing.py -k child"),
     ),
     Bug(
         "what is idle has no bound",
         TRIM,
-        "    if (bound > config.max_retained) bound = config.max_retained;\n",
-        "",
+        "    std::uint64_t bound = config.max_retained;\n",
+        "    std::uint64_t bound = kUnlimited;\n",
         RULES,
     ),
     Bug(
@@ -315,7 +350,7 @@ BACKED = (
     Bug(
         "closing gives nothing back",
         LIVES,
-        "    drain(false);\n    evict(kUnlimited, Drop::closed, true);\n",
+        "    drain(false);\n    evict(kUnlimited, Drop::closed, Effort::any);\n",
         "",
         RULES,
     ),

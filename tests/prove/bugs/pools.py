@@ -29,7 +29,7 @@ BUILD = f"""\
                 break
             except MemoryError as error:
                 nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None:
+                if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
                     raise
             finally:
 {LEFT}{PUT_BACK}"""
@@ -281,6 +281,20 @@ INSTALLING = (
         "    Py_INCREF(capsule)\n    immortalise(<PyObject*>capsule)  ",
         "",
         Suite("test_lifetime.py::test_many_pools_leak_nothing"),
+    ),
+    Bug(
+        "a constructor takes another pool's refusal for its own",
+        ARRAYS,
+        "if nbytes is None or not build_was_refused(nbytes):",
+        "if nbytes is None:",
+        Suite("test_limit_numpy.py -k leaves_the_refusal"),
+    ),
+    Bug(
+        "the next pool serves who waited for one that is gone",
+        ARENA,
+        "if block.address != NULL and arena.identify().serial != serial:",
+        "if False:",
+        Suite("test_limit_numpy.py -k the_next_pool"),
     ),
     Bug(
         "NumPy's constructor that raises leaves the pool installed",
