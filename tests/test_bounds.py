@@ -157,12 +157,13 @@ def test_nothing_below_the_floor_ages_out() -> None:
     assert stats.idle_bytes >= 8 * MIB
 
 
-def test_what_is_needed_does_not_age_out() -> None:
+@pytest.mark.parametrize("nbytes", [32 << 10, 8 * MIB])
+def test_what_is_needed_does_not_age_out(nbytes: int) -> None:
     """Though it is idle each time that ages are looked at: within each window it was in use."""
-    pool = bufpool.BufferPool(max_idle=0.03)
-    for _ in range(8):
-        four = [pool.empty(8 * MIB, "u1") for _ in range(4)]
-        del four
+    pool = bufpool.BufferPool(1 << 30, max_idle=0.06)
+    for _ in range(12):
+        some = [pool.empty(nbytes, "u1") for _ in range(32 * MIB // nbytes)]
+        del some
         time.sleep(0.02)
         a = pool.empty(2 * MIB, "u1")  # another size: its return looks at the clock
         del a

@@ -218,7 +218,7 @@ class PoolStats(NamedTuple):
         rows = [(label, readable(getattr(self, name))) for label, name in ROWS]
         rows.append(("checkouts", f"{self.hits + self.misses:,}"))
         if self.hits + self.misses > 0 and self.hits >= 0 and self.misses >= 0:
-            rows.append(("  served by an idle block", f"{self.hit_rate:.1%}"))
+            rows.append(("  served by idle memory", f"{self.hit_rate:.1%}"))
         if self.refused:
             rows.append(("requests refused", f"{self.refused:,}"))
         for reason, count in self.drops.items():

@@ -221,6 +221,12 @@ void run(unsigned steps, const Upstream& upstream) {
         }
         if (step % 16 == 0) PageHeapCheck::whole(*heap, taken);
     }
+    while (pieces.size() > 1) {
+        look(pieces.front());
+        heap->give(pieces.front().extent, now);
+        pieces.erase(pieces.begin());
+    }
+    heap->release_spaces();                                                  // but not that of the last piece
     for (Piece& each : pieces) {
         look(each);
         heap->give(each.extent, now);

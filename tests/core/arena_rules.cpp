@@ -157,8 +157,8 @@ void closing() {
     large.pop_back();
     arena->close();
     CHECK(arena->acquire(1000).refusal == Refusal::closed && arena->acquire(3 * kMiB).refusal == Refusal::closed);
-    release_all(blocks);
     release_all(large);
+    release_all(blocks);
     CHECK(arena->parked_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
     all_back(arena);
 }

@@ -100,7 +100,7 @@ EXTENTS = (
         HEAP,
         "reserve.base == nullptr || row(id).length != reserve.granules",
         "reserve.base == nullptr || row(id).length == 0",
-        RULES,
+        RANDOM,
     ),
 )
 
@@ -183,13 +183,6 @@ PURGED = (
         READ,
     ),
     Bug(
-        "the pages of blocks in use go back",
-        TRIM,
-        "    const auto marked = [&](std::uint32_t i) { return nodes[slab->first_node + i].depth.load_relaxed() >= kPurgedMark; };",
-        "    const auto marked = [&](std::uint32_t i) { return i % 64 != 0; };",
-        STRESS,
-    ),
-    Bug(
         "the blocks that stay are lost",
         TRIM,
         "    klass.existing.sub_relaxed(dropped);\n    charged_ -= dropped * size;\n    klass.idle.push_chain(nodes, kept);\n",
@@ -236,7 +229,7 @@ PURGED = (
         GROWTH,
         "    if (needs_maintenance()) Maintenance::ensure();\n",
         "",
-        Suite("test_ageing.py -k nothing_called"),
+        Suite("test_ageing.py -k between_survivors"),
     ),
     Bug(
         "a returned block starts no thread in a fork's child",
@@ -281,7 +274,7 @@ BACKED = (
         GROWTH,
         "        charged_ -= size;                                     // it was charged when it was made\n",
         "",
-        Ladder("arena_ladder", 40_000, "yields"),
+        Ladder("arena_ladder", 20_000, "thread"),
     ),
     Bug(
         "growth without the lock",

@@ -5,7 +5,7 @@ Where a load and a store stand for one operation, the processor is yielded betwe
 
 from __future__ import annotations
 
-from prove.bug import Bug, Ladder
+from prove.bug import Bug, Ladder, Suite
 
 STRESS = Ladder("arena_ladder", 40_000)
 RULES = Ladder("arena_rules", 3_000)
@@ -58,7 +58,7 @@ CHECKOUTS = (
         HOT,
         "    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);\n    Node&",
         "    Node&",
-        RULES,
+        Suite("test_bounds.py -k what_is_needed"),
     ),
 )
 
