@@ -15,8 +15,8 @@ from bufpool import BufferPool, _conf
 from bufpool._conf import BUILT_IN, parse
 
 ALL = (
-    "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,maintenance_thread=false,"
-    "tune_malloc=false"
+    "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,"
+    "maintenance_thread=false,tune_malloc=false"
 )
 
 

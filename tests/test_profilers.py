@@ -138,24 +138,3 @@ def test_buffers_that_threads_hand_on_leave_no_trace(pool: BufferPool, traced: C
     assert seen() == 400_000
     del kept
     assert seen() == 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "smallest"), [({}, 2 * MIB), ({"limit": 512 * MIB}, 65_536), ({"limit": 1 << 40}, 2 * MIB)]
-)
-def test_without_idle_memory_blocks_are_mapped_by_the_line_that_has_them(
-    settings: dict[str, int], smallest: int
-) -> None:
-    """What the guide says of memray, which sees maps: with ``max_retained=0`` each large block is one of its own."""
-    pool = BufferPool(max_retained=0, **settings)
-    kept = [pool.empty(smallest, "u1") for _ in range(10)]
-    held = pool.stats().mapped_bytes
-    passing = [pool.empty(smallest, "u1") for _ in range(10)]
-    assert pool.stats().mapped_bytes > held
-    del kept[::2], passing
-    assert pool.stats().mapped_bytes == pytest.approx(held / 2, rel=0.1)
-    below = [pool.empty(smallest * 7 // 8, "u1") for _ in range(10)]
-    before = pool.stats().mapped_bytes
-    del below[::2]
-    assert pool.stats().mapped_bytes == before  # they share their slabs
-    del kept, below

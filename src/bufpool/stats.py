@@ -92,7 +92,7 @@ class PoolStats(NamedTuple):
     peak_bytes : int
         Highest bytes in use so far, to within the few small blocks that threads park for themselves.
     mapped_bytes : int
-        Bytes of the system's memory that the pool holds: `reserved_bytes`, and what blocks and slabs leave of their pages.
+        Bytes of the system's memory that the pool holds: `reserved_bytes`, and what blocks leave of their pages.
     hits : int
         Checkouts that idle memory served.
     misses : int

@@ -51,6 +51,16 @@ void zeros() {
             for (std::size_t i = 0; i < nbytes; ++i) CHECK(bytes[i] == 0);
             CHECK(Arena::release(clean.address));
         }
+        // Some used pages and some fresh ones: a block that grew into the memory behind it, and came back.
+        void* const grows = take(arena, kMiB);
+        std::memset(grows, 0xEE, kMiB);
+        CHECK(Arena::resize(grows, 6 * kMiB));
+        std::memset(grows, 0xEE, 2 * kMiB);
+        CHECK(Arena::release(grows) && arena->trim(2 * kMiB) != 0);
+        const Block mixed = arena->acquire_zeroed(8 * kMiB);
+        const unsigned char* const bytes = static_cast<unsigned char*>(mixed.address);
+        for (std::size_t i = 0; i < 8 * kMiB; ++i) CHECK(bytes[i] == 0);
+        CHECK(Arena::release(mixed.address));
         all_back(arena);
     }
 }

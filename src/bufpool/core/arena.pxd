@@ -33,7 +33,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         uint64_t alignment      # bytes, of every block
         Upstream upstream
         bint wipe               # no block shows a byte of its last owner
-        bint maintenance_thread # gives back idle memory while no thread calls the pool
+        bint maintenance_thread  # gives back idle memory while no thread calls the pool
 
     cdef cppclass Counters:
         AtomicU64 used       # bytes not in a shared free list: owned, or parked with a thread

@@ -80,7 +80,7 @@ cdef Building build_from(Building now) noexcept:
 
 
 cdef bint build_was_refused(size_t nbytes) noexcept:
-    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)   # of nothing NumPy asks for some
+    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)   # of nothing it asks for some
 
 
 cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil:

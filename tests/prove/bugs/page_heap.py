@@ -185,7 +185,8 @@ PURGED = (
     Bug(
         "the blocks that stay are lost",
         TRIM,
-        "    klass.existing.sub_relaxed(dropped);\n    charged_ -= dropped * size;\n    klass.idle.push_chain(nodes, kept);\n",
+        "    klass.existing.sub_relaxed(dropped);\n    charged_ -= dropped * size;\n"
+        "    klass.idle.push_chain(nodes, kept);\n",
         "    klass.existing.sub_relaxed(dropped);\n    charged_ -= dropped * size;\n",
         STRESS,
     ),
@@ -296,7 +297,7 @@ BACKED = (
         GROWTH,
         "        const bool zeroed = fresh >= size;\n",
         "        const bool zeroed = fresh != 0;\n",
-        Ladder("arena_ladder", 40_000),
+        RULES,
     ),
     Bug(
         "more is reserved than the limit says",
