@@ -24,9 +24,9 @@ class PoolsReading(tuple[PoolStats, ...]):
     Examples
     --------
     >>> import bufpool
-    >>> pool = bufpool.BufferPool(name="frames")
+    >>> pool = bufpool.BufferPool(name="thumbnails")
     >>> a = pool.empty(1 << 20, "u1")
-    >>> [each.in_use_bytes for each in bufpool.pools() if each.name == "frames"]
+    >>> [each.in_use_bytes for each in bufpool.pools() if each.name == "thumbnails"]
     [1048576]
     """
 
