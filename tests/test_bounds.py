@@ -117,6 +117,43 @@ def test_survivors_do_not_keep_idle_memory_above_max_retained(nbytes: int) -> No
     assert all_back(pool)
 
 
+def test_varying_sizes_hold_little_more_than_is_alive() -> None:
+    """Though nothing ever goes back: idle memory of one size serves the others."""
+    pool = bufpool.BufferPool(max_idle=None)
+    generator = random.Random(7)
+    alive: list[Any] = []
+    held = most = 0
+    for _ in range(20_000):
+        nbytes = int(2 ** generator.uniform(12, 23))
+        while held + nbytes > 32 * MIB:
+            alive[generator.randrange(len(alive))], gone = alive[-1], alive.pop()
+            held = sum(each.nbytes for each in alive)
+            del gone
+        alive.append(pool.empty(nbytes, "u1"))
+        held += nbytes
+        most = max(most, held)
+    stats = conserved(pool)
+    assert stats.reserved_bytes < 3.5 * most
+    assert stats.misses < 0.05 * (stats.hits + stats.misses)
+
+
+def test_a_steady_loop_of_large_arrays_needs_no_memory_after_its_first_turns() -> None:
+    pool = bufpool.BufferPool()
+
+    def turns(count: int) -> None:
+        for _ in range(count):
+            frame = pool.empty(6 * MIB, "u1")
+            half, mask = pool.empty(3 * MIB, "u1"), pool.empty(700_000, "u1")
+            result = pool.empty(6 * MIB, "u1")
+            del frame, half, mask, result
+
+    turns(20)
+    before = conserved(pool)
+    turns(200)
+    did = conserved(pool) - before
+    assert (did.misses, did.reserved_bytes, sum(did.drops.values())) == (0, 0, 0)
+
+
 def test_nothing_retained() -> None:
     pool = bufpool.BufferPool(max_retained=0)
     for nbytes in (100, 100_000, 10 * MIB):

@@ -34,14 +34,21 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 
 // --- extents ------------------------------------------------------------------------------------------------------
 
-// A free extent: a warm one; if the program holds more than it needed lately, one that idle blocks make; then any other.
+// A free extent: a warm one; one that the blocks of admitted classes make, or of all if the program holds more than it needed
+// lately; then any other. A class that kept blocks from a request of another size is admitted no longer: where sizes vary, lists
+// would hold the sum of what each class needed at its own peak.
 Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
     if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
     const std::uint64_t used = counters.used.load_relaxed();
-    const std::uint64_t held = charged_ + heap_.idle();
-    if (held + bytes > used + idle_bound() && flush_lists(bytes, now_ms()) != 0) {
-        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+    std::uint64_t flushed = 0;
+    for (std::uint32_t c = class_of(kListed) + 1; c < kClassCount; ++c) {
+        if (!admitted(c)) continue;
+        classes[c].credit.store_relaxed(0);
+        flushed += flush_class(c, kNone, now_ms());
     }
+    const std::uint64_t held = charged_ + heap_.idle();
+    if (held + bytes > used + idle_bound()) flushed += flush_lists(bytes, now_ms());
+    if (flushed != 0 && heap_.take(bytes, alignment, true, out)) return Refusal::none;
     if (heap_.take(bytes, alignment, false, out)) return Refusal::none;
     if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
     flush_lists(kUnlimited, now_ms());
@@ -217,7 +224,10 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
     SizeClass& klass = classes[c];
     const std::size_t size = class_size(c);
     // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
-    if (klass.given != 0) {
+    if (admitted(c)) {
+        klass.given = 0;
+        klass.credit.store_relaxed(0);
+    } else if (klass.given != 0) {
         klass.given -= 1;
         klass.credit.store_relaxed(klass.credit.load_relaxed() + 1);
     } else {

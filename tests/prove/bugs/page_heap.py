@@ -205,6 +205,13 @@ PURGED = (
         RULES,
     ),
     Bug(
+        "a class keeps blocks that another size needs",
+        GROWTH,
+        "        classes[c].credit.store_relaxed(0);\n        flushed += flush_class(c, kNone, now_ms());\n",
+        "",
+        Suite("test_bounds.py -k varying_sizes"),
+    ),
+    Bug(
         "survivors keep more idle than max_retained",
         TRIM,
         "bound == config.max_retained ? Effort::thorough : Effort::mild",
