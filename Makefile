@@ -68,6 +68,9 @@ prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker,
 exits: $(VENV)/.installed $(VENV)/.extra-test ## 500 runs of each of nine kinds of program that end, and 500 forks: none may hang
 	cd tests && "$(PY)" -m prove exits --full
 
+soak: $(VENV)/.installed $(VENV)/.extra-test ## Ten minutes of arrays of varying sizes: memory beside plain NumPy's, and no growth
+	cd tests && "$(PY)" -m prove soak --full
+
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
@@ -188,4 +191,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling setup test typecheck wheels
+.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling setup soak test typecheck wheels

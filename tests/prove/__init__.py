@@ -2,8 +2,8 @@
 
 The suite runs a short form of each, from the same functions.
 
-- families: ``model``, ``stress``, ``deaths``, ``faults``, ``exits``, ``tasks``, ``extension``, ``mutants``: what is
-  tried, and at what size; ``elsewhere``, run by ``make portable``, compiles and runs for other systems;
+- families: ``model``, ``stress``, ``deaths``, ``faults``, ``exits``, ``tasks``, ``soak``, ``extension``, ``mutants``:
+  what is tried, and at what size; ``elsewhere``, run by ``make portable``, compiles and runs for other systems;
 - their programs: ``at_random``, ``objects_at_random`` (extension); ``cancelled`` with its loop ``stepping`` (tasks);
   ``starved``, ``interrupted``, ``processes``, ``operations`` and ``fail_nth.cpp`` (faults); those in C++ are in
   ``tests/core`` and ``tests/model``;
@@ -13,7 +13,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from prove import cancelled, deaths, elsewhere, exits, extension, faults, model, mutants, stress
+from prove import cancelled, deaths, elsewhere, exits, extension, faults, model, mutants, soak, stress
 from prove.proof import Family
 
 FAMILIES: dict[str, Family] = {
@@ -23,6 +23,7 @@ FAMILIES: dict[str, Family] = {
     "faults": faults.proofs,
     "exits": exits.proofs,
     "tasks": cancelled.proofs,
+    "soak": soak.proofs,
     "extension": extension.proofs,
     "mutants": mutants.proofs,
     "portable": elsewhere.proofs,
