@@ -155,7 +155,7 @@ def test_who_holds_memory_and_needs_more_is_not_stuck_behind_a_large_request() -
 
 def test_a_time_out_lets_the_next_one_in() -> None:
     """The small request fits all the time; it came later, and outlives the one before it."""
-    pool = BufferPool(limit=8 * MIB, timeout=0.3)
+    pool = BufferPool(limit=8 * MIB, timeout=2)
     held = [pool.empty(4 * MIB, "u1")]
     late: list[str] = []
 
@@ -166,7 +166,7 @@ def test_a_time_out_lets_the_next_one_in() -> None:
 
     large = client(get)
     waits(pool, 1)
-    time.sleep(0.1)
+    time.sleep(0.5)
     assert pool.empty(MIB, "u1").nbytes == MIB
     large.join()
     assert (late, pool._waiting, pool.stats().refused) == (["large"], 0, 1)
