@@ -1,8 +1,8 @@
 """Four threads with arrays of log-uniform sizes, for a long time: how much memory a pool holds beside plain NumPy, and
 whether it grows.
 
-Both programs run at the same time, in processes of their own. Each array is stamped at both ends. Both stamps are looked at
-when it goes.
+Both programs run at the same time, in processes of their own. Each array is stamped at both ends, and the stamps are
+read when it goes.
 """
 
 from __future__ import annotations
