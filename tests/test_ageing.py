@@ -74,6 +74,21 @@ def test_memory_goes_back_from_between_survivors() -> None:
     assert conserved(pool).in_use_bytes == len(kept) * 4096
 
 
+def test_what_survivors_pin_does_not_keep_large_blocks_from_being_reused() -> None:
+    pool = BufferPool(max_idle=0.2)
+    rows = [pool.empty(1000, "u1") for _ in range(250_000)]
+    kept = rows[::4]
+    del rows
+    time.sleep(1)  # several times max_idle
+    assert pool.stats().pinned_bytes > 128 * MIB  # more than may be idle
+    before = pool.stats()
+    for _ in range(200):
+        pool.empty(MIB, "u1")
+    did = pool.stats() - before
+    assert did.misses <= 20
+    assert len(kept) == 62_500
+
+
 def test_the_caches_of_idle_threads_are_drained() -> None:
     pool = BufferPool(max_idle=0.2)
     ready, end = threading.Barrier(9), threading.Event()

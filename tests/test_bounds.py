@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import random
+import sys
 import threading
 import time
 from pathlib import Path
@@ -115,6 +116,54 @@ def test_survivors_do_not_keep_idle_memory_above_max_retained(nbytes: int) -> No
     assert conserved(pool).in_use_bytes == nbytes * (len(kept) + len(more))
     del kept, more, array
     assert all_back(pool)
+
+
+def test_explicit_huge_pages_go_back_as_wholes() -> None:
+    pool = bufpool.BufferPool(upstream="hugetlb", max_retained=3 * MIB)
+    blocks = [pool.empty(16 * MIB, "u1") for _ in range(4)]
+    del blocks
+    assert conserved(pool).idle_bytes in (0, 2 * MIB)
+    assert pool.trim(MIB) >= 0
+    assert pool.stats().idle_bytes <= MIB
+
+
+@needs_proc
+def test_a_huge_page_that_was_advised_once_does_not_break_the_limit() -> None:
+    """FAULTS 92: one page fault would make 2 MiB resident for a block of 128 KiB."""
+    kib = run_python("""
+        import bufpool
+        from pathlib import Path
+        def resident():
+            return int(Path("/proc/self/smaps_rollup").read_text().split("Rss:")[1].split()[0])
+        MIB = 1 << 20
+        pool = bufpool.BufferPool(256 * MIB)
+        before = resident()
+        large = pool.full(240 * MIB, 1, "u1")
+        del large
+        pool.trim()
+        small, apart = [], []
+        for _ in range(120):
+            small.append(pool.empty(128 << 10, "u1"))
+            apart.append(pool.empty(15 << 17, "u1"))
+        del apart
+        pool.trim()
+        for each in small:
+            each[:] = 1
+        print(resident() - before)
+    """)
+    assert int(kib) < 32 << 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on addresses is Linux's")
+def test_a_process_with_few_addresses_left_is_served() -> None:
+    assert run_python("""
+        import resource, bufpool
+        from pathlib import Path
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        pool = bufpool.BufferPool()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+        print(pool.ones(4 << 20, "u1").nbytes)
+    """) == "4194304\n"
 
 
 def test_varying_sizes_hold_little_more_than_is_alive() -> None:

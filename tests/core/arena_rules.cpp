@@ -63,6 +63,18 @@ void zeros() {
         CHECK(Arena::release(mixed.address));
         all_back(arena);
     }
+    // A block begins and ends inside of a page, and one of those two alone was used.
+    for (std::size_t whole = 600 * 1024; whole <= kMiB; whole += 64 * 1024) {
+        Arena* const arena = make({});
+        void* const first = take(arena, 480 * 1024);
+        std::memset(first, 0xEE, Arena::room_from(first));
+        CHECK(Arena::release(first));
+        void* const second = take(arena, 448 * 1024);
+        const Block third = arena->acquire_zeroed(whole);
+        for (std::size_t i = 0; i < whole; ++i) CHECK(static_cast<unsigned char*>(third.address)[i] == 0);
+        CHECK(Arena::release(second) && Arena::release(third.address));
+        all_back(arena);
+    }
 }
 
 // A checkout is a hit or a miss; trimming is neither.
@@ -137,6 +149,18 @@ void trimming() {
     arena->trim(0);
     CHECK(Arena::owner_of(last) == arena && static_cast<unsigned char*>(last)[999] == 0x5A);
     CHECK(Arena::release(last));
+    // Blocks whose pages went come back page by page, whatever the order in which they were returned.
+    blocks = take_many(arena, 30'000, 64);
+    for (std::size_t i = 0; i < blocks.size(); ++i) std::swap(blocks[i], blocks[i * 7919 % blocks.size()]);
+    void* const survivor = blocks.back();
+    blocks.pop_back();
+    release_all(blocks);
+    arena->trim(0);
+    blocks = take_many(arena, 3'000, 64);
+    arena->trim(0);
+    CHECK(arena->counters.mapped.load_relaxed() < 3'000 * 64 + 3 * kRegionAlign);
+    release_all(blocks);
+    CHECK(Arena::release(survivor));
     all_back(arena);
 }
 

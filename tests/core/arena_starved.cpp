@@ -4,6 +4,7 @@
 // Compiled with the system's calls renamed (see `STARVED` in prove/faults.py), so that the core calls those below.
 #undef mmap
 #undef mlock
+#undef mprotect
 #undef madvise
 #undef pthread_setspecific
 #undef pthread_atfork
@@ -25,7 +26,7 @@ namespace {
 
 std::atomic<std::uint64_t> failed{0};
 std::atomic<long> wanted{0}, seen{0};        // which call fails; 0: none
-std::atomic<int> asleep{0};                  // 1: the next map is to sleep; 2: it does; 0: it may go on
+std::atomic<int> asleep{0};                  // 1: the next mprotect is to sleep; 2: it does; 0: it may go on
 thread_local long calls = 0, maps = 0;       // of this thread
 
 bool fails() {
@@ -38,12 +39,15 @@ bool fails() {
 extern "C" {
 void* starved_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
     ++maps;
+    if (fails()) return MAP_FAILED;
+    return mmap(at, bytes, protection, flags, file, offset);
+}
+int starved_mprotect(void* at, std::size_t bytes, int protection) noexcept {
     int one = 1;
     if (asleep.compare_exchange_strong(one, 2)) {
         while (asleep.load() != 0) sched_yield();
     }
-    if (fails()) return MAP_FAILED;
-    return mmap(at, bytes, protection, flags, file, offset);
+    return fails() ? -1 : mprotect(at, bytes, protection);
 }
 int starved_madvise(void* at, std::size_t bytes, int advice) noexcept { return fails() ? -1 : madvise(at, bytes, advice); }
 int starved_mlock(const void* at, std::size_t bytes) noexcept { return fails() ? -1 : mlock(at, bytes); }
@@ -149,8 +153,8 @@ void releases_beside_a_sleeper() {
             for (int i = 0; i < 100; ++i) out.push_back(arena->acquire(nbytes).address);
         }
         asleep.store(1);
-        std::thread sleeper([&] {                // a size of its own: it maps a slab under the arena's lock
-            void* const address = arena->acquire(100'000).address;
+        std::thread sleeper([&] {                // more than any turn before: it needs more address space, with the lock
+            void* const address = arena->acquire(std::size_t{64} << (20 + turn)).address;
             CHECK(address != nullptr && Arena::release(address));
         });
         while (asleep.load() != 2) sched_yield();

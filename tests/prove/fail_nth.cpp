@@ -81,6 +81,9 @@ void* mmap(void* at, std::size_t bytes, int protection, int flags, int file, off
     if (FAILS) return MAP_FAILED;
     return reinterpret_cast<void*>(syscall(SYS_mmap, at, bytes, protection, flags, file, offset));
 }
+int mprotect(void* at, std::size_t bytes, int protection) noexcept {
+    return FAILS ? -1 : static_cast<int>(syscall(SYS_mprotect, at, bytes, protection));
+}
 int madvise(void* at, std::size_t bytes, int advice) noexcept {
     return FAILS ? -1 : static_cast<int>(syscall(SYS_madvise, at, bytes, advice));
 }

@@ -55,9 +55,9 @@ constexpr std::uint32_t kListedBlocks = 8;
 constexpr std::uint32_t kAdmission = 16;
 // As much may be idle however little was needed lately.
 constexpr std::uint64_t kIdleFloor = std::uint64_t{64} << 20;
-// Small blocks are swept for a bound once a 32nd more than it is idle, at least and at most so much.
+// Small blocks are swept for a bound once a 24th more than it is idle, at least so much: a sweep looks at all of them.
+constexpr std::uint64_t kSweepShare = 24;
 constexpr std::uint64_t kSweepLeast = std::uint64_t{64} << 10;
-constexpr std::uint64_t kSweepMost = std::uint64_t{1} << 20;
 // Sweeping that did not free enough is tried again once this much more is idle.
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 // Zeros from this size on are made by giving the pages back: the next touch finds zeros, at the price of a page fault.
@@ -205,6 +205,8 @@ struct Arena {
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
+    void make_hollow(Slab* slab) noexcept;
+    template <class Stays> Chain keep_those(Chain chain, Stays stays) noexcept;
     // Whether time alone can change something here, and the thread is to see to it.
     bool needs_maintenance() const noexcept {
         const std::uint64_t held = counters.mapped.load_relaxed();
@@ -232,6 +234,7 @@ struct Arena {
     PageHeap heap_;
     std::uint64_t charged_;                       // bytes of all blocks that exist, those of the lists too
     std::uint64_t resident_limit_;                // bytes that may be resident under the limit
+    std::uint64_t stuck_;                         // bytes idle in lists that the last sweep for a bound could not free
     bool aligned_;                                // all blocks are aligned to more than a line
     Atomic<std::uint64_t> bound_, sweep_above_;   // bytes idle, as `idle_bound` found them last
     // A release has a last look at these when its block is back already, and the arena may be another pool's: then it

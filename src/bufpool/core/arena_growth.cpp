@@ -132,8 +132,11 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
         publish();
         if (block.address != nullptr) counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed());
         unlock();
-        // The system refused: what all pools hold idle goes first.
-        if (block.address != nullptr || again || block.refusal != Refusal::no_memory || !reclaim_everywhere()) break;
+        // The system refused: what all pools hold idle goes first. Of locked memory it is this pool's.
+        if (block.address != nullptr || again) break;
+        if (block.refusal == Refusal::not_lockable ? trim(0) == 0 : block.refusal != Refusal::no_memory || !reclaim_everywhere()) {
+            break;
+        }
     }
     fence_seq_cst();   // what was published comes before the look for the thread
     if (needs_maintenance()) Maintenance::ensure();
@@ -175,6 +178,7 @@ Block Arena::carve(std::uint32_t c) noexcept {
             return Block{nullptr, why, false};
         }
         nodes[hollow].block = start;
+        slab->hollow -= 1;
         return hand_out(slab, hollow, false, false);
     }
     Slab* slab = klass.growing;
@@ -248,7 +252,9 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
         const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
         slab->base = slab->extent.start + colour % colours * kColourStep;
         const std::uint64_t fresh = heap_.fresh(slab->base, size);
-        const bool zeroed = fresh >= size;
+        // All pages that it touches: a coloured block begins and ends inside of one.
+        const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
+        const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
         why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;

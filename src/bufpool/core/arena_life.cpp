@@ -112,6 +112,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     const std::uint64_t now = monotonic_ns();
     arena->recent.reset(now, config.max_idle_ns);
     arena->sweep_again_.store_relaxed(0);
+    arena->stuck_ = 0;
     arena->left_behind_.store_relaxed(0);
     const bool maintained = config.maintenance_thread && config.max_idle_ns != 0;
     arena->maintained_above_.store_relaxed(maintained ? config.min_retained : kUnlimited);

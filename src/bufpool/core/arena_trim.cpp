@@ -31,7 +31,7 @@ std::uint64_t Arena::idle_bound() noexcept {
         const std::uint64_t needed = total > used + kIdleFloor ? total - used : kIdleFloor;
         if (needed < bound) bound = needed;
     }
-    const std::uint64_t slack = bound / 32 < kSweepLeast ? kSweepLeast : bound / 32 < kSweepMost ? bound / 32 : kSweepMost;
+    const std::uint64_t slack = bound / kSweepShare < kSweepLeast ? kSweepLeast : bound / kSweepShare;
     bound_.store_relaxed(bound);
     sweep_above_.store_relaxed(bound > kUnlimited - slack ? kUnlimited : bound + slack);
     return bound;
@@ -41,8 +41,14 @@ void Arena::enforce() noexcept {
     const std::uint64_t bound = idle_bound();
     const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
     if (idle <= bound || idle > charged_ + heap_.idle()) return;   // a return may be counted in one place only
-    // What recent use does not justify goes if that is cheap; what the user forbids goes if it can.
-    evict(idle - bound, Drop::over_max_retained, bound == config.max_retained ? Effort::thorough : Effort::mild);
+    // What the user forbids goes if it can. What recent use does not justify goes if that is cheap, and large blocks do not pay
+    // for what survivors pin.
+    if (bound == config.max_retained) {
+        evict(idle - bound, Drop::over_max_retained, Effort::thorough);
+    } else {
+        const std::uint64_t pinned = stuck_ < idle_in_lists() ? stuck_ : idle_in_lists();
+        if (idle - pinned > bound) evict(idle - pinned - bound, Drop::over_max_retained, Effort::mild);
+    }
 }
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
@@ -51,7 +57,8 @@ std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     drain(false);
     publish();
     const std::uint64_t before = idle_bytes();
-    for (std::uint64_t idle = before; idle > keep; idle = idle_bytes()) {
+    // Once in any case: a slab without an idle block may still have an extent, and a page where its carved blocks end.
+    for (std::uint64_t idle = before; idle > keep || (keep == 0 && idle == before); idle = idle_bytes()) {
         const bool any = evict(keep == 0 ? kUnlimited : idle - keep, Drop::trimmed, Effort::any) != 0;
         publish();
         if (!any) break;
@@ -78,21 +85,42 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
             const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
             const std::uint64_t gone = sweep_slabs(c, stale, pages, now_ms());
             if (pages) freed += gone;
-            else if (gone != 0) freed += heap_.purge(bytes - freed);
+            else freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
         }
     };
     if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
         sweep(false, false);
         sweep(true, false);
         if (effort != Effort::mild) sweep(true, true);
-        const std::uint64_t step = effort == Effort::mild ? kRetryAfter : sweep_above_.load_relaxed() - bound_.load_relaxed();
-        sweep_again_.store_relaxed(freed < bytes ? idle_in_lists() + step : 0);
+        stuck_ = freed < bytes ? idle_in_lists() : 0;
+        // The more a sweep has to look at for nothing, the longer it is put off.
+        std::uint64_t step = effort == Effort::mild ? kRetryAfter : sweep_above_.load_relaxed() - bound_.load_relaxed();
+        if (step < stuck_ / 8) step = stuck_ / 8;
+        sweep_again_.store_relaxed(stuck_ != 0 ? stuck_ + step : 0);
     }
     note_drop(reason, freed);
     return freed;
 }
 
 // --- from the lists to the page heap ------------------------------------------------------------------------------
+
+// The blocks of a chain for which it is so, in their order.
+template <class Stays>
+Chain Arena::keep_those(Chain chain, Stays stays) noexcept {
+    Chain kept;
+    std::uint32_t last = kNone, index = chain.first;
+    for (std::uint32_t i = 0; i < chain.count; ++i) {
+        const std::uint32_t next = nodes[index].next.load_relaxed();
+        if (stays(index)) {
+            if (last == kNone) kept.first = index;
+            else nodes[last].next.store_relaxed(index);
+            last = index;
+            ++kept.count;
+        }
+        index = next;
+    }
+    return kept;
+}
 
 // A dedicated block that is in nobody's hands and in no list.
 void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
@@ -111,22 +139,13 @@ std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uin
     SizeClass& klass = classes[c];
     const Chain all = klass.idle.pop_all(nodes);
     klass.popped_aside.add_relaxed(all.count);
-    Chain kept;
-    std::uint32_t last_kept = kNone, gone = 0;
-    std::uint32_t index = all.first;
-    for (std::uint32_t i = 0; i < all.count; ++i) {
-        const std::uint32_t next = nodes[index].next.load_relaxed();
-        if (i + std::uint64_t{blocks} >= all.count) {
-            hollow_out(g_pages.find(nodes[index].block), index, now);
-            ++gone;
-        } else {
-            if (last_kept == kNone) kept.first = index;
-            else nodes[last_kept].next.store_relaxed(index);
-            last_kept = index;
-            ++kept.count;
-        }
-        index = next;
-    }
+    std::uint32_t at = 0;
+    const Chain kept = keep_those(all, [&](std::uint32_t index) {
+        if (at++ + std::uint64_t{blocks} < all.count) return true;
+        hollow_out(g_pages.find(nodes[index].block), index, now);
+        return false;
+    });
+    const std::uint32_t gone = all.count - kept.count;
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
     klass.given = klass.given + gone < kListedBlocks ? klass.given + gone : kListedBlocks;
@@ -155,58 +174,46 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
     SizeClass& klass = classes[c];
     if (klass.slabs == nullptr) return 0;
     const std::uint64_t size = class_size(c);
-    const Chain idle = klass.idle.pop_all(nodes), purged = klass.hollow.pop_all(nodes);
+    const Chain idle = klass.idle.pop_all(nodes);
     klass.popped_aside.add_relaxed(idle.count);
 
-    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = 0;
-    for (const Chain& chain : {idle, purged}) {
-        std::uint32_t index = chain.first;
-        for (std::uint32_t i = 0; i < chain.count; ++i, index = nodes[index].next.load_relaxed()) {
-            g_pages.find(nodes[index].block)->seen += 1;
-        }
+    // Hollow blocks are counted and not walked: there may be many more of them.
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = slab->hollow;
+    std::uint32_t index = idle.first;
+    for (std::uint32_t i = 0; i < idle.count; ++i, index = nodes[index].next.load_relaxed()) {
+        g_pages.find(nodes[index].block)->seen += 1;
     }
     std::uint64_t budget = stale;
+    bool any_hollow = false;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
-        const bool goes = slab->extent.start != nullptr && slab->carved != 0 && slab->seen == slab->carved &&
+        const bool goes = slab->extent.start != nullptr && slab->seen == slab->carved &&
                           (stale == kNone || slab->carved <= budget);
-        if (goes) budget -= slab->carved;
         slab->seen = goes ? kGoes : 0;
+        if (!goes) continue;
+        budget -= slab->carved;
+        any_hollow |= slab->hollow != 0;
+    }
+    if (any_hollow) {
+        const Chain hollow = keep_those(klass.hollow.pop_all(nodes), [&](std::uint32_t each) {
+            return g_pages.find(nodes[each].block)->seen != kGoes;
+        });
+        klass.hollow.push_chain(nodes, hollow);
     }
 
     // What stays is marked, if its pages may go.
-    Chain kept, hollow;
-    std::uint32_t last_kept = kNone, last_hollow = kNone;
-    const auto append = [&](Chain& chain, std::uint32_t& last, std::uint32_t index) {
-        if (last == kNone) chain.first = index;
-        else nodes[last].next.store_relaxed(index);
-        last = index;
-        ++chain.count;
-    };
-    std::uint64_t dropped = 0;
-    std::uint32_t index = idle.first;
-    for (std::uint32_t i = 0; i < idle.count; ++i) {
-        const std::uint32_t next = nodes[index].next.load_relaxed();
-        if (g_pages.find(nodes[index].block)->seen == kGoes) {
-            ++dropped;
-        } else {
-            append(kept, last_kept, index);
-            nodes[index].depth.store_relaxed(pages && i + std::uint64_t{stale} >= idle.count ? kIdleMark : 0);
-        }
-        index = next;
-    }
-    index = purged.first;
-    for (std::uint32_t i = 0; i < purged.count; ++i) {
-        const std::uint32_t next = nodes[index].next.load_relaxed();
-        if (g_pages.find(nodes[index].block)->seen != kGoes) {
-            append(hollow, last_hollow, index);
-            nodes[index].depth.store_relaxed(pages ? kIdleMark : 0);
-        }
-        index = next;
-    }
-    std::uint64_t freed = dropped * size;
+    std::uint32_t at = 0;
+    Chain kept = keep_those(idle, [&](std::uint32_t each) {
+        Slab* const slab = g_pages.find(nodes[each].block);
+        const bool old = at++ + std::uint64_t{stale} >= idle.count;
+        if (slab->seen == kGoes) return false;
+        nodes[each].depth.store_relaxed(pages && old ? kIdleMark : 0);
+        slab->seen += pages && old;
+        return true;
+    });
+    std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         if (slab->seen != kGoes) continue;
-        slab->seen = 0;
+        slab->seen = slab->hollow = 0;
         if (slab == klass.growing) klass.growing = nullptr;
         g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
         heap_.give(slab->extent, now);
@@ -214,44 +221,54 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
     }
     if (pages) {
         freed = 0;
-        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) freed += purge_between(slab);
-        // The blocks on purged pages are hollow from now on.
-        Chain still;
-        std::uint32_t last_still = kNone;
-        index = kept.first;
-        for (std::uint32_t i = 0; i < kept.count; ++i) {
-            const std::uint32_t next = nodes[index].next.load_relaxed();
-            if (nodes[index].depth.load_relaxed() == kPurgedMark) {
-                append(hollow, last_hollow, index);
-                nodes[index].block += kHollow;
-                ++dropped;
-            } else {
-                append(still, last_still, index);
-            }
-            index = next;
+        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+            if (slab->seen != 0 || stale == kNone) freed += purge_between(slab);
         }
-        kept = still;
+        const std::uint32_t before = kept.count;
+        kept = keep_those(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kPurgedMark; });
+        dropped += before - kept.count;
+        for (Slab* slab = klass.slabs; slab != nullptr && before != kept.count; slab = slab->next) {
+            if (slab->seen != 0) make_hollow(slab);
+        }
     }
     klass.existing.sub_relaxed(dropped);
     charged_ -= dropped * size;
     klass.idle.push_chain(nodes, kept);
-    klass.hollow.push_chain(nodes, hollow);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
     return freed;
 }
 
-// The pages of a slab that marked blocks, and what was never carved, cover whole. Bytes that went to the system.
+// The blocks of a slab whose pages went just now become hollow. They go out again by address, so that those on one page come
+// back together.
+void Arena::make_hollow(Slab* slab) noexcept {
+    Chain hollow;
+    for (std::uint32_t i = slab->carved; i-- > 0;) {
+        Node& node = nodes[slab->first_node + i];
+        if (node.next.load_relaxed() == kOwned || node.depth.load_relaxed() != kPurgedMark) continue;
+        node.block += kHollow;
+        node.next.store_relaxed(hollow.first);
+        hollow.first = slab->first_node + i;
+        ++hollow.count;
+    }
+    slab->hollow += hollow.count;
+    classes[slab->class_index].hollow.push_chain(nodes, hollow);
+}
+
+// The pages of a slab that marked and hollow blocks, and what was never carved, cover whole. Bytes that went to the system.
 std::uint64_t Arena::purge_between(Slab* slab) noexcept {
     if (slab->extent.start == nullptr) return 0;
     std::uint64_t freed = 0;
-    const auto marked = [&](std::uint32_t i) { return nodes[slab->first_node + i].depth.load_relaxed() >= kPurgedMark; };
+    const auto may_go = [&](std::uint32_t i) {
+        const Node& node = nodes[slab->first_node + i];
+        return node.next.load_relaxed() != kOwned && (is_hollow(node) || node.depth.load_relaxed() >= kPurgedMark);
+    };
     for (std::uint32_t i = 0; i < slab->carved;) {
-        if (!marked(i) || nodes[slab->first_node + i].next.load_relaxed() == kOwned) {
+        if (!may_go(i)) {
             ++i;
             continue;
         }
         std::uint32_t end = i + 1;
-        while (end < slab->carved && marked(end) && nodes[slab->first_node + end].next.load_relaxed() != kOwned) ++end;
+        while (end < slab->carved && may_go(end)) ++end;
         char* const start = slab->base + std::size_t{i} * slab->stride;
         const std::size_t bytes = std::size_t{end - i - 1} * slab->stride + class_size(slab->class_index);
         const std::uint64_t gone = heap_.purge_inside(start, bytes);
@@ -260,19 +277,19 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
             const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(start) + kPage - 1) & ~(kPage - 1);
             const std::uintptr_t last = (reinterpret_cast<std::uintptr_t>(start) + bytes) & ~(kPage - 1);
             for (; i < end; ++i) {
+                Node& node = nodes[slab->first_node + i];
                 const std::uintptr_t block = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
-                if (block < last && block + class_size(slab->class_index) > first) {
-                    nodes[slab->first_node + i].depth.store_relaxed(kPurgedMark);
-                }
+                const bool on_them = block < last && block + class_size(slab->class_index) > first;
+                if (on_them && !is_hollow(node)) node.depth.store_relaxed(kPurgedMark);
             }
         }
         i = end;
     }
+    // To the extent's end: a touch that failed half-way leaves pages behind `touched`.
     char* const rest = slab->base + std::size_t{slab->carved} * slab->stride;
-    if (slab->touched > rest) {
-        freed += heap_.purge_inside(rest, static_cast<std::size_t>(slab->touched - rest));
-        slab->touched = rest;
-    }
+    char* const end = slab->extent.start + slab->extent.bytes;
+    if (rest != end) freed += heap_.purge_inside(rest, static_cast<std::size_t>(end - rest));
+    if (slab->touched > rest) slab->touched = rest;
     return freed;
 }
 

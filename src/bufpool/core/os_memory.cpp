@@ -84,6 +84,7 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 }
 
 void advise_huge(char*, std::size_t) noexcept {}
+void advise_small(char*, std::size_t) noexcept {}
 
 bool barrier_everywhere() noexcept {
     FlushProcessWriteBuffers();
@@ -248,6 +249,14 @@ void advise_huge(char* start, std::size_t bytes) noexcept {
 #if defined(MADV_HUGEPAGE)
     // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
     madvise(start, bytes, MADV_HUGEPAGE);
+#else
+    (void)start, (void)bytes;
+#endif
+}
+
+void advise_small(char* start, std::size_t bytes) noexcept {
+#if defined(MADV_NOHUGEPAGE)
+    madvise(start, bytes, MADV_NOHUGEPAGE);
 #else
     (void)start, (void)bytes;
 #endif

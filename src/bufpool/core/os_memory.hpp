@@ -57,6 +57,8 @@ MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool&
 bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
 // Transparent huge pages for the range, where the system has them.
 void advise_huge(char* start, std::size_t bytes) noexcept;
+// No longer.
+void advise_small(char* start, std::size_t bytes) noexcept;
 
 // Touches every page of [start, start + bytes) without changing its contents.
 void touch_pages(void* start, std::size_t bytes) noexcept;

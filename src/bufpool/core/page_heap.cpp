@@ -1,6 +1,8 @@
 // L2 · The page heap: extents taken, given back, split and merged; pages that become resident and are purged.
 #include "page_heap.hpp"
 
+#include <initializer_list>
+
 #include "size_classes.hpp"
 
 namespace bufpool {
@@ -250,14 +252,15 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     while (slot < count_ && reserves_[slot].base != nullptr) ++slot;
     if (slot == kReserves) return false;
     std::size_t least = bytes + (alignment > kRegionAlign ? alignment : 0);
-    if (least < kLeastReserve) least = kLeastReserve;
-    least = (least + kHugePage - 1) & ~(kHugePage - 1);
+    const std::size_t needed = (least + kHugePage - 1) & ~(kHugePage - 1);
+    least = needed < kLeastReserve ? kLeastReserve : needed;
     if (least > std::size_t{kLocal} * kRegionAlign) return false;
     std::size_t size = count_ < 6 ? kFirstReserve << count_ : kLargeReserve;
     if (size < least) size = least;
-    // A process may be allowed few addresses (RLIMIT_AS): then less.
+    // A process may be allowed few addresses (RLIMIT_AS): then less, at last what is needed now.
     char* base = reserve_space(size);
     for (; base == nullptr && size > least; base = reserve_space(size)) size = size / 2 < least ? least : size / 2;
+    if (base == nullptr && size > needed) base = reserve_space(size = needed);
     if (base == nullptr) return false;
     const std::uint32_t granules = granules_of(size);
     const std::size_t words = granules / 64 + 1, summaries = granules / 4096 + 1;
@@ -325,6 +328,17 @@ void PageHeap::advise(std::uint32_t id, std::uint32_t granules) noexcept {
     }
 }
 
+// A huge page that was advised once, and has no memory now, would come as a whole for the part of it that is wanted.
+void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept {
+    const std::uint32_t first = id / kPieceGranules * kPieceGranules, last = (id + granules - 1) / kPieceGranules * kPieceGranules;
+    for (std::uint32_t piece : {first, last}) {
+        const bool whole = piece >= id && piece + kPieceGranules <= id + granules;
+        if (whole || row(piece).huge == 0 || resident_pages(piece, kPieceGranules) != 0) continue;
+        advise_small(address_of(piece), kHugePage);
+        row(piece).huge = 0;
+    }
+}
+
 MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
     const bool explicit_huge = upstream_.pages == Pages::huge_explicit;
     if (explicit_huge) {
@@ -344,7 +358,10 @@ MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
         if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return MapResult::no_memory;
         reserve.committed = until;
     }
-    if (huge && upstream_.pages != Pages::plain && !explicit_huge) advise(id, granules);
+    if (upstream_.pages == Pages::huge_advised) {
+        if (huge) advise(id, granules);
+        advise_against(id, granules);
+    }
     std::ptrdiff_t first = (start - base) / std::ptrdiff_t{kPage};
     std::ptrdiff_t last = (start + bytes - base + std::ptrdiff_t{kPage} - 1) / std::ptrdiff_t{kPage};
     Row* each = &row(id);
@@ -447,7 +464,7 @@ std::uint64_t PageHeap::purge(std::uint64_t bytes) noexcept {
             }
             std::uint32_t begin = end;
             std::uint64_t run = 0;
-            while (begin > 0 && rows[begin - 1].resident != 0 && freed + run < bytes) {
+            while (begin > 0 && rows[begin - 1].resident != 0 && (freed + run < bytes || !may_split(id + begin))) {
                 run += bits_in(rows[--begin].resident) * kPage;
             }
             const std::uint64_t gone = purge_run(id + begin, end - begin);
@@ -478,7 +495,7 @@ std::uint64_t PageHeap::purge_older(std::uint32_t then, std::uint64_t keep) noex
             }
             std::uint32_t begin = end;
             std::uint64_t run = 0;
-            while (begin > 0 && goes(begin - 1) && run < left) run += bits_in(rows[--begin].resident) * kPage;
+            while (begin > 0 && goes(begin - 1) && (run < left || !may_split(id + begin))) run += bits_in(rows[--begin].resident) * kPage;
             const std::uint64_t gone = purge_run(id + begin, end - begin);
             pages -= static_cast<std::uint32_t>(gone / kPage);
             freed += gone;

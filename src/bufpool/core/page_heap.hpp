@@ -114,6 +114,11 @@ class PageHeap {
     }
     std::uint64_t purge_run(std::uint32_t id, std::uint32_t granules) noexcept;
     void advise(std::uint32_t id, std::uint32_t granules) noexcept;
+    void advise_against(std::uint32_t id, std::uint32_t granules) noexcept;
+    // Whether memory may go back from this granule on: not from the middle of an explicit huge page.
+    bool may_split(std::uint32_t id) const noexcept {
+        return upstream_.pages != Pages::huge_explicit || id % (kHugePage / kRegionAlign) == 0;
+    }
 
     Upstream upstream_;
     std::uint32_t warm_, cold_;           // roots

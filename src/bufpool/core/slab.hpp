@@ -66,7 +66,8 @@ struct Slab {
     char* base;                    // address of block 0
     char* touched;                 // blocks that end before this are on resident pages
     std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
-    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found
+    std::uint32_t hollow;          // hollow blocks among them
+    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found; idle ones whose pages may go
     bool zeroed;                   // the extent came without a resident page: what was never touched is zero
     Slab* next;                    // list of its class: all multi-block slabs
 

@@ -150,7 +150,7 @@ PURGED = (
     Bug(
         "more goes back than is to go",
         HEAP,
-        " && freed + run < bytes) {",
+        " && (freed + run < bytes || !may_split(id + begin))) {",
         ") {",
         RANDOM,
     ),
@@ -178,8 +178,8 @@ PURGED = (
     Bug(
         "a block whose pages went back is handed out as it is",
         TRIM,
-        "            if (nodes[index].depth.load_relaxed() == kPurgedMark) {",
-        "            if (false) {",
+        "return nodes[each].depth.load_relaxed() != kPurgedMark;",
+        "return each != kNone;",
         READ,
     ),
     Bug(
@@ -212,10 +212,53 @@ PURGED = (
         Suite("test_bounds.py -k varying_sizes"),
     ),
     Bug(
+        "a block with one used page counts as zero",
+        GROWTH,
+        "fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));",
+        "fresh >= size;",
+        RULES,
+    ),
+    Bug(
+        "large blocks pay for what survivors pin",
+        TRIM,
+        "        const std::uint64_t pinned = stuck_ < idle_in_lists() ? stuck_ : idle_in_lists();\n",
+        "        const std::uint64_t pinned = 0;\n",
+        Suite("test_ageing.py -k survivors_pin"),
+    ),
+    Bug(
+        "half of an explicit huge page goes back",
+        HEAP,
+        "(freed + run < bytes || !may_split(id + begin))",
+        "freed + run < bytes",
+        Suite("test_bounds.py -k explicit_huge"),
+    ),
+    Bug(
+        "a huge page comes for a part of it",
+        HEAP,
+        "        advise_against(id, granules);\n",
+        "",
+        Suite("test_bounds.py -k advised_once"),
+    ),
+    Bug(
+        "hollow blocks come back in any order",
+        TRIM,
+        "    for (std::uint32_t i = slab->carved; i-- > 0;) {\n        Node& node",
+        "    for (std::uint32_t k = slab->carved; k-- > 0;) {\n        const std::uint32_t i = k * 257 % slab->carved;\n"
+        "        Node& node",
+        RULES,
+    ),
+    Bug(
+        "few addresses are no addresses",
+        HEAP,
+        "    if (base == nullptr && size > needed) base = reserve_space(size = needed);\n",
+        "",
+        Suite("test_bounds.py -k few_addresses"),
+    ),
+    Bug(
         "survivors keep more idle than max_retained",
         TRIM,
-        "bound == config.max_retained ? Effort::thorough : Effort::mild",
-        "Effort::mild",
+        "evict(idle - bound, Drop::over_max_retained, Effort::thorough)",
+        "evict(idle - bound, Drop::over_max_retained, Effort::mild)",
         Suite("test_bounds.py -k survivors"),
     ),
     Bug(
@@ -302,8 +345,8 @@ BACKED = (
     Bug(
         "recycled memory is promised to be zero",
         GROWTH,
-        "        const bool zeroed = fresh >= size;\n",
-        "        const bool zeroed = fresh != 0;\n",
+        "        const bool zeroed = fresh ==",
+        "        const bool zeroed = fresh != 0 || fresh ==",
         RULES,
     ),
     Bug(
