@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "os_memory", "size_classes", "thread_end")))),
     (0, ("core/libc_malloc.*",)),
     (1, ("core/freelist.*", "core/counters.*", "core/magazine.*", "core/recent_peak.*")),
-    (2, ("core/page_heap.*", "core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*")),
+    (2, ("core/page_heap*", "core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*")),
     (2, ("core/waiter_queue.*", "core/limit_queue.*")),
     (3, ("core/arena.*", "core/arena_*", "core/limit_wait.*", "core/maintenance.*", "core/object_pool.*")),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.

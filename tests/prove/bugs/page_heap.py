@@ -5,6 +5,7 @@ from __future__ import annotations
 from prove.bug import Bug, Ladder, Suite
 
 HEAP = "core/page_heap.cpp"
+TREES = "core/page_heap_trees.cpp"
 GROWTH = "core/arena_growth.cpp"
 TRIM = "core/arena_trim.cpp"
 LIVES = "core/arena_life.cpp"
@@ -69,14 +70,14 @@ EXTENTS = (
     ),
     Bug(
         "an extent of just the size does not serve",
-        HEAP,
+        TREES,
         "        if (row(root).length >= length) {",
         "        if (row(root).length > length) {",
         RANDOM,
     ),
     Bug(
         "the first extent that is found serves",
-        HEAP,
+        TREES,
         "            best = root;\n            root = row(root).left;",
         "            return root;",
         RANDOM,
@@ -243,8 +244,8 @@ PURGED = (
         "hollow blocks come back in any order",
         TRIM,
         "    for (std::uint32_t i = slab->carved; i-- > 0;) {\n        Node& node",
-        "    for (std::uint32_t k = slab->carved; k-- > 0;) {\n        const std::uint32_t i = k * 257 % slab->carved;\n"
-        "        Node& node",
+        "    for (std::uint32_t k = slab->carved; k-- > 0;) {\n"
+        "        const std::uint32_t i = k * 257 % slab->carved;\n        Node& node",
         RULES,
     ),
     Bug(
