@@ -55,8 +55,8 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         the machine or, if that is less, of the container; with a `limit`, no further bound.
     max_idle : float or None, default 10.0
         Seconds. Idle memory that nobody needed for so long goes back to the system, down to 16 MiB, whether or not the
-        program calls the pool. Beyond 64 MiB no more stays idle than half the most that was in use in that time,
-        besides what that peak itself would take. None: only `limit` and `max_retained` bound what is idle.
+        program calls the pool. The pool holds at most 1.5 times the most that was in use in that time, or 64 MiB more
+        than is in use now. None: only `limit` and `max_retained` bound what is idle.
     timeout : float or None, default 0.0
         Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
     alignment : int, default 64
@@ -71,8 +71,8 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     wipe : bool, default False
         No block shows a byte of its last user. Costs a write of the block on each checkout.
     maintenance_thread : bool, default True
-        One thread of the process gives idle memory back while nobody calls the pool. It knows nothing of Python and
-        runs only while a pool has idle memory that may go. Without it, calls of the pool do the work.
+        One thread of the process gives idle memory back while nobody calls the pool. It runs no Python code, and ends
+        when no pool holds more than 16 MiB. Without it, calls of the pool do the work.
     tune_malloc : bool, default True
         When the pool is installed, raise the thresholds of glibc's ``malloc`` as NumPy's own large arrays would have
         done, so that other libraries keep their speed. Once a process; elsewhere than with glibc it does nothing.
