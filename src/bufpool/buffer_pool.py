@@ -55,8 +55,8 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         the machine or, if that is less, of the container; with a `limit`, no further bound.
     max_idle : float or None, default 10.0
         Seconds. Idle memory that nobody needed for so long goes back to the system, down to 16 MiB, whether or not the
-        program calls the pool. The pool holds at most 1.5 times the most that was in use in that time, or 64 MiB more
-        than is in use now. None: only `limit` and `max_retained` bound what is idle.
+        program calls the pool. Until then the pool may hold 1.5 times the peak use of that time, and always 64 MiB
+        more than is in use. None: only `limit` and `max_retained` bound what is idle.
     timeout : float or None, default 0.0
         Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
     alignment : int, default 64

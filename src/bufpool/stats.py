@@ -79,7 +79,7 @@ class PoolStats(NamedTuple):
 
     It cannot be changed, and can be copied, pickled and sent to another process. ``print`` shows it as a table with
     units, a notebook as HTML; `as_dict` is for JSON. Idle memory is the sum of what `BufferPool.trim` would return
-    (`trimmable_bytes`), of what it cannot return (`pinned_bytes`) and of what it does not reach (`cached_bytes`).
+    (`trimmable_bytes`), of what it cannot return (`pinned_bytes`) and of what other threads cache (`cached_bytes`).
 
     Attributes
     ----------
@@ -102,8 +102,8 @@ class PoolStats(NamedTuple):
     degraded : int
         Maps that asked for explicit huge pages and got others.
     drops : mapping of str to int
-        Times that memory went back to the system, by reason: over_max_retained, aged_out, trimmed (by ``trim()``, or at
-        the limit to make room for another request), closed.
+        Times that memory went back to the system, by reason: over_max_retained (also above what recent use justifies),
+        aged_out, trimmed (by ``trim()``, or at the limit to make room for another request), closed.
     classes : tuple of ClassStats
         Size classes that were ever used, smallest first.
     dropped_bytes : mapping of str to int
