@@ -72,7 +72,7 @@ THREADED_SUITE = ("test_bounds.py", "test_limit.py", "test_lifetime.py", "test_n
 SEEDED = {
     "a thread's cache given back by a relaxed store": (
         "thread",
-        "core/arena_life.cpp",
+        "core/arena_caches.cpp",
         "caches->taken.store_release(0);",
         "caches->taken.store_relaxed(0);",
         True,

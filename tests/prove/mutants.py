@@ -31,9 +31,9 @@ from prove.proof import Found, Proof
 
 #: Of each layer some, for a short run: those of the core that need no sanitizer, and one that does.
 SAMPLE = (
-    "the limit is checked, then charged",
+    "the pages of the free extent behind are not counted",
     "a lock opened with a relaxed store",
-    "a region that went back stays in the page map",
+    "memory that went back stays in the page map",
     "a block stays out when NumPy refuses the array",
     "a lease empties its array though a view exists",
     "uninstall takes the newest entry, whosever it is",
