@@ -197,6 +197,7 @@ def test_a_steady_loop_of_large_arrays_needs_no_memory_after_its_first_turns() -
             del frame, half, mask, result
 
     turns(20)
+    assert sum(each.idle for each in pool.stats().classes) == 4  # each size is kept where it is found without a lock
     before = conserved(pool)
     turns(200)
     did = conserved(pool) - before

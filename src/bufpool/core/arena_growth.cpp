@@ -34,11 +34,14 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 
 // --- extents ------------------------------------------------------------------------------------------------------
 
-// A free extent: a warm one; one that the blocks of admitted classes make, or of all if the program holds more than it needed
-// lately; then any other. A class that kept blocks from a request of another size is admitted no longer: where sizes vary, lists
-// would hold the sum of what each class needed at its own peak.
+// A free extent: a warm one; a cold one where what is wanted is resident, at the edge of unused space; one that the blocks of
+// admitted classes make, or of all if the program holds more than it needed lately; then any other. A class that kept blocks
+// from a request of another size is admitted no longer: where sizes vary, lists would hold the sum of what each class
+// needed at its own peak.
 Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
     if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+    bool found = heap_.take(bytes, alignment, false, out);
+    if (found && heap_.fresh(out.start, bytes) <= kRegionAlign) return Refusal::none;
     const std::uint64_t used = counters.used.load_relaxed();
     std::uint64_t flushed = 0;
     for (std::uint32_t c = class_of(kListed) + 1; c < kClassCount; ++c) {
@@ -48,8 +51,12 @@ Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexc
     }
     const std::uint64_t held = charged_ + heap_.idle();
     if (held + bytes > used + idle_bound()) flushed += flush_lists(bytes, now_ms());
-    if (flushed != 0 && heap_.take(bytes, alignment, true, out)) return Refusal::none;
-    if (heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    if (flushed != 0) {
+        if (found) heap_.give(out, now_ms());
+        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+        found = heap_.take(bytes, alignment, false, out);
+    }
+    if (found) return Refusal::none;
     if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
     flush_lists(kUnlimited, now_ms());
     for (bool warm : {true, false}) {
