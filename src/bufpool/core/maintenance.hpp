@@ -16,7 +16,6 @@ struct Maintenance {
     static void ensure() noexcept {
         if (BUFPOOL_UNLIKELY(state.load_relaxed() == kNone)) start();
     }
-    static bool running() noexcept { return state.load_relaxed() == kRunning; }
     // In a fork's child, which has inherited no thread.
     static void forget() noexcept;
 
