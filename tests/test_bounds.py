@@ -294,7 +294,7 @@ def test_prewarmed_memory_is_resident() -> None:
     assert pages * mmap.PAGESIZE > 15 * 4 * MIB
 
 
-@pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb"])
+@pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb", "malloc"])
 @pytest.mark.parametrize("prefault", [False, True])
 def test_every_upstream_gives_usable_memory(upstream: str, prefault: bool) -> None:
     """FAULTS 92: explicit huge pages are rarely to be had; then others serve, and the stats say so."""

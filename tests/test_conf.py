@@ -95,7 +95,7 @@ def test_a_list_of_items(text: str, items: dict[str, Any]) -> None:
         ("max_idle=-1", "max_idle must be 0 seconds or more, or 'none', not '-1'"),
         ("timeout=٣", "timeout must be 0 seconds or more, or 'none', not '٣'"),
         ("timeout=nan", "timeout must be 0 seconds or more, or 'none', not 'nan'"),
-        ("upstream=huge", "upstream must be one of plain, thp, hugetlb, not 'huge'"),
+        ("upstream=huge", "upstream must be one of plain, thp, hugetlb, malloc, not 'huge'"),
         ("wipe=yes", "wipe must be 'true' or 'false', not 'yes'"),
         ("mlock=1", "mlock must be 'true' or 'false', not '1'"),
     ],

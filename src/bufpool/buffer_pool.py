@@ -61,9 +61,11 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
     alignment : int, default 64
         Of every block, in bytes: a power of two up to 2 MiB.
-    upstream : {'thp', 'plain', 'hugetlb'}
+    upstream : {'thp', 'plain', 'hugetlb', 'malloc'}
         Where memory comes from: transparent huge pages where a region holds one, plain pages, or explicit huge pages
-        of the system's reserve (``degraded`` of `PoolStats` counts the regions that it could not serve).
+        of the system's reserve (``degraded`` of `PoolStats` counts the regions that it could not serve). ``'malloc'``
+        is for profilers: the C library serves each block above 64 KiB and gets it back at its release, so nothing is
+        recycled.
     mlock : bool, default False
         Lock the memory, so that it is never swapped out. Bounded by ``ulimit -l``.
     prefault : bool, default False
@@ -105,7 +107,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         max_idle: float | EllipsisType | None = ...,
         timeout: float | EllipsisType | None = ...,
         alignment: int = 64,
-        upstream: Literal["thp", "plain", "hugetlb"] | EllipsisType = ...,
+        upstream: Literal["thp", "plain", "hugetlb", "malloc"] | EllipsisType = ...,
         mlock: bool | EllipsisType = ...,
         prefault: bool | EllipsisType = ...,
         wipe: bool | EllipsisType = ...,

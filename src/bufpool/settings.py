@@ -11,7 +11,7 @@ from bufpool.errors import SettingError
 
 __all__ = ["UPSTREAMS", "choice", "count", "flag", "nbytes", "seconds"]
 
-UPSTREAMS = ("plain", "thp", "hugetlb")  # where a buffer pool's memory comes from
+UPSTREAMS = ("plain", "thp", "hugetlb", "malloc")  # where a buffer pool's memory comes from
 
 LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
 

@@ -120,8 +120,8 @@ void Arena::clear(void* address, std::size_t nbytes) noexcept {
         char* const from = start + (-reinterpret_cast<std::uintptr_t>(start) & (kPage - 1));
         const std::size_t bytes = (nbytes - static_cast<std::size_t>(from - start)) & ~(kPage - 1);
         bool degraded = false;
-        if (upstream.pages != Pages::huge_explicit && !upstream.lock && !upstream.prefault &&
-            decommit(upstream, from, bytes) &&
+        const bool purges = upstream.pages == Pages::plain || upstream.pages == Pages::huge_advised;
+        if (purges && !upstream.lock && !upstream.prefault && decommit(upstream, from, bytes) &&
             (!kCommitsPages || commit(upstream, from, bytes, degraded) == MapResult::ok)) {
             std::memset(start, 0, static_cast<std::size_t>(from - start));
             nbytes -= static_cast<std::size_t>(from + bytes - start);

@@ -235,7 +235,7 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
     SizeClass& klass = classes[c];
     const std::size_t size = class_size(c);
     // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
-    if (admitted(c)) {
+    if (admitted(c) || !heap_.recycles()) {
         klass.given = 0;
         klass.credit.store_relaxed(0);
     } else if (klass.given != 0) {
@@ -265,7 +265,7 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
         why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
-            return hand_out(slab, node, fresh <= kPage, zeroed);
+            return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
         }
         g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
         heap_.give(slab->extent, now_ms());

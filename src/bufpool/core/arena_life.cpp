@@ -108,7 +108,8 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     arena->charged_ = 0;
     // Blocks fill pages, and slabs leave some of their last ones empty: a little more is resident than the limit says.
     const std::uint64_t more = config.limit / 32 + kRegionAlign;
-    arena->resident_limit_ = config.limit > kUnlimited - more ? kUnlimited : config.limit + more;
+    const bool counts_pages = arena->heap_.recycles() && config.limit <= kUnlimited - more;
+    arena->resident_limit_ = counts_pages ? config.limit + more : kUnlimited;
     const std::uint64_t now = monotonic_ns();
     arena->recent.reset(now, config.max_idle_ns);
     arena->sweep_again_.store_relaxed(0);

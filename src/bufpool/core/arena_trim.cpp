@@ -300,7 +300,7 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
 void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
-    if (admitted(c) || class_size(c) <= kListed || !lock_.try_lock()) {
+    if (admitted(c) || (class_size(c) <= kListed && heap_.recycles()) || !lock_.try_lock()) {
         counters.used.sub_relaxed(class_size(c));
         const std::uint32_t listed = klass.idle.push(nodes, node);
         if (BUFPOOL_UNLIKELY(idle_bytes() > bound_.load_relaxed() || (listed > kListedBlocks && !admitted(c)))) {

@@ -3,7 +3,11 @@
 
 #include "atomics.hpp"
 
-#if !defined(_WIN32)
+#if defined(_WIN32)
+#include <malloc.h>
+#else
+#include <cstdlib>
+
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,6 +89,15 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 
 void advise_huge(char*, std::size_t) noexcept {}
 void advise_small(char*, std::size_t) noexcept {}
+
+char* malloc_extent(std::size_t bytes, std::size_t alignment) noexcept {
+    return static_cast<char*>(_aligned_malloc(bytes, alignment));
+}
+
+void free_extent(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) VirtualUnlock(start, bytes);
+    _aligned_free(start);
+}
 
 bool barrier_everywhere() noexcept {
     FlushProcessWriteBuffers();
@@ -260,6 +273,16 @@ void advise_small(char* start, std::size_t bytes) noexcept {
 #else
     (void)start, (void)bytes;
 #endif
+}
+
+char* malloc_extent(std::size_t bytes, std::size_t alignment) noexcept {
+    void* start = nullptr;
+    return posix_memalign(&start, alignment, bytes) == 0 ? static_cast<char*>(start) : nullptr;
+}
+
+void free_extent(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) munlock(start, bytes);
+    std::free(start);
 }
 
 bool barrier_everywhere() noexcept {

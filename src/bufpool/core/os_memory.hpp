@@ -16,7 +16,8 @@ constexpr std::size_t kRegionAlign = std::size_t{64} << 10;  // bytes; Windows' 
 enum class Pages : std::uint32_t {
     plain = 0,         // 4 KiB pages, whatever the system's default advice
     huge_advised = 1,  // transparent huge pages where a region holds a whole one; plain where refused
-    huge_explicit = 2  // MAP_HUGETLB from the system's reserve; advised where the reserve is empty
+    huge_explicit = 2, // MAP_HUGETLB from the system's reserve; advised where the reserve is empty
+    malloc = 3         // the C library's allocator, extent by extent: for tools that watch it
 };
 
 struct Upstream {
@@ -59,6 +60,10 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 void advise_huge(char* start, std::size_t bytes) noexcept;
 // No longer.
 void advise_small(char* start, std::size_t bytes) noexcept;
+
+// A piece of the C library's heap, aligned to a power of two of at least kRegionAlign; null: none to be had.
+char* malloc_extent(std::size_t bytes, std::size_t alignment) noexcept;
+void free_extent(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
 
 // Touches every page of [start, start + bytes) without changing its contents.
 void touch_pages(void* start, std::size_t bytes) noexcept;

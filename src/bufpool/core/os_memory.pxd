@@ -8,6 +8,7 @@ cdef extern from "os_memory.hpp" namespace "bufpool" nogil:
         plain          # the system's small pages
         huge_advised   # transparent huge pages where they fit
         huge_explicit  # from the system's reserve; advised where that is empty
+        malloc         # the C library's allocator; large blocks are not recycled
 
     cdef struct Upstream:
         Pages pages

@@ -122,6 +122,12 @@ bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent&
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     if (bytes > std::size_t{kLocal} * kRegionAlign / 2) return false;
     const std::uint32_t want = granules_of(bytes);
+    if (!recycles()) {
+        out.bytes = std::size_t{want} * kRegionAlign;
+        out.start = warm ? nullptr : malloc_extent(out.bytes, alignment);
+        if (out.start != nullptr) resident_ += out.bytes;
+        return out.start != nullptr;
+    }
     const std::uint32_t slack = alignment > kRegionAlign ? granules_of(alignment - kRegionAlign) : 0;
     const std::uint32_t id = at_least(warm ? warm_ : cold_, want + slack);
     if (id == kNil) return false;
@@ -139,6 +145,10 @@ bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent&
 }
 
 void PageHeap::give(Extent extent, std::uint32_t now) noexcept {
+    if (!recycles()) {
+        resident_ -= extent.bytes;
+        return free_extent(upstream_, extent.start, extent.bytes);
+    }
     std::uint32_t id = id_of(extent.start);
     std::uint32_t length = granules_of(extent.bytes);
     Row* const first = &row(id);
@@ -165,6 +175,7 @@ void PageHeap::give(Extent extent, std::uint32_t now) noexcept {
 }
 
 bool PageHeap::extend(Extent& extent, std::size_t bytes) noexcept {
+    if (!recycles()) return false;
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     const std::uint32_t id = id_of(extent.start);
     const std::uint32_t length = granules_of(extent.bytes), want = granules_of(bytes);
@@ -178,6 +189,7 @@ bool PageHeap::extend(Extent& extent, std::size_t bytes) noexcept {
 }
 
 void PageHeap::shorten(Extent& extent, std::size_t bytes, std::uint32_t now) noexcept {
+    if (!recycles()) return;
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     const std::size_t kept = std::size_t{granules_of(bytes)} * kRegionAlign;
     if (kept >= extent.bytes) return;
@@ -186,6 +198,7 @@ void PageHeap::shorten(Extent& extent, std::size_t bytes, std::uint32_t now) noe
 }
 
 bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
+    if (!recycles()) return false;
     unsigned slot = 0;
     while (slot < count_ && reserves_[slot].base != nullptr) ++slot;
     if (slot == kReserves) return false;
@@ -239,6 +252,7 @@ bool PageHeap::release_spaces() noexcept {
 // --- pages --------------------------------------------------------------------------------------------------------
 
 std::uint64_t PageHeap::fresh(const char* start, std::size_t bytes) const noexcept {
+    if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros
     const std::uint32_t id = id_of(start);
     const char* const base = address_of(id);
     std::ptrdiff_t first = (start - base) / std::ptrdiff_t{kPage};
@@ -278,6 +292,10 @@ void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept
 }
 
 MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
+    if (!recycles()) {
+        bool degraded = false;
+        return upstream_.lock || upstream_.prefault ? commit(upstream_, start, bytes, degraded) : MapResult::ok;
+    }
     const bool explicit_huge = upstream_.pages == Pages::huge_explicit;
     if (explicit_huge) {
         char* const end = start + bytes;
@@ -352,6 +370,7 @@ MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
 }
 
 std::uint64_t PageHeap::purge_inside(char* start, std::size_t bytes) noexcept {
+    if (!recycles()) return 0;
     const std::size_t unit = upstream_.pages == Pages::huge_explicit ? kHugePage : kPage;
     char* const from = start + (-reinterpret_cast<std::uintptr_t>(start) & (unit - 1));
     char* const end = start + bytes;

@@ -14,6 +14,8 @@
 // A page counts as resident from the first time that somebody may write to it until it is purged. A page that does not
 // count is all zeros.
 //
+// With Pages::malloc there is no heap: each extent is a piece of the C library's, and goes back there at once.
+//
 // Everything here is done under the arena's lock.
 #pragma once
 
@@ -59,6 +61,8 @@ class PageHeap {
     // Gives back the pages that have been idle since `then` or longer, except for `keep` bytes.
     std::uint64_t purge_older(std::uint32_t then, std::uint64_t keep) noexcept;
 
+    // Whether it keeps what comes back.
+    bool recycles() const noexcept { return upstream_.pages != Pages::malloc; }
     std::uint64_t resident() const noexcept { return resident_; }         // bytes, in use and free
     std::uint64_t idle() const noexcept { return idle_; }                 // bytes of them in free extents
     std::uint64_t degraded() const noexcept { return degraded_; }         // times that explicit huge pages were refused

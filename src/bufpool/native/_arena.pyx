@@ -61,7 +61,12 @@ cdef extern from "pythread.h":
 # waited for.
 cdef object BREATHE = compile("None", "<bufpool waits>", "eval")
 
-PAGES = {"plain": <int>Pages.plain, "thp": <int>Pages.huge_advised, "hugetlb": <int>Pages.huge_explicit}
+PAGES = {
+    "plain": <int>Pages.plain,
+    "thp": <int>Pages.huge_advised,
+    "hugetlb": <int>Pages.huge_explicit,
+    "malloc": <int>Pages.malloc,
+}
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 
 

@@ -401,4 +401,45 @@ BACKED = (
     ),
 )
 
-PAGE_HEAP = (*EXTENTS, *PURGED, *BACKED)
+MALLOC = (
+    Bug(
+        "an extent is never given back to malloc",
+        HEAP,
+        "        return free_extent(upstream_, extent.start, extent.bytes);\n",
+        "        return;\n",
+        Suite("test_upstream_malloc.py -k from_checkout"),
+    ),
+    Bug(
+        "an extent of malloc's is taken for zeros",
+        HEAP,
+        "    if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros\n",
+        "    if (!recycles()) {\n"
+        "        const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(start), to = from + bytes;\n"
+        "        return ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));\n"
+        "    }\n",
+        Suite("test_upstream_malloc.py -k zeros_are"),
+    ),
+    Bug(
+        "a class keeps a list though malloc serves it",
+        GROWTH,
+        "    if (admitted(c) || !heap_.recycles()) {\n",
+        "    if (admitted(c)) {\n",
+        Suite("test_upstream_malloc.py -k nothing_large"),
+    ),
+    Bug(
+        "small extents of malloc's stay in a list",
+        TRIM,
+        "(class_size(c) <= kListed && heap_.recycles())",
+        "class_size(c) <= kListed",
+        Suite("test_upstream_malloc.py -k from_checkout"),
+    ),
+    Bug(
+        "a limit counts what malloc's extents leave empty",
+        LIVES,
+        "arena->heap_.recycles() && config.limit",
+        "config.limit",
+        Suite("test_upstream_malloc.py -k counts_blocks"),
+    ),
+)
+
+PAGE_HEAP = (*EXTENTS, *MALLOC, *PURGED, *BACKED)
