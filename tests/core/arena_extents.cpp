@@ -1,5 +1,5 @@
-// The page heap against a plain reference: random programs of takes, returns, growth, shrinkage, touches and purges. After
-// each step no two extents overlap, contents are kept, what is not resident is zero, neighbours are merged, each free
+// The page heap against a plain reference: random programs of takes, returns, growth, shrinkage, moves, touches and purges.
+// After each step no two extents overlap, contents are kept, what is not resident is zero, neighbours are merged, each free
 // extent is in the tree of its kind, and the sums are right.
 #include "check.hpp"
 #include "page_heap.hpp"
@@ -77,7 +77,27 @@ struct PageHeapCheck {
         return found;
     }
 
+    // Pieces that could move: wholly idle ones; and where they could go to in an extent in use: those without a resident page.
+    static unsigned idle_pieces(PageHeap& heap) {
+        unsigned found = 0;
+        each_free(heap, [&](std::uint32_t id, std::uint32_t length) { found += pieces(heap, id, length, kPiecePages); });
+        return found;
+    }
+    static unsigned empty_pieces(PageHeap& heap, const Extent& extent) {
+        return pieces(heap, heap.id_of(extent.start), granules_of(extent.bytes), 0);
+    }
+    static std::uint32_t moved() { return PageHeap::moved_.load_relaxed(); }
+    static bool moves(const PageHeap& heap) { return heap.moves_; }
+
   private:
+    static unsigned pieces(PageHeap& heap, std::uint32_t id, std::uint32_t length, std::uint32_t pages) {
+        unsigned found = 0;
+        for (std::uint32_t at = (id + kPieceGranules - 1) / kPieceGranules * kPieceGranules; at + kPieceGranules <= id + length;
+             at += kPieceGranules) {
+            found += heap.resident_pages(at, kPieceGranules) == pages;
+        }
+        return found;
+    }
     template <class Call>
     static void each_free(PageHeap& heap, Call call) {
         for (unsigned i = 0; i < heap.count_; ++i) {
@@ -138,6 +158,39 @@ void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
     write(piece);
 }
 
+// Idle pages come to a new extent, as many as there are and as it has room for. Nothing more is resident then.
+void move_in(PageHeap& heap, const Extent& extent) {
+    const unsigned from = PageHeapCheck::idle_pieces(heap), to = PageHeapCheck::empty_pieces(heap, extent);
+    const bool moves = PageHeapCheck::moves(heap);
+    const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.fresh(extent.start, extent.bytes);
+    heap.move_in(extent);
+    const std::uint64_t came = idle - heap.idle();
+    CHECK(heap.resident() == resident && heap.fresh(extent.start, extent.bytes) == fresh - came);
+    if (PageHeapCheck::moves(heap)) CHECK(came == std::uint64_t{from < to ? from : to} * kHugePage);
+    if (!moves) CHECK(came == 0);
+}
+
+// More pieces than may have a map of their own.
+void run_to_the_bound() {
+    auto heap = std::make_unique<PageHeap>();
+    std::memset(static_cast<void*>(heap.get()), 0, sizeof(PageHeap));
+    heap->configure(Upstream{Pages::plain, false, false});
+    constexpr std::size_t kBytes = 8200 * kHugePage;                         // addresses: nothing writes there
+    Extent a, b;
+    CHECK(heap->reserve(kBytes, kHugePage) && heap->take(kBytes, kHugePage, false, a));
+    CHECK(heap->touch(a.start, a.bytes, false) == MapResult::ok);
+    heap->give(a, 1);
+    CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->take(kBytes + kHugePage, kHugePage, false, b));
+    heap->move_in(b);
+    if (PageHeapCheck::moves(*heap)) {
+        CHECK(PageHeapCheck::moved() == 8192 && heap->fresh(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
+    }
+    heap->give(b, 2);
+    heap->purge(~std::uint64_t{0});
+    CHECK(PageHeapCheck::moved() == 0);
+    CHECK(heap->release_spaces());
+}
+
 void run(unsigned steps, const Upstream& upstream) {
     auto heap = std::make_unique<PageHeap>();
     std::memset(static_cast<void*>(heap.get()), 0, sizeof(PageHeap));        // as an arena finds it
@@ -150,7 +203,8 @@ void run(unsigned steps, const Upstream& upstream) {
         const std::uint64_t dice = random() % 16;
         Piece* const piece = pieces.empty() ? nullptr : &pieces[random() % pieces.size()];
         if (dice < 6 || piece == nullptr) {
-            const std::size_t bytes = (random() % 40 + 1) << (random() % 3 == 0 ? 16 : 12);
+            std::size_t bytes = (random() % 40 + 1) << (random() % 3 == 0 ? 16 : 12);
+            if (random() % 8 == 0) bytes = (random() % 5 + 1) << 20;
             const std::size_t alignment = kRegionAlign << random() % 6;
             Extent extent;
             bool found = false;
@@ -165,8 +219,9 @@ void run(unsigned steps, const Upstream& upstream) {
             CHECK(reinterpret_cast<std::uintptr_t>(extent.start) % alignment == 0);
             taken[extent.start] = extent.bytes;
             pieces.push_back(Piece{extent, 0, static_cast<unsigned char>(random() % 255 + 1)});
+            if (random() % 2 == 0) move_in(*heap, extent);
             const std::size_t pages = extent.bytes / kPage;
-            touch(*heap, pieces.back(), (random() % pages + 1) * kPage);
+            touch(*heap, pieces.back(), random() % 4 == 0 ? extent.bytes : (random() % pages + 1) * kPage);
         } else if (dice < 10) {
             look(*piece);
             heap->give(piece->extent, now);
@@ -234,7 +289,7 @@ void run(unsigned steps, const Upstream& upstream) {
     taken.clear();
     PageHeapCheck::whole(*heap, taken);
     heap->purge(~std::uint64_t{0});
-    CHECK(heap->resident() == 0 && heap->idle() == 0);
+    CHECK(heap->resident() == 0 && heap->idle() == 0 && PageHeapCheck::moved() == 0);
     CHECK(heap->release_spaces() && !heap->release_spaces());
 }
 
@@ -247,6 +302,7 @@ int main(int argc, char** argv) {
                                      Upstream{Pages::plain, false, true}, Upstream{Pages::huge_advised, true, false}}) {
         run(rounds, upstream);
     }
+    run_to_the_bound();
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;
 }

@@ -18,7 +18,7 @@ void Arena::note_used(std::uint64_t bytes) noexcept {
 
 // --- checkout -----------------------------------------------------------------------------------------------------
 
-template <bool kInTurn>
+template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     const std::uint32_t gate = queue.gate.load_relaxed();
     if (BUFPOOL_UNLIKELY(gate != 0)) {
@@ -28,7 +28,7 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     SizeClass& klass = classes[c];
     std::uint32_t left = 0;
     const std::uint32_t index = klass.idle.pop(nodes, left);
-    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c);
+    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c, kZeros);
     if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
     Node& node = nodes[index];
     node.next.store_relaxed(kOwned);
@@ -39,7 +39,7 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
 // The thread's magazine is empty, or belongs to another arena.
 BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache(true);
-    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false>(c);
+    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false, false>(c);
     Magazine& magazine = mine->magazines[c];
     if (magazine.count.load_relaxed() == 0) refill(magazine, c);
     const std::uint32_t top = magazine.count.load_relaxed();
@@ -76,7 +76,7 @@ std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
     return c;
 }
 
-template <bool kInTurn>
+template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noexcept {
     // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
     // release finds the block from any address inside it.
@@ -84,7 +84,7 @@ inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noe
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
     if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
-    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn>(c);
+    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn, kZeros>(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
         const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
         block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
@@ -98,15 +98,20 @@ inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noe
 }
 
 Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
-    return acquire_block<false>(nbytes, alignment);
+    return acquire_block<false, false>(nbytes, alignment);
 }
 
 BUFPOOL_COLD Block Arena::acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept {
-    return acquire_block<true>(nbytes, alignment);
+    return acquire_block<true, false>(nbytes, alignment);
+}
+
+Block Arena::acquire_for_zeros(std::size_t nbytes, std::size_t alignment) noexcept {
+    if (nbytes >= kLazyZeros) return acquire_block<false, true>(nbytes, alignment);
+    return alignment <= config.alignment ? acquire(nbytes) : acquire_aligned(nbytes, alignment);
 }
 
 Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
-    Block block = acquire(nbytes);
+    Block block = acquire_for_zeros(nbytes, config.alignment);
     if (block.address != nullptr && !block.zeroed) clear(block.address, nbytes);
     return block;
 }

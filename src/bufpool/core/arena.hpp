@@ -100,6 +100,8 @@ struct Arena {
     // --- the C-level interface; any thread, no GIL ---
     Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
     Block acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept;   // a power of two, at least 64
+    // As acquire_aligned; a block so large that `clear` gives its pages back draws no idle ones.
+    Block acquire_for_zeros(std::size_t nbytes, std::size_t alignment) noexcept;
     Block acquire_zeroed(std::size_t nbytes) noexcept;
     // As acquire_aligned, also of memory that is kept for the first waiter: for whoever's turn it is.
     Block acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept;
@@ -149,8 +151,8 @@ struct Arena {
     friend struct ThreadExit;
 
     Block acquire_parked(std::uint32_t c) noexcept;
-    template <bool kInTurn> Block acquire_shared(std::uint32_t c) noexcept;
-    template <bool kInTurn> Block acquire_block(std::size_t nbytes, std::size_t alignment) noexcept;
+    template <bool kInTurn, bool kZeros> Block acquire_shared(std::uint32_t c) noexcept;
+    template <bool kInTurn, bool kZeros> Block acquire_block(std::size_t nbytes, std::size_t alignment) noexcept;
     std::uint32_t aligned_class(std::uint32_t c) const noexcept;
     static bool dedicated(std::uint32_t c) noexcept { return c >= kMagazineClasses; }
 
@@ -158,14 +160,15 @@ struct Arena {
     bool coloured() const noexcept { return config.limit == kUnlimited && !aligned_; }
 
     // --- growth, under the lock ---
-    Block grow(std::uint32_t c) noexcept;                                // takes the lock
+    Block grow(std::uint32_t c, bool zeros = false) noexcept;            // takes the lock; zeros: rather fresh pages than idle ones
     Block carve(std::uint32_t c) noexcept;
-    Block make_dedicated(std::uint32_t c) noexcept;
+    Block make_dedicated(std::uint32_t c, bool zeros) noexcept;
     Block hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept;
     Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept;
     Refusal back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept;
     Refusal find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
     bool make_room(std::uint64_t bytes) noexcept;
+    std::uint64_t fill(Slab* slab, std::size_t size) noexcept;
     Refusal touch(char* start, std::size_t bytes, bool huge) noexcept;
     Slab* add_slab(std::uint32_t c) noexcept;
     bool charge(std::uint64_t bytes) noexcept;

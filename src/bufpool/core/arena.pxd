@@ -71,6 +71,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
 
         Block acquire(size_t nbytes) noexcept
         Block acquire_aligned(size_t nbytes, size_t alignment) noexcept
+        Block acquire_for_zeros(size_t nbytes, size_t alignment) noexcept   # rather of fresh pages, if large
         Block acquire_zeroed(size_t nbytes) noexcept
         Block acquire_in_turn(size_t nbytes, size_t alignment) noexcept   # also what is kept for the first waiter
         uint64_t trim(uint64_t keep) noexcept

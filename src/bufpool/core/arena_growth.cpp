@@ -75,6 +75,14 @@ bool Arena::make_room(std::uint64_t bytes) noexcept {
     return missing() == 0;
 }
 
+// Idle pages of other extents come to a block that has none. Bytes that the system must still give.
+std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
+    const std::uint64_t fresh = heap_.fresh(slab->base, size);
+    if (fresh < kHugePage) return fresh;
+    heap_.move_in(slab->extent);
+    return heap_.fresh(slab->base, size);
+}
+
 // The pages of a range in use become resident.
 Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
     switch (heap_.touch(start, bytes, huge)) {
@@ -124,14 +132,14 @@ Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride
 // --- blocks -------------------------------------------------------------------------------------------------------
 
 // No idle block in the class: make one.
-BUFPOOL_COLD Block Arena::grow(std::uint32_t c) noexcept {
+BUFPOOL_COLD Block Arena::grow(std::uint32_t c, bool zeros) noexcept {
     if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
     const std::uint64_t size = class_size(c);
     Block block{nullptr, Refusal::limit, false};
     for (bool again : {false, true}) {
         lock_.lock();
         if (charge(size)) {
-            block = dedicated(c) ? make_dedicated(c) : carve(c);
+            block = dedicated(c) ? make_dedicated(c, zeros) : carve(c);
             if (block.address == nullptr) charged_ -= size;
         } else {
             block.refusal = Refusal::limit;
@@ -231,7 +239,7 @@ Slab* Arena::add_slab(std::uint32_t c) noexcept {
 }
 
 // A block with an extent of its own.
-Block Arena::make_dedicated(std::uint32_t c) noexcept {
+Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
     SizeClass& klass = classes[c];
     const std::size_t size = class_size(c);
     // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
@@ -258,7 +266,7 @@ Block Arena::make_dedicated(std::uint32_t c) noexcept {
         const std::size_t colours = pad == 0 ? 1 : (slab->extent.bytes - size) / kColourStep + 1;
         const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
         slab->base = slab->extent.start + colour % colours * kColourStep;
-        const std::uint64_t fresh = heap_.fresh(slab->base, size);
+        const std::uint64_t fresh = zeros ? heap_.fresh(slab->base, size) : fill(slab, size);
         // All pages that it touches: a coloured block begins and ends inside of one.
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
@@ -296,7 +304,7 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
                    g_pages.set(slab->extent.start, slab->extent.bytes, slab);
         }
         if (done && is > was) {
-            done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
+            done = arena->make_room(arena->fill(slab, is)) &&
                    arena->touch(slab->base, is, true) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;

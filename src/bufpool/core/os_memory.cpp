@@ -87,6 +87,8 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
     return VirtualFree(start, bytes, MEM_DECOMMIT) != 0;
 }
 
+bool move_pages(char*, char*, std::size_t) noexcept { return false; }
+void join_maps(char*, std::size_t) noexcept {}
 void advise_huge(char*, std::size_t) noexcept {}
 void advise_small(char*, std::size_t) noexcept {}
 
@@ -256,6 +258,22 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 #endif
     // Fresh plain memory in its place: the one way that every system has, and what explicit huge pages go by.
     return mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0) == start;
+}
+
+bool move_pages(char* from, char* to, std::size_t bytes) noexcept {
+#if defined(__linux__)
+    constexpr int kDontUnmap = 4;   // MREMAP_DONTUNMAP, Linux 5.7; the C library's header may be older
+    if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, to) == to) return true;
+    // Some kernels unmap the second range first. Nothing else may come to stand there.
+    if (msync(to, bytes, MS_ASYNC) != 0) join_maps(to, bytes);
+#else
+    (void)from, (void)to, (void)bytes;
+#endif
+    return false;
+}
+
+void join_maps(char* start, std::size_t bytes) noexcept {
+    mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0);
 }
 
 void advise_huge(char* start, std::size_t bytes) noexcept {

@@ -9,15 +9,10 @@ namespace bufpool {
 
 namespace {
 
-constexpr std::uint32_t kPieceGranules = kHugePage / kRegionAlign;       // granules of a huge page
 constexpr std::size_t kFirstReserve = std::size_t{1} << 30;              // bytes
 constexpr std::size_t kLargeReserve = std::size_t{64} << 30;
 constexpr std::size_t kLeastReserve = std::size_t{64} << 20;
 constexpr Upstream kMetadata{Pages::plain, false, false};
-
-std::uint32_t granules_of(std::size_t bytes) noexcept {
-    return static_cast<std::uint32_t>((bytes + kRegionAlign - 1) / kRegionAlign);
-}
 
 unsigned bits_in(unsigned word) noexcept {                               // of 16
     word -= (word >> 1) & 0x5555u;
@@ -40,6 +35,7 @@ void PageHeap::configure(const Upstream& upstream) noexcept {
     if (count_ == 0) warm_ = cold_ = kNil;
     upstream_ = upstream;
     degraded_ = 0;
+    moves_ = (upstream.pages == Pages::plain || upstream.pages == Pages::huge_advised) && !upstream.lock;
 }
 
 std::uint32_t PageHeap::id_of(const char* address) const noexcept {
@@ -240,6 +236,9 @@ bool PageHeap::release_spaces() noexcept {
         const std::uint32_t id = i << kReserveBits;
         if (reserve.base == nullptr || row(id).length != reserve.granules) continue;
         resident_ -= std::uint64_t{row(id).pages} * kPage;
+        for (std::uint32_t piece = 0; piece < reserve.granules; piece += kPieceGranules) {
+            if (row(id + piece).moved != 0) moved_.sub_relaxed(1);
+        }
         unlink(id);
         release_space(reserve.base, std::size_t{reserve.granules} * kRegionAlign);
         unmap_region(reserve.table.start, reserve.table.bytes);
@@ -401,6 +400,9 @@ std::uint64_t PageHeap::purge_run(std::uint32_t id, std::uint32_t granules) noex
     Row* const rows = &row(id);
     for (std::uint32_t i = 0; i < granules; ++i) rows[i].resident = 0;
     resident_ -= bytes;
+    for (std::uint32_t piece = first / kPieceGranules * kPieceGranules; piece < last; piece += kPieceGranules) {
+        if (row(piece).moved != 0 && resident_pages(piece, kPieceGranules) == 0) join(piece);
+    }
     return bytes;
 }
 

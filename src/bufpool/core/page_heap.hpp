@@ -5,6 +5,7 @@
 //   granule    64 KiB, the unit of extents; a row of the reserve's table
 //   extent     some granules in a row, in use or free; two free neighbours are always one
 //   page       4 KiB, the unit of what is resident: a bit in its granule's row
+//   piece      2 MiB, the unit of idle pages that move from one extent to another (page_heap_moves.cpp)
 //
 // Each free extent is in one of two trees ordered by size: *warm* if at least half of its pages are resident, *cold*
 // otherwise. A request takes the smallest that fits, at the lowest address, and warm before cold: that cut the page
@@ -19,11 +20,18 @@
 // Everything here is done under the arena's lock.
 #pragma once
 
+#include "atomics.hpp"
 #include "os_memory.hpp"
 
 namespace bufpool {
 
 constexpr std::size_t kGranulePages = kRegionAlign / kPage;
+constexpr std::uint32_t kPieceGranules = kHugePage / kRegionAlign;     // a piece: a huge page, or room for one
+constexpr std::uint32_t kPiecePages = kHugePage / kPage;
+
+inline std::uint32_t granules_of(std::size_t bytes) noexcept {
+    return static_cast<std::uint32_t>((bytes + kRegionAlign - 1) / kRegionAlign);
+}
 
 struct Extent {
     char* start;
@@ -53,6 +61,9 @@ class PageHeap {
     std::uint64_t fresh(const char* start, std::size_t bytes) const noexcept;
     // The range may be written to: its pages are resident from now on. `huge`: huge pages are wanted for it.
     MapResult touch(char* start, std::size_t bytes, bool huge) noexcept;
+    // Idle pages move to where an extent in use has none, whole huge pages at a time. That costs a small part of what page
+    // faults would, and no more memory becomes resident. They keep what they hold.
+    void move_in(Extent extent) noexcept;
     // The pages that lie wholly in a range in use go back to the system. Bytes that were resident.
     std::uint64_t purge_inside(char* start, std::size_t bytes) noexcept;
 
@@ -77,7 +88,8 @@ class PageHeap {
 
     struct Row {                          // of a granule
         std::uint16_t resident;           // a bit for each of its pages
-        std::uint16_t huge;               // of the first granule of a huge page: huge pages were advised
+        std::uint8_t huge;                // of the first granule of a huge page: huge pages were advised
+        std::uint8_t moved;               // of the same: its pages came from elsewhere, in a map of their own
         std::uint32_t stamp;              // milliseconds: idle since
         std::uint32_t length;             // of the free extent that begins or ends here, in granules; else 0
         std::uint32_t pages;              // of the free extent that begins here: resident ones
@@ -117,6 +129,8 @@ class PageHeap {
         return std::uint64_t{2} * pages >= std::uint64_t{length} * kGranulePages ? warm_ : cold_;
     }
     std::uint64_t purge_run(std::uint32_t id, std::uint32_t granules) noexcept;
+    bool move_piece(std::uint32_t from, std::uint32_t to) noexcept;
+    void join(std::uint32_t piece) noexcept;
     void advise(std::uint32_t id, std::uint32_t granules) noexcept;
     void advise_against(std::uint32_t id, std::uint32_t granules) noexcept;
     // Whether memory may go back from this granule on: not from the middle of an explicit huge page.
@@ -124,9 +138,13 @@ class PageHeap {
         return upstream_.pages != Pages::huge_explicit || id % (kHugePage / kRegionAlign) == 0;
     }
 
+    // Pieces of the process that have a map of their own.
+    static Atomic<std::uint32_t> moved_;
+
     Upstream upstream_;
     std::uint32_t warm_, cold_;           // roots
     unsigned count_;                      // reserves
+    bool moves_;                          // pages may move, and the system can do it
     std::uint64_t resident_, idle_, degraded_;
     Reserve reserves_[kReserves];
 };

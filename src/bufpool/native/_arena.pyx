@@ -413,9 +413,14 @@ cdef class PoolBase:
     # --- blocks ---
 
     cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        """A block; `zeroed` says whether zeros are wanted, and then whether they are there."""
         if changed_often(&self.callers):
             look_at_callers(self, &self.callers, exact_ns())
-        cdef Block block = arena_acquire(self.arena, nbytes, alignment)
+        cdef Block block
+        if zeroed[0]:
+            block = self.arena.acquire_for_zeros(nbytes, alignment)
+        else:
+            block = arena_acquire(self.arena, nbytes, alignment)
         if block.address == NULL:
             return self.take_slowly(nbytes, alignment, block, zeroed)
         zeroed[0] = block.zeroed

@@ -187,7 +187,7 @@ cdef class ArrayPool(AllocatorPool):
         return descr
 
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
-        cdef bint zeroed = False
+        cdef bint zeroed = zeros
         cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
         cdef cnp.ndarray array = array_on(block, descr, request, self.capsule)
         if zeros and not zeroed:

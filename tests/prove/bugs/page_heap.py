@@ -6,6 +6,7 @@ from prove.bug import Bug, Ladder, Suite
 
 HEAP = "core/page_heap.cpp"
 TREES = "core/page_heap_trees.cpp"
+MOVES = "core/page_heap_moves.cpp"
 GROWTH = "core/arena_growth.cpp"
 TRIM = "core/arena_trim.cpp"
 LIVES = "core/arena_life.cpp"
@@ -442,4 +443,105 @@ MALLOC = (
     ),
 )
 
-PAGE_HEAP = (*EXTENTS, *MALLOC, *PURGED, *BACKED)
+MOVED = (
+    Bug(
+        "pages that moved away still count",
+        MOVES,
+        "        row(from + i).resident = 0;\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "pages that moved do not count where they went",
+        MOVES,
+        "        row(to + i).resident = 0xFFFFu;\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "a piece moves that is idle in part",
+        MOVES,
+        "if (resident_pages(from, kPieceGranules) != kPiecePages) continue;",
+        "if (resident_pages(from, kPieceGranules) == 0) continue;",
+        RANDOM,
+    ),
+    Bug(
+        "a piece moves to where pages are",
+        MOVES,
+        "while (to + kPieceGranules <= until && resident_pages(to, kPieceGranules) != 0)",
+        "while (to + kPieceGranules <= until && resident_pages(to, kPieceGranules) == kPiecePages)",
+        RANDOM,
+    ),
+    Bug(
+        "a piece moves behind the extent's end",
+        MOVES,
+        "        return to + kPieceGranules <= until;\n",
+        "        return to < until;\n",
+        RANDOM,
+    ),
+    Bug(
+        "the piece at the start of a free extent never moves",
+        MOVES,
+        "while (wanted && from >= id + kPieceGranules)",
+        "while (wanted && from > id + kPieceGranules)",
+        RANDOM,
+    ),
+    Bug(
+        "as many pieces move as there are",
+        MOVES,
+        "    if (more && moved_.load_relaxed() >= kMostMoved) return false;\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "a piece that moved on counts for ever",
+        MOVES,
+        "    if (row(from).moved != 0) join(from);\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "a piece that moved and was purged counts for ever",
+        HEAP,
+        "        if (row(piece).moved != 0 && resident_pages(piece, kPieceGranules) == 0) join(piece);\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "pieces that moved count when their addresses are gone",
+        HEAP,
+        "            if (row(id + piece).moved != 0) moved_.sub_relaxed(1);\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "locked pages move",
+        HEAP,
+        " || upstream.pages == Pages::huge_advised) && !upstream.lock;",
+        " || upstream.pages == Pages::huge_advised);",
+        Suite("test_moves.py -k locked"),
+    ),
+    Bug(
+        "no page moves to a new block",
+        GROWTH,
+        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
+        "heap_.fresh(slab->base, size)",
+        Suite("test_moves.py -k idle_memory_of_other_sizes"),
+    ),
+    Bug(
+        "no page moves to a block that grows",
+        GROWTH,
+        "arena->make_room(arena->fill(slab, is))",
+        "arena->make_room(arena->heap_.fresh(slab->base, is))",
+        Suite("test_moves.py -k grows"),
+    ),
+    Bug(
+        "lazy zeros take idle pages",
+        GROWTH,
+        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
+        "fill(slab, size)",
+        Suite("test_moves.py -k zeros"),
+    ),
+)
+
+PAGE_HEAP = (*EXTENTS, *MALLOC, *MOVED, *PURGED, *BACKED)
