@@ -170,6 +170,37 @@ void move_in(PageHeap& heap, const Extent& extent) {
     if (!moves) CHECK(came == 0);
 }
 
+// Pages that moved move on, all of them and with what they hold; then their addresses go while they are idle.
+void run_on() {
+    auto heap = std::make_unique<PageHeap>();
+    std::memset(static_cast<void*>(heap.get()), 0, sizeof(PageHeap));
+    heap->configure(Upstream{Pages::huge_advised, false, false});
+    CHECK(heap->reserve(kHugePage, kHugePage));
+    std::vector<Extent> extents, walls;                                      // so that none merges with the next
+    for (std::uint32_t pieces = 3; pieces < 8; ++pieces) {
+        for (auto* taken : {&extents, &walls}) {
+            taken->emplace_back();
+            CHECK(heap->take((taken == &extents ? pieces : 1) * kHugePage, kHugePage, false, taken->back()));
+        }
+    }
+    for (const Extent& extent : extents) {
+        const auto pieces = static_cast<std::uint32_t>(extent.bytes / kHugePage);
+        const std::uint32_t came = pieces == 3 ? 0 : pieces - 1;
+        heap->move_in(extent);
+        if (!PageHeapCheck::moves(*heap)) return;
+        CHECK(heap->fresh(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
+        for (std::size_t at = 0; at < extent.bytes; at += kPage) {
+            const bool fresh = heap->fresh(extent.start + at, kPage) != 0;
+            CHECK(fresh || extent.start[at] == static_cast<char>(pieces - 1));
+        }
+        CHECK(heap->touch(extent.start, extent.bytes, true) == MapResult::ok);
+        for (std::size_t at = 0; at < extent.bytes; at += kPage) extent.start[at] = static_cast<char>(pieces);
+        heap->give(extent, 1);
+    }
+    for (const Extent& wall : walls) heap->give(wall, 1);
+    CHECK(heap->release_spaces() && PageHeapCheck::moved() == 0);
+}
+
 // More pieces than may have a map of their own.
 void run_to_the_bound() {
     auto heap = std::make_unique<PageHeap>();
@@ -302,6 +333,7 @@ int main(int argc, char** argv) {
                                      Upstream{Pages::plain, false, true}, Upstream{Pages::huge_advised, true, false}}) {
         run(rounds, upstream);
     }
+    run_on();
     run_to_the_bound();
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;
