@@ -25,6 +25,22 @@ def test_a_snapshot_counts_blocks_and_bytes(pool: BufferPool) -> None:
     del a
 
 
+def test_purged_memory_is_address_space(pool: BufferPool) -> None:
+    array = pool.ones(8 * MIB, "u1")
+    before = pool.stats()
+    assert before.purged_bytes <= 2 * MIB  # addresses become usable 2 MiB at a time
+    del array
+    assert pool.stats().purged_bytes == before.purged_bytes
+    trimmed = pool.trim()
+    assert trimmed >= 8 * MIB
+    assert pool.stats().purged_bytes == before.purged_bytes + before.mapped_bytes
+    array = pool.ones(8 * MIB, "u1")
+    assert pool.stats().purged_bytes == before.purged_bytes
+    pool.close()
+    del array
+    assert pool.stats().mapped_bytes == 0
+
+
 def test_small_blocks_stay_in_the_list_of_their_class(pool: BufferPool) -> None:
     a, b = pool.empty(3000, "u1"), pool.empty(3000, "u1")
     del b

@@ -120,6 +120,8 @@ class PoolStats(NamedTuple):
         a thread that uses its cache in that moment.
     free_bytes : int
         Idle bytes that belong to no size class: any request may use them.
+    purged_bytes : int
+        Bytes of address space without memory: it went back to the system, or was never needed. Nobody pays for it.
     name : str
         The pool's.
     limit : int or None
@@ -157,6 +159,7 @@ class PoolStats(NamedTuple):
     pinned_bytes: int
     cached_bytes: int
     free_bytes: int
+    purged_bytes: int
     name: str
     limit: int | None
     state: Literal["open", "closed", "deleted", "change"]
@@ -255,6 +258,7 @@ ROWS = (
     ("peak in use", "peak_bytes"),
     ("peak in use and idle", "peak_reserved_bytes"),
     ("memory of the system", "mapped_bytes"),
+    ("purged, addresses only", "purged_bytes"),
 )
 FIGURES = (*[name for _, name in ROWS], "hits", "misses", "refused", "degraded")
 
@@ -287,6 +291,7 @@ def from_reading(reading: dict[str, Any]) -> PoolStats:
         pinned_bytes=idle - cached - trimmable,
         cached_bytes=cached,
         free_bytes=min(reading["free_bytes"], idle),
+        purged_bytes=reading["purged_bytes"],
         name=reading["name"],
         limit=reading["limit"],
         state=reading["state"],

@@ -42,6 +42,7 @@ cdef extern from "arena.hpp" namespace "bufpool" nogil:
         AtomicU64 peak_reserved   # highest `reserved`
         AtomicU64 mapped     # bytes of system memory
         AtomicU64 free       # bytes of it, idle and of no class
+        AtomicU64 purged     # bytes of addresses without memory
         AtomicU64 refused    # requests; counted by the layer above
         AtomicU64 degraded   # maps without the huge pages asked for
         AtomicU64 drops[4]   # times that memory was given back: over_max_retained, aged_out, trimmed, closed

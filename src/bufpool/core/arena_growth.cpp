@@ -13,6 +13,7 @@ void Arena::publish() noexcept {
     const std::uint64_t reserved = charged_ + heap_.idle();
     counters.mapped.store_relaxed(heap_.resident());
     counters.free.store_relaxed(heap_.idle());
+    counters.purged.store_relaxed(heap_.purged());
     counters.degraded.store_relaxed(heap_.degraded());
     // release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and what was
     // read and counted here comes before that

@@ -22,6 +22,7 @@ struct Counters {
     Atomic<std::uint64_t> peak_reserved;          // highest `reserved` so far
     Atomic<std::uint64_t> mapped;                 // bytes of the system's memory, in use or not
     Atomic<std::uint64_t> free;                   // bytes of it that are idle and belong to no class: any size may use them
+    Atomic<std::uint64_t> purged;                 // bytes of addresses without memory: it went back, or never came
     Atomic<std::uint64_t> refused;                // requests refused, by the limit or by the system; counted by the layer above, which may wait first
     Atomic<std::uint64_t> degraded;               // maps that wanted explicit huge pages and got none
     Atomic<std::uint64_t> drops[kDropReasons];          // times that memory went back to the system, by reason

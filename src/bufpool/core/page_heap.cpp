@@ -236,6 +236,7 @@ bool PageHeap::release_spaces() noexcept {
         const std::uint32_t id = i << kReserveBits;
         if (reserve.base == nullptr || row(id).length != reserve.granules) continue;
         resident_ -= std::uint64_t{row(id).pages} * kPage;
+        committed_ -= std::uint64_t{reserve.committed} * kRegionAlign;
         for (std::uint32_t piece = 0; piece < reserve.granules; piece += kPieceGranules) {
             if (row(id + piece).moved != 0) moved_.sub_relaxed(1);
         }
@@ -311,6 +312,7 @@ MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
         if (until > reserve.granules) until = reserve.granules;
         char* const from = reserve.base + std::size_t{reserve.committed} * kRegionAlign;
         if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return MapResult::no_memory;
+        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;
         reserve.committed = until;
     }
     if (upstream_.pages == Pages::huge_advised) {

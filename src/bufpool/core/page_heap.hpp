@@ -76,6 +76,8 @@ class PageHeap {
     bool recycles() const noexcept { return upstream_.pages != Pages::malloc; }
     std::uint64_t resident() const noexcept { return resident_; }         // bytes, in use and free
     std::uint64_t idle() const noexcept { return idle_; }                 // bytes of them in free extents
+    // Bytes of addresses that may be written to and are not resident: purged, or not yet used.
+    std::uint64_t purged() const noexcept { return recycles() ? committed_ - resident_ : 0; }
     std::uint64_t degraded() const noexcept { return degraded_; }         // times that explicit huge pages were refused
 
   private:
@@ -146,6 +148,7 @@ class PageHeap {
     unsigned count_;                      // reserves
     bool moves_;                          // pages may move, and the system can do it
     std::uint64_t resident_, idle_, degraded_;
+    std::uint64_t committed_;             // bytes that may be accessed, of all reserves
     Reserve reserves_[kReserves];
 };
 

@@ -305,6 +305,7 @@ cdef dict counts_of(Arena* arena):
         "peak_reserved_bytes": arena.counters.peak_reserved.load_relaxed(),
         "mapped_bytes": arena.counters.mapped.load_relaxed(),
         "free_bytes": arena.counters.free.load_relaxed(),
+        "purged_bytes": arena.counters.purged.load_relaxed(),
         "refused": arena.counters.refused.load_relaxed(),
         "degraded": arena.counters.degraded.load_relaxed(),
         "drops": tuple(arena.counters.drops[i].load_relaxed() for i in range(4)),

@@ -41,6 +41,20 @@ READINGS = (
         CORE,
     ),
     Bug(
+        "purged memory is not told of",
+        "core/arena_growth.cpp",
+        "    counters.purged.store_relaxed(heap_.purged());\n",
+        "",
+        Suite("test_stats.py -k purged"),
+    ),
+    Bug(
+        "addresses count as purged before they may be used",
+        "core/page_heap.cpp",
+        "        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;\n",
+        "        committed_ += std::uint64_t{reserve.granules - reserve.committed} * kRegionAlign;\n",
+        Suite("test_stats.py -k purged"),
+    ),
+    Bug(
         "the peak of an earlier pool",
         "core/arena_life.cpp",
         "    counters.peak_reserved.store_relaxed(0);\n",
