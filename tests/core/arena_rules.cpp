@@ -190,6 +190,7 @@ void closing() {
     blocks.pop_back();
     large.pop_back();
     arena->close();
+    CHECK(idle_in(arena) < kRegionAlign && dropped(arena, Drop::closed) >= 3 * kMiB);   // of large blocks nothing
     CHECK(arena->acquire(1000).refusal == Refusal::closed && arena->acquire(3 * kMiB).refusal == Refusal::closed);
     release_all(large);
     release_all(blocks);
@@ -251,6 +252,20 @@ void ageing() {
         CHECK(punctual == 0 || dropped(arena, Drop::aged_out) == 0);
         all_back(arena);
     }
+    // Small blocks go by pages, down to the floor as well.
+    arena = make({kUnlimited, kUnlimited, 8 * kMiB, 40'000'000});
+    blocks = take_many(arena, 20 * 1024, 1000);
+    release_all(blocks);
+    for (unsigned turn = 0; turn < 400 && idle_in(arena) > 9 * kMiB; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, 100'000)));   // its return looks at the clock
+    }
+    for (unsigned turn = 0; turn < 10; ++turn) {
+        pause(10);
+        CHECK(Arena::release(take(arena, 100'000)));
+    }
+    CHECK(idle_in(arena) <= 9 * kMiB && idle_in(arena) + kRegionAlign >= 8 * kMiB);
+    all_back(arena);
     arena = make({kUnlimited, kUnlimited, 32 * kMiB, 20'000'000});
     blocks = take_many(arena, 2, 2 * kMiB);
     release_all(blocks);

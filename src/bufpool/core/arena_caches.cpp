@@ -53,10 +53,8 @@ void BUFPOOL_THREAD_END ThreadExit::run(void* word) noexcept {
 // caller already; the others stay untouched until they are taken.
 ThreadCache* Arena::map_caches() noexcept {
     constexpr std::uint32_t kCaches = 8;
-    Region region;
-    if (map_region(Upstream{Pages::plain, false, false}, kCaches * sizeof(ThreadCache), region) != MapResult::ok) {
-        return nullptr;
-    }
+    const Region region = map_records(kCaches * sizeof(ThreadCache));
+    if (region.start == nullptr) return nullptr;
     ThreadCache* const caches = static_cast<ThreadCache*>(region.start);   // zero-filled
     for (std::uint32_t i = 0; i < kCaches; ++i) {
         caches[i].arena = this;

@@ -112,10 +112,10 @@ Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexce
 
 Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept {
     if (spare_count_ == 0) {
-        Region metadata;
-        if (map_region(Upstream{Pages::plain, false, false}, kRegionAlign, metadata) != MapResult::ok) return nullptr;
-        spare_slabs_ = static_cast<Slab*>(metadata.start);
-        spare_count_ = static_cast<std::uint32_t>(metadata.bytes / sizeof(Slab));
+        const Region region = map_records(kRegionAlign);
+        if (region.start == nullptr) return nullptr;
+        spare_slabs_ = static_cast<Slab*>(region.start);
+        spare_count_ = static_cast<std::uint32_t>(region.bytes / sizeof(Slab));
     }
     const std::uint32_t first = nodes.reserve(blocks);
     if (first == kNone) return nullptr;

@@ -66,8 +66,8 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
             g_fork_safe = true;
         }
 #endif
-        Region region;
-        if (map_region(Upstream{Pages::plain, false, false}, sizeof(Arena), region) != MapResult::ok) return nullptr;
+        const Region region = map_records(sizeof(Arena));
+        if (region.start == nullptr) return nullptr;
         arena = static_cast<Arena*>(region.start);            // zero-filled, which is right for all but the lists' heads
         for (SizeClass& klass : arena->classes) {
             new (&klass.idle) FreeList;

@@ -40,23 +40,14 @@ bool lock_region(void* start, std::size_t bytes) noexcept {
 
 }  // namespace
 
-MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
+Region map_records(std::size_t bytes) noexcept {
     const std::size_t rounded = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
-    // Windows aligns to 64 KiB by itself; its large pages need a privilege that users do not have, so that huge_advised
-    // means plain pages here and huge_explicit is reported as degraded.
-    void* const start = VirtualAlloc(nullptr, rounded, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    if (start == nullptr) return MapResult::no_memory;
-    if (upstream.lock && !lock_region(start, rounded)) {
-        VirtualFree(start, 0, MEM_RELEASE);
-        return MapResult::not_lockable;
-    }
-    if (upstream.prefault) touch_pages(start, rounded);
-    out = Region{start, rounded, upstream.pages == Pages::huge_explicit};
-    return MapResult::ok;
+    return Region{VirtualAlloc(nullptr, rounded, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE), rounded};
 }
 
-void unmap_region(void* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
+void unmap_records(const Region& region) noexcept { VirtualFree(region.start, 0, MEM_RELEASE); }
 
+// Huge pages need a privilege here that users do not have: huge_advised means plain pages, huge_explicit is degraded.
 char* reserve_space(std::size_t bytes) noexcept {
     // Aligned by trial: more is reserved to find a place, and then just that place.
     for (int trial = 0; trial < 8; ++trial) {
@@ -143,63 +134,14 @@ void* map_anonymous(std::size_t bytes, int flags) noexcept {
     return p == MAP_FAILED ? nullptr : p;
 }
 
-// The kernel refuses to split a map when a process has as many as it may (65,530 on Linux). Then the addresses stay taken,
-// and the memory goes back all the same.
-void give_up(void* start, std::size_t bytes) noexcept {
-    if (munmap(start, bytes) == 0) return;
-    munlock(start, bytes);
-    madvise(start, bytes, MADV_DONTNEED);
-}
-
-// The kernel may happen to give an aligned map; if not, map more and cut both ends off.
-void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
-    void* const first = map_anonymous(bytes, 0);
-    if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;
-    give_up(first, bytes);
-    char* const wide = static_cast<char*>(map_anonymous(bytes + alignment, 0));
-    if (wide == nullptr) return nullptr;
-    const std::size_t head = -reinterpret_cast<std::uintptr_t>(wide) & (alignment - 1);
-    if (head != 0) give_up(wide, head);
-    if (head != alignment) give_up(wide + head + bytes, alignment - head);
-    return wide + head;
-}
-
 }  // namespace
 
-MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
-    // Whole granules, so that no granule of the page map is shared with somebody else's memory.
-    const std::size_t granule = g_system_page > kRegionAlign ? g_system_page : kRegionAlign;
-    std::size_t rounded = (bytes + granule - 1) & ~(granule - 1);
-    void* start = nullptr;
-    bool degraded = false;
-#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
-    if (upstream.pages == Pages::huge_explicit && rounded >= kHugePage) {
-        const std::size_t whole = (rounded + kHugePage - 1) & ~(kHugePage - 1);
-        start = map_anonymous(whole, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);   // 2^21: the system's own size may be another
-        degraded = start == nullptr;
-        if (!degraded) rounded = whole;
-    }
-#else
-    degraded = upstream.pages == Pages::huge_explicit;
-#endif
-    if (start == nullptr) {
-        start = map_aligned(rounded, rounded >= kHugePage ? kHugePage : kRegionAlign);
-        if (start == nullptr) return MapResult::no_memory;
-#if defined(MADV_HUGEPAGE)
-        // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
-        if (upstream.pages != Pages::plain && rounded >= kHugePage) madvise(start, rounded, MADV_HUGEPAGE);
-#endif
-    }
-    if (upstream.lock && mlock(start, rounded) != 0) {
-        give_up(start, rounded);
-        return MapResult::not_lockable;
-    }
-    if (upstream.prefault) touch_pages(start, rounded);
-    out = Region{start, rounded, degraded};
-    return MapResult::ok;
+Region map_records(std::size_t bytes) noexcept {
+    const std::size_t rounded = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    return Region{map_anonymous(rounded, 0), rounded};
 }
 
-void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, bytes); }
+void unmap_records(const Region& region) noexcept { munmap(region.start, region.bytes); }
 
 namespace {
 

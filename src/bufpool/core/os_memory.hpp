@@ -1,7 +1,6 @@
-// L0 · Memory of the operating system: regions mapped and unmapped, huge pages, locking, first touch, the clock.
+// L0 · Memory of the operating system: address space, pages given and taken back, huge pages, locking, first touch, the clock.
 //
-// An Upstream says where regions come from. Plain maps, huge-page advice and explicit huge pages are here; shared
-// memory and pinned memory of a GPU come as further upstreams with the same two functions.
+// An Upstream says where memory comes from.
 #pragma once
 
 #include <cstddef>
@@ -29,14 +28,13 @@ struct Upstream {
 enum class MapResult : std::uint32_t { ok = 0, no_memory = 1, not_lockable = 2 };
 
 struct Region {
-    void* start;          // aligned to kRegionAlign; except on Windows, to kHugePage from kHugePage bytes up
-    std::size_t bytes;
-    bool degraded;        // explicit huge pages were asked for and not to be had
+    void* start;          // null: the system has no memory
+    std::size_t bytes;    // whole granules
 };
 
-// Zero-filled, readable and writable memory of at least `bytes`, rounded up to kRegionAlign.
-MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept;
-void unmap_region(void* start, std::size_t bytes) noexcept;
+// Zero-filled memory for the core's own records.
+Region map_records(std::size_t bytes) noexcept;
+void unmap_records(const Region& region) noexcept;
 
 // --- address space apart from memory, for the page heap ---
 

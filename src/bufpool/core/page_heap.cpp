@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kFirstReserve = std::size_t{1} << 30;              // bytes
 constexpr std::size_t kLargeReserve = std::size_t{64} << 30;
 constexpr std::size_t kLeastReserve = std::size_t{64} << 20;
-constexpr Upstream kMetadata{Pages::plain, false, false};
 
 unsigned bits_in(unsigned word) noexcept {                               // of 16
     word -= (word >> 1) & 0x5555u;
@@ -211,8 +210,8 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     if (base == nullptr) return false;
     const std::uint32_t granules = granules_of(size);
     const std::size_t words = granules / 64 + 1, summaries = granules / 4096 + 1;
-    Region table;
-    if (map_region(kMetadata, (words + summaries) * 8 + (std::size_t{granules} + 2) * sizeof(Row), table) != MapResult::ok) {
+    const Region table = map_records((words + summaries) * 8 + (std::size_t{granules} + 2) * sizeof(Row));
+    if (table.start == nullptr) {
         release_space(base, size);
         return false;
     }
@@ -242,7 +241,7 @@ bool PageHeap::release_spaces() noexcept {
         }
         unlink(id);
         release_space(reserve.base, std::size_t{reserve.granules} * kRegionAlign);
-        unmap_region(reserve.table.start, reserve.table.bytes);
+        unmap_records(reserve.table);
         reserve = Reserve{};
         any = true;
     }

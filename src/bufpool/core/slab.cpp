@@ -5,18 +5,14 @@
 
 namespace bufpool {
 
-namespace {
-constexpr Upstream kMetadata{Pages::plain, false, false};
-}
-
 PageMap::Leaf* PageMap::leaf_for(std::uintptr_t root_index) noexcept {
     Leaf* leaf = root_[root_index].load_acquire();
     if (leaf != nullptr) return leaf;
-    Region region;
-    if (map_region(kMetadata, sizeof(Leaf), region) != MapResult::ok) return nullptr;
+    const Region region = map_records(sizeof(Leaf));
+    if (region.start == nullptr) return nullptr;
     Leaf* const fresh = static_cast<Leaf*>(region.start);    // zero-filled: all entries null
     if (root_[root_index].cas_strong_acq_rel_acquire(leaf, fresh)) return fresh;
-    unmap_region(region.start, region.bytes);                // another arena was first
+    unmap_records(region);                                   // another arena was first
     return leaf;
 }
 
@@ -37,8 +33,8 @@ std::uint32_t NodeTable::reserve(std::uint32_t count) noexcept {
     const std::uint32_t first = used_;
     for (std::uint32_t chunk = first >> kChunkBits; chunk <= (first + count - 1) >> kChunkBits; ++chunk) {
         if (chunks_[chunk].load_relaxed() != nullptr) continue;
-        Region region;
-        if (map_region(kMetadata, kChunkNodes * sizeof(Node), region) != MapResult::ok) return kNone;
+        const Region region = map_records(kChunkNodes * sizeof(Node));
+        if (region.start == nullptr) return kNone;
         chunks_[chunk].store_release(static_cast<Node*>(region.start));
     }
     used_ = first + count;

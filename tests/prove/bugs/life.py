@@ -201,13 +201,6 @@ FOUNDATIONS = (
         RULES,
     ),
     Bug(
-        "regions lie where the system puts them",
-        "core/os_memory.cpp",
-        "if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;",
-        "if (first != nullptr) return first;",
-        STRESS,
-    ),
-    Bug(
         "an addition is a load and a store",
         "core/atomics.hpp",
         "return word().fetch_add(d, std::memory_order_relaxed) + d;",

@@ -26,8 +26,8 @@ LIMIT_QUEUE = (
     Bug(
         "whose turn it is is stopped, too",
         "core/arena.cpp",
-        "    return acquire_block<true>(nbytes, alignment);",
-        "    return acquire_block<false>(nbytes, alignment);",
+        "    return acquire_block<true, false>(nbytes, alignment);",
+        "    return acquire_block<false, false>(nbytes, alignment);",
         RULES,
     ),
     Bug(
