@@ -265,13 +265,15 @@ void ageing() {
         CHECK(Arena::release(take(arena, 100'000)));   // its return looks at the clock
     }
     CHECK(idle_in(arena) <= 9 * kMiB && idle_in(arena) + kRegionAlign >= 8 * kMiB);
-    blocks = take_many(arena, 1024, 1000);   // less is idle than the floor, and stays
-    for (unsigned turn = 0; turn < 10; ++turn) {
+    all_back(arena);
+    arena = make({kUnlimited, kUnlimited, 8 * kMiB, 40'000'000});
+    blocks = take_many(arena, 4 * 1024, 1000);   // less than the floor
+    release_all(blocks);
+    for (unsigned turn = 0; turn < 20; ++turn) {
         pause(10);
         CHECK(Arena::release(take(arena, 100'000)));
     }
-    CHECK(idle_in(arena) >= 6 * kMiB);
-    release_all(blocks);
+    CHECK(dropped(arena, Drop::aged_out) == 0 && idle_in(arena) >= 4 * kMiB - kRegionAlign);
     all_back(arena);
     arena = make({kUnlimited, kUnlimited, 32 * kMiB, 20'000'000});
     blocks = take_many(arena, 2, 2 * kMiB);
