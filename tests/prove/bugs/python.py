@@ -136,7 +136,7 @@ PYTHON = (
         STATS,
         '"over_max_retained", "aged_out", "trimmed", "closed"',
         '"over_max_retained", "trimmed", "aged_out", "closed"',
-        Suite("test_limit.py -k gives_it_back_first"),
+        Suite("test_stats.py -k named_by_their_reason"),
     ),
     Bug(
         "a generator that raises leaves the pool installed",
