@@ -1,34 +1,39 @@
-"""Every race of ``python -m bufpool bench``: a group for each row and size, a test for each contender."""
+"""Every comparison of ``make bench``: a group for each benchmark and size, a test for each contender."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import pytest
-from replay import Clock
 
-from bufpool.cli.bench.parts import Crew, Race
-from bufpool.cli.bench.rows import ROWS
-from bufpool.cli.bench.timing import Entrant
+from benchmarks.harness.benchmark import Comparison, Group
+from benchmarks.harness.interleaved import Contender
+from benchmarks.harness.replay import Clock
+from benchmarks.suite import BENCHMARKS
 
 
 def contenders() -> Iterator[object]:
-    for row in ROWS:
-        for part in row.parts:
-            for number, crew in enumerate(part.crews if isinstance(part, Race) else (), start=1):
-                group = f"{row.id} {part.label}" + (f", crew {number}" if number > 1 else "")
-                for entrant in crew:
+    for benchmark in BENCHMARKS:
+        for part in benchmark.parts:
+            if not isinstance(part, Comparison):
+                continue
+            missing = part.missing()
+            for number, group in enumerate(part.groups, start=1):
+                name = f"{benchmark.id} {part.label}" + (f", group {number}" if number > 1 else "")
+                for contender in group:
                     clock = Clock()
-                    lacks = part.lacks()
                     marks = [
-                        pytest.mark.benchmark(group=group, timer=clock),
-                        pytest.mark.skipif(bool(lacks), reason=lacks),
+                        pytest.mark.benchmark(group=name, timer=clock),
+                        pytest.mark.skipif(bool(missing), reason=missing),
                     ]
-                    yield pytest.param(crew, entrant, clock, id=f"{group}, {entrant.name}", marks=marks)
+                    yield pytest.param(group, contender, clock, id=f"{name}, {contender.name}", marks=marks)
 
 
-@pytest.mark.parametrize(("crew", "entrant", "clock"), list(contenders()))
-def test_race(
-    contend: Callable[[Crew, Entrant, Clock], None], crew: Crew, entrant: Entrant, clock: Clock
+@pytest.mark.parametrize(("group", "contender", "clock"), list(contenders()))
+def test_contender(
+    report_contender: Callable[[Group, Contender, Clock], None],
+    group: Group,
+    contender: Contender,
+    clock: Clock,
 ) -> None:
-    contend(crew, entrant, clock)
+    report_contender(group, contender, clock)

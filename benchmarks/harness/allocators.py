@@ -1,7 +1,7 @@
-"""The memory allocators that a user could put under unchanged NumPy code instead of a pool, and how to find them.
+"""Memory allocators that users could put under unchanged NumPy code instead of a pool, and how to find them.
 
-Each one has to be in place before the process starts, so a contender on another allocator runs in a worker process
-whose environment is given here.
+An allocator must be in place before the process starts, so a contender on another allocator runs in a worker with the
+environment that `environment` returns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 _GIB = 1 << 30
 
-#: For `subprocess`: a terminal sends Ctrl-C to all processes of a group, and the parent alone decides what then ends.
+#: For `subprocess`: a terminal sends Ctrl-C to a whole process group, and only the parent shall react to it.
 OWN_GROUP: dict[str, Any] = (
     {"process_group": 0}
     if os.name == "posix"
@@ -36,13 +36,13 @@ _FOLDERS = (
 
 @dataclass(frozen=True)
 class Allocator:
-    """One allocator: the library to preload, if any, and the settings that make it the strongest rival."""
+    """An allocator: the library to preload, if any, and its fastest settings."""
 
     name: str
     library: str = ""  #: the stem of the shared library, as in ``lib<stem>.so``; empty: the C library's own
     package: str = ""  #: a PyPI distribution that ships the library, looked at first
     settings: Mapping[str, str] = field(default_factory=dict)  #: environment of the worker
-    install: str = ""  #: what to tell a user who lacks it
+    install: str = ""  #: what to tell a user who missing it
 
 
 DEFAULT = Allocator("default")
@@ -61,8 +61,7 @@ ALLOCATORS = {
             },
             install="needs Linux with glibc",
         ),
-        # What one freed block of 32 MiB does to a plain program, `free(malloc(33000000))`: the most to which glibc
-        # raises its thresholds by itself.
+        # The highest thresholds that glibc sets by itself, after a program has freed one block of 32 MiB.
         Allocator(
             "glibc raised",
             settings={
@@ -114,7 +113,7 @@ def _in_folders(library: str) -> str | None:
 
 
 def missing(name: str) -> str:
-    """Why the allocator `name` cannot be had here, with what to do about it; empty where it can be had."""
+    """Why the allocator `name` is not available here, and how to install it; empty if it is available."""
     allocator = ALLOCATORS[name]
     if allocator is DEFAULT:
         return ""
@@ -128,8 +127,8 @@ def missing(name: str) -> str:
 def environment(name: str) -> dict[str, str]:
     """The environment for a worker on the allocator `name`.
 
-    The default allocator gets an environment without anybody's malloc settings, so that "plain" means plain also
-    when the user's own shell preloads something; and pools have their own defaults.
+    Malloc settings and ``BUFPOOL_CONF`` of the user's shell are removed, so that "plain" means plain, and pools have
+    their defaults.
     """
     allocator = ALLOCATORS[name]
     env = {key: value for key, value in os.environ.items() if not _tunes_memory(key)}
@@ -142,10 +141,10 @@ def environment(name: str) -> dict[str, str]:
 
 
 def preloaded(library: str) -> dict[str, str]:
-    """The variables by which the loader puts a library in front of all others.
+    """The variables that preload a library.
 
-    It splits LD_PRELOAD at spaces, without any way to quote one, and LD_LIBRARY_PATH at colons alone. The second would
-    change where other libraries come from, so it is set only for a folder with a space in its name.
+    The loader splits LD_PRELOAD at spaces, without quoting, and LD_LIBRARY_PATH only at colons. The second one also
+    changes where other libraries come from, so it is set only for a folder with a space in its name.
     """
     if " " not in library:
         return {"LD_PRELOAD": library}

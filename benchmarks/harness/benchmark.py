@@ -1,7 +1,7 @@
-"""What a row of the table is made of: races between contenders, figures of our own, a mean over both.
+"""A benchmark of the table and its parts: comparisons of contenders, measurements of our own, and a mean over both.
 
-A part knows its checks before anything runs, and turns measurements into one result for each check.  A peer that is
-not on this machine gives a result that says how to get it; it is never left out in silence.
+The checks of a part are known before anything runs, and a run gives one result for each. A contender that cannot run
+on this machine gives a result that says how to install it; it is never left out silently.
 """
 
 from __future__ import annotations
@@ -12,115 +12,117 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import geometric_mean
 
-from bufpool._words import plural
-from bufpool.cli.bench import timing
-from bufpool.cli.bench.checks import Check, Result
-from bufpool.cli.bench.timing import Entrant, Plan
+from benchmarks.harness import interleaved
+from benchmarks.harness.interleaved import Contender, Plan, Progress
+from benchmarks.harness.packages import INSTALL
+from benchmarks.harness.targets import Check, Result
+from benchmarks.harness.units import plural
 
-Say = Callable[[str], None]
-Crew = tuple[Entrant, ...]
+#: Contenders that are timed interleaved.
+Group = tuple[Contender, ...]
 
-#: All workers of one crew together may hold this many bytes.
+#: The bytes that all workers of one group may hold together.
 BUDGET = 6 << 30
 
 
 @dataclass(frozen=True)
-class Race:
-    """Contenders timed against each other on one size.
+class Comparison:
+    """Contenders timed against each other at one size.
 
     Parameters
     ----------
     label : str
-        The size as a person reads it, or the name of the piece of code.
+        The size as text, or the name of the piece of code.
     size : int
         In bytes.
-    crews : tuple of tuple of Entrant
-        Contenders that run interleaved.  Ours is the first of each crew, so that it is timed beside all the others
-        also where they do not fit into memory together.
+    groups : tuple of tuple of Contender
+        Each group runs interleaved. Ours is the first contender of each group, so that it is also timed beside those
+        that do not fit into memory together.
     checks : tuple of Check
     needs : tuple of str
-        Modules without which nothing here can run.
+        Modules that all contenders need.
     free_threaded : bool
-        It means nothing on an interpreter with a GIL.
+        Whether it is measured on free-threaded interpreters only.
     """
 
     label: str
     size: int
-    crews: tuple[Crew, ...]
+    groups: tuple[Group, ...]
     checks: tuple[Check, ...]
     needs: tuple[str, ...] = ()
     free_threaded: bool = False
 
-    def lacks(self) -> str:
+    def missing(self) -> str:
         """Why it cannot run here; empty if it can."""
         absent = [module for module in self.needs if find_spec(module) is None]
         if absent:
-            return f"not installed: {', '.join(absent)} (pip install bufpool[bench])"
+            return f"not installed: {', '.join(absent)} ({INSTALL})"
         if self.free_threaded and getattr(sys, "_is_gil_enabled", lambda: True)():
             return "needs a free-threaded interpreter"
         return ""
 
-    def run(self, plan: Plan, say: Say) -> list[Result]:
-        """Race every crew; one result for each check, in their order."""
-        note = self.lacks()
+    def run(self, plan: Plan, progress: Progress) -> list[Result]:
+        """Time every group; one result for each check, in the order of the checks."""
+        note = self.missing()
         if note:
             return [Result(check, note=note) for check in self.checks]
         results = {}
-        for crew in self.crews:
-            lacks = {entrant.name: entrant.lacks() for entrant in crew}
-            checks = [check for check in self.checks if check.theirs in lacks and check not in results]
-            samples = timing.race([entrant for entrant in crew if not lacks[entrant.name]], plan, say)
+        for group in self.groups:
+            missing = {contender.name: contender.missing() for contender in group}
+            checks = [check for check in self.checks if check.theirs in missing and check not in results]
+            present = [contender for contender in group if not missing[contender.name]]
+            samples = interleaved.measure(present, plan, progress)
             for check in checks:
                 if check.theirs in samples:
-                    results[check] = timing.compare(check, samples[check.ours], samples[check.theirs])
+                    results[check] = interleaved.compare(check, samples[check.ours], samples[check.theirs])
                 else:
-                    results[check] = Result(check, note=lacks[check.theirs])
+                    results[check] = Result(check, note=missing[check.theirs])
         return [results[check] for check in self.checks]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Figures that no contender is compared with; `measure` gives one result for each check."""
+class Measurement:
+    """Figures that do not come from timing contenders; `measure` gives one result for each check."""
 
     label: str
     size: int
     checks: tuple[Check, ...]
     measure: Callable[[tuple[Check, ...], Plan], list[Result]]
 
-    def run(self, plan: Plan, say: Say) -> list[Result]:
+    def run(self, plan: Plan, progress: Progress) -> list[Result]:
         """Measure."""
-        say("measuring")
+        progress("measuring")
         return self.measure(self.checks, plan)
 
 
 @dataclass(frozen=True)
-class Row:
+class Benchmark:
     """One row of the table.
 
     Parameters
     ----------
     id : str
-        A stable name: an option of the command line, a group of the benchmarks.
-    words : str
+        A stable name: an option of the command line, a group of pytest-benchmark.
+    summary : str
         What is measured, in a sentence.
     parts : tuple
     mean : Check or None
-        A bound on the geometric mean of the parts' figures.
+        A target for the geometric mean of the parts' figures.
     """
 
     id: str
-    words: str
-    parts: tuple[Race | Figures, ...]
+    summary: str
+    parts: tuple[Comparison | Measurement, ...]
     mean: Check | None = None
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Every check of the row, in the order of the table."""
+        """Every check, in the order of the table."""
         own = tuple(check for part in self.parts for check in part.checks)
         return own if self.mean is None else (*own, self.mean)
 
-    def summary(self, results: Sequence[Result]) -> list[Result]:
-        """The mean over the results of the parts, where the row has a bound on it."""
+    def mean_of(self, results: Sequence[Result]) -> list[Result]:
+        """The mean over the results of the parts, if there is a target for it."""
         if self.mean is None:
             return []
         figures = [result.figure for result in results if result.figure is not None]
@@ -130,7 +132,7 @@ class Row:
         return [Result(self.mean, figure=geometric_mean(figures), low=min(figures), high=max(figures))]
 
 
-def crews(ours: Entrant, others: Sequence[Entrant], each: int) -> tuple[Crew, ...]:
-    """Split `others` into crews that fit into `BUDGET`, at `each` bytes a contender, with `ours` in all of them."""
+def groups_within_budget(ours: Contender, others: Sequence[Contender], each: int) -> tuple[Group, ...]:
+    """Split `others` into groups that fit into `BUDGET`, at `each` bytes a contender, with `ours` in all of them."""
     room = max(1, BUDGET // max(each, 1) - 1)
     return tuple((ours, *others[start : start + room]) for start in range(0, len(others), room))

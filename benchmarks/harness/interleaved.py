@@ -1,12 +1,12 @@
-"""How contenders are timed: calibrated samples, in turns, and the statistics over them.
+"""Interleaved timing: contenders are sampled in turns, and their ratios are taken round by round.
 
-Every contender runs in a worker process and is asked for one sample at a time, first forwards through the crew, then
-backwards (A B C, C B A, ...), so that whatever the machine does meanwhile falls on all alike.  A race is run by
-several *generations* of fresh workers: where blocks and code come to lie differs from process to process, and one
-process would measure its own luck (two tenths at 25 MiB, measured).
+Every contender runs in a worker process. The workers are asked for one sample at a time, forwards through the group
+and then backwards (A B C, C B A, ...), so that noise of the machine falls on all contenders alike. A group is timed by
+several *generations* of fresh workers: memory layout differs from process to process, and one process alone would
+measure its own luck (differences of 20 % were seen at 25 MiB).
 
-The figure is the median of the rounds' ratios and not the ratio of two medians: on a shared machine whole rounds are
-slow, for all contenders alike, and two medians may come from different ones.
+The figure is the median of the rounds' ratios, not the ratio of two medians: on a shared machine whole rounds are
+slow, for all contenders alike, and two medians may come from different rounds.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bufpool._words import plural
-from bufpool.cli.bench import allocators
-from bufpool.cli.bench.checks import Bound, Check, Result
-from bufpool.cli.bench.packages import Package
-from bufpool.cli.bench.worker import Worker, WorkerError
+from benchmarks.harness import allocators
+from benchmarks.harness.packages import Package
+from benchmarks.harness.targets import Check, Result
+from benchmarks.harness.units import plural
+from benchmarks.harness.worker import Worker, WorkerError
 
-#: Above this size samples are longer: a few iterations are none too many for one reading.
+#: Above this size samples are longer, because one iteration takes long.
 LARGE = 16 << 20
 
-#: Up to this size there are three times as many: they are cheap, and where an iteration takes a microsecond another
-#: program on the same core shows most.
+#: Up to this size there are three times as many samples: they are cheap, and more sensitive to noise.
 SMALL = 256 << 10
+
+#: Receives one line about what is being measured.
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ class Plan:
     Parameters
     ----------
     rounds : int
-        Samples of each contender of a race, spread over the generations; three times as many up to 256 KiB.
+        Samples of each contender, spread over the generations; three times as many up to 256 KiB.
     generations : int
         Sets of fresh workers.
     seconds : float
-        Length of a sample, as near as a whole number of iterations comes to it; twice as long above 16 MiB.
+        Length of a sample, rounded to whole iterations; twice as long above 16 MiB.
     largest : int or None
         Sizes above this many bytes are left out.
     """
@@ -53,7 +55,7 @@ class Plan:
     largest: int | None = None
 
     def shape(self, size: int) -> tuple[int, int, float]:
-        """Generations, rounds in each, and seconds a sample, for a race at `size` bytes."""
+        """Generations, rounds in each, and seconds a sample, at `size` bytes."""
         generations = min(self.generations, self.rounds)
         seconds = 2 * self.seconds if size > LARGE else self.seconds
         rounds = 3 * self.rounds if size <= SMALL else self.rounds
@@ -68,10 +70,10 @@ QUICK = Plan(rounds=3, generations=1, seconds=0.01, largest=16 << 20)
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One contender in a race: what it runs, and in which process.
+class Contender:
+    """What is timed, and in which process.
 
-    Entrants with the same `seat` share a worker; without one, each has its own.
+    Contenders with the same `process` share a worker; without one, each has its own.
     """
 
     name: str
@@ -79,60 +81,58 @@ class Entrant:
     how: str
     size: int
     allocator: str = "default"
-    seat: str = ""
-    peer: Package[Any] | None = None  #: the package that it is, if it is one
+    process: str = ""
+    package: Package[Any] | None = None  #: the package that it needs, if any
 
-    def lacks(self) -> str:
-        """Why it cannot run here, with what to do about it; empty if it can."""
-        return allocators.missing(self.allocator) or ("" if self.peer is None else self.peer.missing())
+    def missing(self) -> str:
+        """Why it cannot run here, and what to install; empty if it can."""
+        return allocators.missing(self.allocator) or ("" if self.package is None else self.package.missing())
 
 
 Samples = dict[str, list[float]]
 
 
-def race(entrants: Sequence[Entrant], plan: Plan, say: Callable[[str], None] = lambda _: None) -> Samples:
-    """Time the entrants in turns; seconds an iteration, by name, one for each round."""
-    generations, rounds, seconds = plan.shape(max(entrant.size for entrant in entrants))
-    samples: Samples = {entrant.name: [] for entrant in entrants}
+def measure(contenders: Sequence[Contender], plan: Plan, progress: Progress = lambda _: None) -> Samples:
+    """Time the contenders in turns; seconds per iteration, by name, one for each round."""
+    generations, rounds, seconds = plan.shape(max(contender.size for contender in contenders))
+    samples: Samples = {contender.name: [] for contender in contenders}
     for generation in range(generations):
         with ExitStack() as stack:
-            workers = _seat(entrants, stack)
+            workers = _start(contenders, stack)
             loops = {}
-            for entrant in entrants:
-                say(f"{entrant.name}, getting ready")
-                loops[entrant] = workers[entrant].calibrate(entrant.name, seconds)
+            for contender in contenders:
+                progress(f"{contender.name}, calibrating")
+                loops[contender] = workers[contender].calibrate(contender.name, seconds)
             for turn in range(rounds):
-                say(f"round {generation * rounds + turn + 1} of {generations * rounds}")
-                for entrant in entrants if turn % 2 == 0 else reversed(entrants):
-                    took = workers[entrant].sample(entrant.name, loops[entrant])
-                    samples[entrant.name].append(took / loops[entrant])
+                progress(f"round {generation * rounds + turn + 1} of {generations * rounds}")
+                for contender in contenders if turn % 2 == 0 else reversed(contenders):
+                    took = workers[contender].sample(contender.name, loops[contender])
+                    samples[contender.name].append(took / loops[contender])
     return samples
 
 
-def _seat(entrants: Sequence[Entrant], stack: ExitStack) -> dict[Entrant, Worker]:
-    """Start the workers and build the workloads; all workers do so at once, for nothing is timed yet."""
-    seats: dict[str, Worker] = {}
-    for entrant in entrants:
-        seat = entrant.seat or entrant.name
-        if seat not in seats:
-            seats[seat] = stack.enter_context(Worker(entrant.allocator))
-    for worker in seats.values():
+def _start(contenders: Sequence[Contender], stack: ExitStack) -> dict[Contender, Worker]:
+    """Start the workers and build the workloads, all at once, because nothing is timed yet."""
+    processes: dict[str, Worker] = {}
+    for contender in contenders:
+        process = contender.process or contender.name
+        if process not in processes:
+            processes[process] = stack.enter_context(Worker(contender.allocator))
+    for worker in processes.values():
         worker.ready()
-    workers = {entrant: seats[entrant.seat or entrant.name] for entrant in entrants}
-    for entrant, worker in workers.items():
-        worker.send_build(entrant.name, entrant.workload, entrant.how, entrant.size)
-    for entrant, worker in workers.items():
+    workers = {contender: processes[contender.process or contender.name] for contender in contenders}
+    for contender, worker in workers.items():
+        worker.send_build(contender.name, contender.workload, contender.how, contender.size)
+    for contender, worker in workers.items():
         try:
             worker.receive()
         except WorkerError as error:
-            raise WorkerError(
-                f"{entrant.workload} as {entrant.how!r} at {entrant.size} {plural(entrant.size, 'byte')}: {error}"
-            ) from error
+            size = f"{contender.size} {plural(contender.size, 'byte')}"
+            raise WorkerError(f"{contender.workload} as {contender.how!r} at {size}: {error}") from error
     return workers
 
 
 def compare(check: Check, ours: Sequence[float], theirs: Sequence[float]) -> Result:
-    """The median and the extremes of the single rounds' ratios, beside the medians of both contenders' times."""
-    bound: Bound = check.bound
-    ratios = [bound.ratio(one, other) for one, other in zip(ours, theirs, strict=True)]
+    """The median and the extremes of the rounds' ratios, and the medians of both contenders' times."""
+    ratios = [check.target.ratio(one, other) for one, other in zip(ours, theirs, strict=True)]
     return Result(check, median(ours), median(theirs), median(ratios), low=min(ratios), high=max(ratios))

@@ -1,4 +1,4 @@
-"""One line, and one dictionary, about the machine and the versions that a run was made with."""
+"""The machine and the versions that a run was made with."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 import bufpool
-from bufpool._words import plural
+from benchmarks.harness.units import plural
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def describe() -> dict[str, str | int | float | None]:
-    """What a reader needs to judge the figures of a run."""
+    """What a reader needs to know to judge the figures of a run."""
     threading = "free-threaded, " if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
     gil = "GIL on" if getattr(sys, "_is_gil_enabled", lambda: True)() else "GIL off"
     return {
@@ -60,7 +60,7 @@ def _cores() -> int:
 
 
 def _huge_pages() -> str:
-    """The setting in force: the word in brackets of ``always [madvise] never``."""
+    """The active setting: the word in brackets in ``always [madvise] never``."""
     if not _HUGE_PAGES.exists():
         return "n/a"
     setting = _HUGE_PAGES.read_text(encoding="ascii")
@@ -68,5 +68,5 @@ def _huge_pages() -> str:
 
 
 def _load() -> float | None:
-    """Processes that were running or ready in the last minute: a figure near the number of cores spoils a run."""
+    """The load average of the last minute: a run is not reliable if it is close to the number of cores."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -1,4 +1,4 @@
-"""A clock on which samples that were taken elsewhere pass again."""
+"""A clock for pytest-benchmark that replays samples taken elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """A timer for pytest-benchmark, in seconds, that moves only when a sample is replayed."""
+    """A timer, in seconds, that moves only when a sample is replayed."""
 
     __name__ = "replay"
 
@@ -20,7 +20,7 @@ class Clock:
         return self.__name__
 
     def replay(self, samples: list[float]) -> Callable[[], None]:
-        """A function whose every call takes as long as the next sample."""
+        """A function that takes as long as the next sample, each time it is called."""
         rest = iter(samples)
 
         def advance() -> None:

@@ -1,7 +1,7 @@
-"""The table as text, printed line by line while the run goes on, and the whole run as JSON.
+"""The table as text, printed line by line during the run, and the whole run as JSON.
 
-In a terminal that is narrower than the table each result has lines of its own, with the same figures in words. With
-rich installed and a terminal to write to, the verdicts are in colour; the text is the same.
+In a terminal that is narrower than the table, each result is printed in words on lines of its own. With rich
+installed, verdicts are coloured in a terminal; the text is the same.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-from bufpool._words import plural
-from bufpool.cli.bench import machine
-from bufpool.cli.bench.checks import DECIMALS, Result
-from bufpool.cli.bench.parts import Row
-from bufpool.cli.bench.timing import Plan
+from benchmarks.harness import machine
+from benchmarks.harness.benchmark import Benchmark
+from benchmarks.harness.interleaved import Plan
+from benchmarks.harness.targets import DECIMALS, Result
+from benchmarks.harness.units import plural
 
 _WIDTHS = (22, 10, 19, 10, 12, 18, 16, 5)
 LEGEND = """\
 ours, theirs: medians over the rounds. figure: the median of the rounds' ratios, each of two samples taken side by side
 (not the ratio of the two columns: whole rounds may be slow); spread: the extremes. cost is ours/theirs, less is better;
-speed is theirs/ours, more is better. A bound is what we hold ourselves to; docs/performance.md has what it missed."""
+speed is theirs/ours, more is better. docs/performance.md has the targets that a stored run missed."""
 _TABLE = sum(_WIDTHS) + 2 * len(_WIDTHS)  # columns of the terminal
-_HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "bound", "holds")
+_HEADINGS = ("size", "ours", "against", "theirs", "figure", "spread", "target", "met")
 
 
 class Report:
@@ -45,45 +45,45 @@ class Report:
         if not self._narrow:
             self._print(columns(_HEADINGS))
 
-    def row(self, row: Row) -> None:
-        """The title of a row."""
-        self._print("\n" + self._fit(f"{row.id}: {row.words}"))
+    def title(self, benchmark: Benchmark) -> None:
+        """The title of a benchmark."""
+        self._print("\n" + self._fit(f"{benchmark.id}: {benchmark.summary}"))
 
     def results(self, results: Sequence[Result]) -> None:
         """One line for each result."""
         self._clear()
         for result in results:
             text = in_words(result, self._width) if self._narrow else columns(cells(result))
-            self._print(text, result.holds)
+            self._print(text, result.met)
 
     def left_out(self, names: Sequence[str]) -> None:
         """Name the sizes that a quick run does not measure."""
         self._print(self._fit(f"  not with --quick: {', '.join(dict.fromkeys(names))}"))
 
-    def listing(self, rows: Sequence[Row]) -> None:
-        """Every row with its bounds, nothing measured."""
-        for row in rows:
-            self.row(row)
-            for check in row.checks:
+    def listing(self, benchmarks: Sequence[Benchmark]) -> None:
+        """Every benchmark with its targets, nothing measured."""
+        for benchmark in benchmarks:
+            self.title(benchmark)
+            for check in benchmark.checks:
                 against = f"against {check.theirs}" if check.theirs else ""
                 if self._narrow:
-                    self._print(self._fit(f"  {check.label}: {check.bound} {against}".rstrip()))
+                    self._print(self._fit(f"  {check.label}: {check.target} {against}".rstrip()))
                 else:
-                    self._print(f"  {check.label.ljust(22)}{str(check.bound).ljust(18)}{against}".rstrip())
+                    self._print(f"  {check.label.ljust(22)}{str(check.target).ljust(18)}{against}".rstrip())
 
     def progress(self, words: str) -> None:
-        """What is going on now; overwritten by the next words."""
+        """What is being measured now; the next call overwrites it."""
         if self._live:
             self._note(f"\r\033[K{words[: min(100, self._width - 1)]}")
 
     def tail(self, results: Sequence[Result]) -> None:
-        """How many bounds hold."""
-        held = sum(result.holds is True for result in results)
-        broken = sum(result.holds is False for result in results)
+        """How many targets are met."""
+        met = sum(result.met is True for result in results)
+        missed = sum(result.met is False for result in results)
         unknown = sum(result.figure is None for result in results)
-        holding = f"{held} {plural(held, 'bound holds', 'bounds hold')}"
-        failing = f"{broken} {plural(broken, 'does', 'do')} NOT"
-        self._print("\n" + self._fit(f"{holding}, {failing}, {unknown} could not be measured."))
+        self._print(
+            "\n" + self._fit(f"{met} {plural(met, 'target')} met, {missed} MISSED, {unknown} not measured.")
+        )
 
     @property
     def _narrow(self) -> bool:
@@ -100,13 +100,13 @@ class Report:
         sys.stderr.write(text)
         sys.stderr.flush()
 
-    def _print(self, text: str, holds: bool | None = None) -> None:
-        if self._colour and holds is not None:
+    def _print(self, text: str, met: bool | None = None) -> None:
+        if self._colour and met is not None:
             from rich.console import Console
             from rich.text import Text
 
-            style = "green" if holds else "bold red"
-            verdict = len(text.rstrip()) - len(_verdict(holds))
+            style = "green" if met else "bold red"
+            verdict = len(text.rstrip()) - len(_verdict(met))
             Console(width=_TABLE).print(
                 Text(text[:verdict]) + Text(text[verdict:], style=style), soft_wrap=True
             )
@@ -121,7 +121,7 @@ def columns(texts: Sequence[str]) -> str:
 
 
 def fill(text: str, width: int) -> str:
-    """Break a paragraph into lines of the terminal's width; the others are indented a little more than its first."""
+    """Break a paragraph into lines of the terminal's width; all but the first are indented a little more."""
     indent = " " * (len(text) - len(text.lstrip()))
     words = " ".join(text.split())
     return textwrap.fill(
@@ -130,16 +130,16 @@ def fill(text: str, width: int) -> str:
 
 
 def in_words(result: Result, width: int) -> str:
-    """The texts of one line of the table, as sentences in the terminal's width; the verdict is the last."""
-    label, ours, against, theirs, figure, spread, bound, verdict = cells(result)
+    """One line of the table, in words that fit the terminal's width; the verdict comes last."""
+    label, ours, against, theirs, figure, spread, target, verdict = cells(result)
     head = f"  {label} against {against}" if against else f"  {label}"
     if result.figure is None:
-        # What a worker reported has lines of its own.
-        lines = [f"    {line}" for line in f"{bound}: {verdict}".splitlines()]
+        # A worker's report has several lines.
+        lines = [f"    {line}" for line in f"{target}: {verdict}".splitlines()]
     else:
         against_theirs = f", theirs {theirs}" if theirs != "-" else ""
         within = f" ({spread})" if spread != "-" else ""
-        lines = [f"    ours {ours}{against_theirs}", f"    {figure}{within}, {bound}: {verdict}"]
+        lines = [f"    ours {ours}{against_theirs}", f"    {figure}{within}, {target}: {verdict}"]
     return "\n".join(fill(line, width) for line in (head, *lines))
 
 
@@ -147,20 +147,23 @@ def cells(result: Result) -> tuple[str, ...]:
     """The texts of one line, under the headings."""
     check = result.check
     if result.figure is None:
-        return (check.label, "-", check.theirs, "-", "-", "-", str(check.bound), result.note or "-")
-    bound = check.bound
-    ratio = f"{result.figure:.{DECIMALS}f}{f' {bound.unit}' if bound.own else 'x'}"
+        return (check.label, "-", check.theirs, "-", "-", "-", str(check.target), result.note or "-")
+    target = check.target
+    ratio = f"{result.figure:.{DECIMALS}f}{f' {target.unit}' if target.absolute else 'x'}"
     spread = "-" if result.low is None or result.high is None else f"{result.low:.3g} .. {result.high:.3g}"
-    ours, theirs = (_quantity(value, bound.unit if bound.own else bound.of) for value in (result.ours, result.theirs))
-    return (check.label, ours, check.theirs, theirs, ratio, spread, str(check.bound), _verdict(result.holds))
+    ours, theirs = (
+        _quantity(value, target.unit if target.absolute else target.of)
+        for value in (result.ours, result.theirs)
+    )
+    return (check.label, ours, check.theirs, theirs, ratio, spread, str(check.target), _verdict(result.met))
 
 
-def _verdict(holds: bool | None) -> str:
-    return {True: "yes", False: "NO", None: "-"}[holds]
+def _verdict(met: bool | None) -> str:
+    return {True: "yes", False: "NO", None: "-"}[met]
 
 
 def _quantity(value: float | None, unit: str) -> str:
-    """A time with the prefix that suits it, or a figure in its own unit."""
+    """A time with a suitable prefix, or a figure in its own unit."""
     if value is None:
         return "-"
     if unit != "s":
@@ -172,7 +175,7 @@ def _quantity(value: float | None, unit: str) -> str:
 
 
 def save(path: Path, plan: Plan, results: dict[str, list[Result]]) -> None:
-    """Write the machine, the plan and every result, by row, as JSON."""
+    """Write the machine, the plan and all results, by benchmark, as JSON."""
     document = {
         "machine": machine.describe(),
         "plan": asdict(plan),

@@ -1,7 +1,4 @@
-"""Samples: how often to run something for one reading of the clock, and the loop it runs in.
-
-A *sample* is a function that runs its workload n times and returns the seconds that took.
-"""
+"""Samples: a *sample* is a function that runs its workload n times and returns the seconds that it took."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ Sample = Callable[[int], float]
 def loop(statement: str, **names: Any) -> Sample:
     """A timed loop around `statement`, whose `names` are local variables of the loop.
 
-    The loop is generated, as ``timeit`` does it: contenders of one workload share it, so that its overhead is the
-    same for all, and none is subtracted.
+    The loop is generated, as ``timeit`` does: all contenders of a workload have the same overhead, and none is
+    subtracted.
     """
     return _generate("def", statement, names)  # type: ignore[no-any-return]
 
@@ -29,7 +26,7 @@ def script_loop(statement: str, **names: Any) -> Sample:
 
 
 def async_loop(statement: str, run: Callable[[Coroutine[Any, Any, float]], float], **names: Any) -> Sample:
-    """`loop` for a statement that awaits; `run` runs a coroutine to its end, outside of what is timed."""
+    """A timed loop around a statement that awaits; `run` runs a coroutine to its end, which is not timed itself."""
     sample = _generate("async def", statement, names)
     return lambda n: run(sample(n))
 
@@ -49,12 +46,12 @@ def _generate(keyword: str, statement: str, names: Mapping[str, Any], arguments:
     return scope["sample"]
 
 
-#: Seconds of a sample, and how many of each, when forms of one contender are tried against each other.
+#: Seconds of a sample, and samples of each, when the forms of one contender are tried against each other.
 TRIAL, TRIALS = 0.001, 5
 
 
-def quickest(forms: Sequence[Sample]) -> Sample:
-    """The form that takes the least time, each tried for some milliseconds."""
+def fastest(forms: Sequence[Sample]) -> Sample:
+    """The form that takes the least time, each tried for a few milliseconds."""
     if len(forms) == 1:
         return forms[0]
     loops = [calibrate(form, TRIAL) for form in forms]
@@ -66,24 +63,24 @@ def quickest(forms: Sequence[Sample]) -> Sample:
 def calibrate(sample: Sample, seconds: float) -> int:
     """Warm `sample` up and find the number of iterations that takes about `seconds`.
 
-    Two iterations in a row warm up: the second holds what the first made while it makes its own.
+    Two iterations warm up: the second allocates while the first one's result is still alive.
     """
     took = sample(2) / 2
     if took > 5 * seconds:
         return 1
     loops, took = 1, sample(1)
     while took < seconds / 2:
-        # A short sample says little about a long one, so the guess grows tenfold at most.
+        # A short sample says little about a long one, so the guess grows at most tenfold.
         loops = max(2 * loops, min(10 * loops, int(loops * seconds / took) if took > 0 else 10 * loops))
         took = sample(loops)
     return max(1, round(loops * seconds / took))
 
 
-def least(sample: Sample, loops: int) -> float:
-    """Seconds for `loops` iterations, from the quickest of five blocks back to back; of a few iterations, from all.
+def fastest_block(sample: Sample, loops: int) -> float:
+    """Seconds for `loops` iterations, extrapolated from the fastest of five blocks; all of them if they are few.
 
-    What other programs take is only ever added, so that on a shared machine the least is the steadiest reading, as
-    `timeit` says of its repeats. The medians are then over such samples.
+    Other programs only ever add time, so on a shared machine the minimum is the steadiest reading, as `timeit` says of
+    its repeats. Medians are then taken over such samples.
     """
     blocks = 5
     if loops < 2 * blocks:

@@ -1,8 +1,8 @@
-"""A worker process that measures on request, and the line protocol that it speaks.
+"""A worker process that measures on request, and its protocol.
 
-One JSON object a line each way.  The parent asks ``{"do": "build" | "calibrate" | "sample" | "probe", ...}``, the
-worker answers ``{"value": ...}`` or ``{"error": "..."}``.  A process of its own lets a contender start on a fresh heap,
-or on another allocator altogether.
+One JSON object a line in each direction. The parent sends ``{"do": "build" | "calibrate" | "sample" | "probe", ...}``,
+the worker answers ``{"value": ...}`` or ``{"error": "..."}``. In a process of its own a contender starts on a fresh
+heap, or on another allocator.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bufpool.cli.bench.allocators import ALLOCATORS, OWN_GROUP, environment
-from bufpool.cli.bench.objects import PROBES as OBJECT_PROBES
-from bufpool.cli.bench.probes import PROBES
-from bufpool.cli.bench.sampling import Sample, calibrate, least
-from bufpool.cli.bench.workloads import WORKLOADS
+from benchmarks.harness.allocators import ALLOCATORS, OWN_GROUP, environment
+from benchmarks.harness.sampling import Sample, calibrate, fastest_block
+from benchmarks.workloads import PROBES, WORKLOADS
 
 #: The child takes over the parent's import path, as ``multiprocessing`` does, so that both find the same bufpool.
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from bufpool.cli.bench.worker import serve; serve()"
+    "from benchmarks.harness.worker import serve; serve()"
 )
 
-#: A worker whose input has ended has nothing left to do but exit.
+#: How long a worker may take to exit after the end of its input.
 _EXIT_SECONDS = 30.0
+
+
+def import_path() -> list[str]:
+    """This process's import path for a child process, with the folder that `benchmarks` is in, all absolute."""
+    folders = [*map(Path, sys.path), Path(__file__).parents[2]]
+    return list(dict.fromkeys(str(folder.absolute()) for folder in folders))
 
 
 class WorkerError(RuntimeError):
@@ -39,7 +43,7 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """The parent's end: starts a worker on the named allocator, asks, and reads answers.  A context manager.
+    """The parent's end: starts a worker on the named allocator, sends requests, reads answers. A context manager.
 
     Starting takes a while, so the constructor does not wait: call `ready` before anything else.
     """
@@ -47,7 +51,7 @@ class Worker:
     def __init__(self, allocator: str = "default") -> None:
         self._name = f"worker on the {allocator} allocator"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, json.dumps(sys.path)],
+            [sys.executable, "-c", _BOOT, json.dumps(import_path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(allocator),
@@ -61,9 +65,9 @@ class Worker:
         self._library = ALLOCATORS[allocator].library
 
     def ready(self) -> None:
-        """Wait until the worker is up, and make sure that it has the allocator it was given.
+        """Wait until the worker is up, and check that it runs on its allocator.
 
-        The loader only warns when it cannot preload a library; without this look we would measure glibc again.
+        The loader only warns when it cannot preload a library; without this check we would measure glibc again.
         """
         self.receive()
         if self._library:
@@ -72,7 +76,7 @@ class Worker:
                 raise WorkerError(f"{self._name}: lib{self._library} was not loaded")
 
     def send(self, **request: Any) -> None:
-        """Ask, without waiting for the answer."""
+        """Send a request, without waiting for the answer."""
         try:
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
@@ -80,7 +84,7 @@ class Worker:
             raise WorkerError(f"{self._name} ended with code {self._process.wait()}") from error
 
     def receive(self) -> Any:
-        """The answer to the oldest request not yet answered; the first is that the worker is up."""
+        """The answer to the oldest open request; the first answer says that the worker is up."""
         line = self._answers.readline()
         if not line:
             raise WorkerError(f"{self._name} ended with code {self._process.wait()}")
@@ -90,12 +94,12 @@ class Worker:
         return answer["value"]
 
     def ask(self, **request: Any) -> Any:
-        """Ask and wait."""
+        """Send a request and wait for the answer."""
         self.send(**request)
         return self.receive()
 
     def send_build(self, name: str, workload: str, how: str, size: int) -> None:
-        """Start building a contender, under `name`; `receive` says when it is done."""
+        """Start building a contender, called `name`; `receive` returns when it is done."""
         self.send(do="build", name=name, workload=workload, how=how, size=size)
 
     def calibrate(self, name: str, seconds: float) -> int:
@@ -108,7 +112,7 @@ class Worker:
 
     def close(self) -> None:
         """End the worker and wait for it."""
-        with suppress(BrokenPipeError):  # a worker that died leaves a request unread
+        with suppress(BrokenPipeError):  # a worker that died has left a request unread
             self._requests.close()
         try:
             self._process.wait(_EXIT_SECONDS)
@@ -124,12 +128,12 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None and not issubclass(kind, Exception):
-            self._process.kill()  # the user interrupts: what is being measured is not waited for
+            self._process.kill()  # on Ctrl-C, do not wait for the measurement to end
         self.close()
 
 
-class _Desk:
-    """The worker's end: the contenders built so far, and what can be asked of them."""
+class _Server:
+    """The worker's end: the contenders built so far, and a method for each request."""
 
     def __init__(self) -> None:
         self._samples: dict[str, Sample] = {}
@@ -144,22 +148,22 @@ class _Desk:
         sample = self._samples[name]
         if loops > 1:
             sample(1)  # the others ran in between: bring the caches back first
-        gc.disable()  # as timeit does: a collection would fall on whoever is being timed
+        gc.disable()  # as timeit does: a collection would slow down one contender by chance
         try:
-            return least(sample, loops)
+            return fastest_block(sample, loops)
         finally:
             gc.enable()
 
     def probe(self, name: str, **arguments: Any) -> Any:
-        return (PROBES | OBJECT_PROBES)[name](**arguments)
+        return PROBES[name](**arguments)
 
 
 def serve() -> None:
     """Answer requests until the input ends."""
-    # What libraries print goes to the error stream; the protocol keeps the real output for itself.
+    # The protocol has the standard output for itself; what libraries print goes to the error stream.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    desk = _Desk()
+    server = _Server()
 
     def answer(**fields: Any) -> None:
         answers.write(json.dumps(fields) + "\n")
@@ -169,7 +173,7 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer(value=getattr(desk, request.pop("do"))(**request))
-        except Exception:  # noqa: BLE001 - whatever it is, the parent raises it
+            answer(value=getattr(server, request.pop("do"))(**request))
+        except Exception:  # noqa: BLE001 - the parent raises it
             answer(error=traceback.format_exc())
     answers.close()

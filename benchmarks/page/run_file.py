@@ -1,7 +1,6 @@
-"""One run as a file: results of every row, what pools do with a mistake, the machine, versions and date.
+"""A run as a file: all results, what pools do when misused, the machine, versions and date.
 
-`save` writes a result a line, so that two runs can be compared by eye, and figures with no more digits than they are
-worth.
+`save` writes one result a line, so that diffs of two runs are readable, and rounds figures to five digits.
 """
 
 from __future__ import annotations
@@ -12,26 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bufpool.cli.bench.checks import Bound, Check, Result
+from benchmarks.harness.targets import Check, Result, Target
 
 DIGITS = 5
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was measured, and where."""
+    """What was measured, and on which machine."""
 
     machine: dict[str, Any]
-    date: str  #: the day, as ISO 8601 writes it
-    seconds: int  #: how long it took
+    date: str  #: in ISO 8601
+    seconds: int  #: its duration
     plan: dict[str, Any]
-    versions: dict[str, str]  #: of packages and libraries that were measured
-    absent: dict[str, str]  #: why the others were not
-    manners: dict[str, dict[str, str]]
-    rows: dict[str, list[Result]]
+    versions: dict[str, str]  #: of the packages and libraries that were measured
+    absent: dict[str, str]  #: why the others were not measured
+    misuse: dict[str, dict[str, str]]
+    rows: dict[str, list[Result]]  #: by benchmark
 
     def results(self) -> Iterator[tuple[str, Result]]:
-        """Every result, with the row it is from."""
+        """Every result, with its row."""
         for row, results in self.rows.items():
             for result in results:
                 yield row, result
@@ -53,13 +52,13 @@ def load(path: Path) -> Run:
     return Run(**{name: document[name] for name in _FIELDS}, rows=rows)
 
 
-_FIELDS = ("machine", "date", "seconds", "plan", "versions", "absent", "manners")
+_FIELDS = ("machine", "date", "seconds", "plan", "versions", "absent", "misuse")
 
 
 def _packed(result: Result) -> dict[str, Any]:
-    check, bound = result.check, result.check.bound
+    check, target = result.check, result.check.target
     packed: dict[str, Any] = {"label": check.label, "ours": check.ours, "theirs": check.theirs}
-    packed["bound"] = [bound.kind, bound.limit, bound.unit, bound.of]
+    packed["target"] = [target.kind, target.limit, target.unit, target.of]
     if result.figure is None:
         return {**packed, "note": result.note}
     packed["times"] = [_short(result.ours), _short(result.theirs)]
@@ -67,7 +66,7 @@ def _packed(result: Result) -> dict[str, Any]:
 
 
 def _unpacked(packed: dict[str, Any]) -> Result:
-    check = Check(packed["label"], packed["ours"], packed["theirs"], Bound(*packed["bound"]))
+    check = Check(packed["label"], packed["ours"], packed["theirs"], Target(*packed["target"]))
     if "note" in packed:
         return Result(check, note=packed["note"])
     return Result(check, *packed["times"], *packed["figure"])

@@ -1,17 +1,16 @@
-"""The tables of the performance page and of the README, as Markdown, each from one run."""
+"""The tables of the performance page and of the README, as Markdown, from one run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from reading import Duel, bounds, duels
-from run_file import Run
+from benchmarks.harness.targets import Result
+from benchmarks.harness.units import plural
+from benchmarks.page.run_file import Run
+from benchmarks.page.speedups import Speedup, missed_targets, speedups
 
-from bufpool._words import plural
-from bufpool.cli.bench.checks import Result
-
-#: What a row is about, for a reader who has not seen the bench.
+#: The benchmarks in words.
 SUBJECTS = {
     "scratch": "scratch, by calls",
     "scratch-with": "scratch, by `with`",
@@ -31,13 +30,85 @@ SUBJECTS = {
     "objects-threads": "a million checkouts of two objects",
     "objects-held": "8 threads, two objects held 1 ms",
     "objects-async": "an object, asyncio",
-    "objects-waiters": "a crowd that waits",
+    "objects-waiters": "many waiters",
     "core same": "core, each its own",
     "core next": "core, handed on",
     "core random": "core, at random",
     "threads": "each thread its own",
     "threads-handoff": "handed to the next thread",
 }
+
+#: Sizes of the expression at which memory matters, and not the interpreter.
+LARGE = ("256 KiB", "1 MiB", "2 MiB", "4 MiB", "16 MiB", "64 MiB", "256 MiB")
+
+#: The table of the README: text, benchmark, contender, and sizes or labels.
+HEADLINES = (
+    (
+        "`sqrt(a*a + b*b) + c*d`, unchanged, against plain NumPy",
+        "expression",
+        "plain",
+        ("1 KiB", "2 MiB", "16 MiB", "64 MiB"),
+    ),
+    ("… against `out=` by hand", "expression", "out= by hand", ("2 MiB", "64 MiB")),
+    ("… against glibc with raised thresholds", "expression", "glibc tuned", ("2 MiB", "64 MiB")),
+    ("… against a fused loop by numba", "expression-peers", "numba", ("2 MiB", "64 MiB")),
+    (
+        "four arrays at once, a write to each page, against `np.empty`",
+        "four",
+        "np.empty",
+        ("64 KiB", "1 MiB", "8 MiB"),
+    ),
+    ("… against a list of ready arrays", "four", "list", ("64 KiB", "1 MiB", "8 MiB")),
+    (
+        "image code on 4K frames, unchanged, against plain NumPy: mean of nine functions",
+        "real-code",
+        "plain",
+        ("geometric mean",),
+    ),
+    (
+        "frames from thread to thread, every byte written, against plain NumPy",
+        "handoff",
+        "plain",
+        ("from main, filled",),
+    ),
+    (
+        "a database connection, rolled back on return, against psycopg_pool",
+        "connection",
+        "psycopg_pool",
+        ("no check",),
+    ),
+    ("… with a query at each checkout", "connection", "psycopg_pool", ("a check",)),
+    ("an object that needs no care, against a list with a lock", "lease", "list + Lock", ("with lease()",)),
+    ("… against `queue.SimpleQueue`", "lease", "queue.SimpleQueue", ("with lease()",)),
+    (
+        "two threads on two objects, against `queue.SimpleQueue`",
+        "objects-threads",
+        "queue.SimpleQueue",
+        ("2 threads",),
+    ),
+)
+
+
+def tables(run: Run, free: Run | None) -> dict[str, str]:
+    """Every table, by the name of its place in a page; `free` is a run on a free-threaded interpreter."""
+    return {
+        "machine": machine(run),
+        "losses": losses(run),
+        "expression": by_size(run, "expression", "expression-peers", only=lambda label: label in LARGE),
+        "four": by_size(run, "four"),
+        "pieces": _lines(run, "real-code", "handoff", "zeros"),
+        "connections": _lines(run, "connection"),
+        "peers": peers(run),
+        "clients": _lines(run, "objects-async", "objects-threads", "objects-held", "objects-waiters"),
+        "core": core(run),
+        "free-threaded": free_threaded(free),
+        "memory": memory(run),
+        "versions": versions(run),
+        "headlines": headlines(run),
+    }
+
+
+# Cells ---------------------------------------------------------------------------------------------------------------
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -46,7 +117,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """A figure with three digits; a time with the prefix that suits it."""
+    """A figure with three digits; a time with a suitable prefix."""
     if value is None:
         return ""
     if unit != "s":
@@ -58,12 +129,11 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def _joined(number: str, unit: str) -> str:
-    """With a space at which no line breaks."""
     return f"{number}\N{NO-BREAK SPACE}{unit}"
 
 
 def times(ratio: float) -> str:
-    """A ratio with three figures, and no more than two decimals."""
+    """A ratio with three digits, and at most two decimals."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
@@ -71,59 +141,9 @@ def spread(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{times(low)}–{times(high)}"
 
 
-def marked(duel: Duel) -> str:
-    """The ratio; bold where the rival is ahead."""
-    return f"**{times(duel.ratio)}**" if duel.verdict == "behind" else times(duel.ratio)
-
-
-# Blocks --------------------------------------------------------------------------------------------------------------
-
-
-def machine(run: Run) -> str:
-    found = run.machine
-    day = date.fromisoformat(run.date)
-    count, missed = bounds(run)
-    minutes, rounds = max(1, round(run.seconds / 60)), run.plan["rounds"]
-    load = "" if found["load"] is None else f" Load when it began: {found['load']:.1f}."
-    return (
-        f"The run: {day.day} {day:%B %Y}, {minutes} {plural(minutes, 'minute')}, at least {rounds} "
-        f"{plural(rounds, 'round')} of each contender. {found['cpu']}, {found['cores']} "
-        f"{plural(found['cores'], 'core')}, {found['system']}, transparent huge pages "
-        f"on `{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
-        f"Of the {count} {plural(count, 'bound')} that the project holds itself to, {count - len(missed)} held."
-    )
-
-
-def losses(run: Run) -> str:
-    """Every bound that did not hold, then every rival that is ahead, the farthest first."""
-    _, missed = bounds(run)
-    rows = [
-        (
-            _subject(row, result.check.label),
-            result.check.theirs or "itself",
-            _said(result),
-            str(result.check.bound),
-        )
-        for row, result in missed
-    ]
-    bounds_missed = table(("bound that did not hold", "against", "figure (spread)", "bound"), rows)
-    if not rows:
-        bounds_missed = "Every bound held in this run."
-    behind = sorted((duel for duel in duels(run) if duel.verdict == "behind"), key=lambda duel: duel.ratio)
-    ahead_of_us = table(
-        ("what", "who is ahead of bufpool", "theirs", "bufpool", "times as fast (spread)"),
-        (
-            (
-                _subject(duel.row, duel.check.label, duel.check.ours),
-                duel.check.theirs,
-                amount(duel.theirs, duel.unit),
-                amount(duel.ours, duel.unit),
-                _inverse(duel),
-            )
-            for duel in behind
-        ),
-    )
-    return f"{bounds_missed}\n\n{ahead_of_us if behind else 'Nobody was ahead of us in this run.'}"
+def marked(each: Speedup) -> str:
+    """The ratio; bold if the alternative is faster."""
+    return f"**{times(each.ratio)}**" if each.verdict == "behind" else times(each.ratio)
 
 
 def _subject(row: str, label: str, ours: str = "") -> str:
@@ -133,133 +153,173 @@ def _subject(row: str, label: str, ours: str = "") -> str:
     return ", ".join(parts)
 
 
-def _inverse(duel: Duel) -> str:
-    wide = f" ({spread(1 / duel.high, 1 / duel.low)})" if duel.low and duel.high else ""
-    return f"{times(1 / duel.ratio)}{wide}"
+def _figure(result: Result) -> str:
+    target, wide = result.check.target, spread(result.low, result.high)
+    own = target.absolute and target.unit != "s"
+    return (amount(result.figure, target.unit) if own else f"{result.figure:.3g}") + (
+        f" ({wide})" if wide else ""
+    )
 
 
-def _said(result: Result) -> str:
-    bound, wide = result.check.bound, spread(result.low, result.high)
-    figure = amount(result.figure, bound.unit) if bound.own and bound.unit != "s" else f"{result.figure:.3g}"
-    return figure + (f" ({wide})" if wide else "")
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def headlines(run: Run) -> str:
+    """The table of the README."""
+    found = {(each.row, each.check.theirs, each.check.label): marked(each) for each in speedups(run)}
+    lines = []
+    for text, row, theirs, labels in HEADLINES:
+        known = [label for label in labels if (row, theirs, label) in found]
+        size = " at {}" if len(labels) > 1 else ""
+        cells = [found[row, theirs, label] + size.format(label) for label in known]
+        if cells:
+            lines.append((text, ", ".join(cells)))
+    return table(("", "speed-up with bufpool"), lines)
+
+
+def lacking(run: Run) -> list[str]:
+    """Benchmarks of the README's table that the run does not have, because it is older or partial."""
+    return list(dict.fromkeys(row for _, row, *_ in HEADLINES if row not in run.rows))
+
+
+def machine(run: Run) -> str:
+    found = run.machine
+    day = date.fromisoformat(run.date)
+    count, missed = missed_targets(run)
+    minutes, rounds = max(1, round(run.seconds / 60)), run.plan["rounds"]
+    load = "" if found["load"] is None else f" Load at the start: {found['load']:.1f}."
+    return (
+        f"The run: {day.day} {day:%B %Y}, {minutes} {plural(minutes, 'minute')}, at least {rounds} "
+        f"{plural(rounds, 'round')} of each contender. {found['cpu']}, {found['cores']} "
+        f"{plural(found['cores'], 'core')}, {found['system']}, transparent huge pages "
+        f"on `{found['huge pages']}`; {found['python']}, NumPy {found['numpy']}, bufpool {found['bufpool']}.{load}\n"
+        f"Of {count} {plural(count, 'target')} of the project, {count - len(missed)} were met."
+    )
+
+
+def losses(run: Run) -> str:
+    """Every missed target, then every contender that is ahead, the largest loss first."""
+    _, missed = missed_targets(run)
+    targets = table(
+        ("missed target", "against", "figure (spread)", "target"),
+        (
+            (
+                _subject(row, result.check.label),
+                result.check.theirs or "itself",
+                _figure(result),
+                str(result.check.target),
+            )
+            for row, result in missed
+        ),
+    )
+    behind = sorted((each for each in speedups(run) if each.verdict == "behind"), key=lambda each: each.ratio)
+    ahead_of_us = table(
+        ("what", "faster than bufpool", "theirs", "bufpool", "times as fast (spread)"),
+        (
+            (
+                _subject(each.row, each.check.label, each.check.ours),
+                each.check.theirs,
+                amount(each.theirs, each.unit),
+                amount(each.ours, each.unit),
+                _inverse(each),
+            )
+            for each in behind
+        ),
+    )
+    return "\n\n".join(
+        (
+            targets if missed else "Every target was met in this run.",
+            ahead_of_us if behind else "Nothing was faster than bufpool in this run.",
+        )
+    )
+
+
+def _inverse(each: Speedup) -> str:
+    wide = f" ({spread(1 / each.high, 1 / each.low)})" if each.low and each.high else ""
+    return f"{times(1 / each.ratio)}{wide}"
 
 
 def by_size(run: Run, *rows: str, only: Callable[[str], bool] = lambda _: True) -> str:
-    """Rivals down, sizes across: how many times as fast bufpool is, with the spread below."""
-    found = [duel for duel in duels(run, *rows) if only(duel.check.label)]
-    sizes = list(dict.fromkeys(duel.check.label for duel in found))
-    cell = {(duel.check.theirs, duel.check.label): duel for duel in found}
-    own = {duel.check.label: duel for duel in reversed(found)}
-    first = ["*bufpool itself takes*", *(amount(own[size].ours, own[size].unit) for size in sizes)]
-    rivals = dict.fromkeys(duel.check.theirs for duel in found)
-    body = [[rival, *(_cell(cell.get((rival, size))) for size in sizes)] for rival in rivals]
-    return table(("bufpool is … times as fast as", *sizes), [first, *body])
+    """Contenders down, sizes across: the speed-up, with the spread below."""
+    found = [each for each in speedups(run, *rows) if only(each.check.label)]
+    sizes = list(dict.fromkeys(each.check.label for each in found))
+    cell = {(each.check.theirs, each.check.label): each for each in found}
+    own = {each.check.label: each for each in reversed(found)}
+    first = ["*time with bufpool*", *(amount(own[size].ours, own[size].unit) for size in sizes)]
+    contenders = dict.fromkeys(each.check.theirs for each in found)
+    body = [[name, *(_cell(cell.get((name, size))) for size in sizes)] for name in contenders]
+    return table(("speed-up over", *sizes), [first, *body])
 
 
-def _cell(duel: Duel | None) -> str:
-    if duel is None:
+def _cell(each: Speedup | None) -> str:
+    if each is None:
         return ""
-    wide = spread(duel.low, duel.high)
-    return f"{marked(duel)}<br><small>{wide}</small>" if wide else marked(duel)
-
-
-def pieces(run: Run) -> str:
-    """One line for each duel: what, the two times, the ratio and its spread."""
-    return _lines(run, "real-code", "handoff", "zeros", "scratch", "scratch-with")
-
-
-def connections(run: Run) -> str:
-    """Pools of database connections that take the same care."""
-    return _lines(run, "connection")
-
-
-def crowds(run: Run) -> str:
-    return _lines(run, "objects-async", "objects-threads", "objects-held", "objects-waiters")
+    wide = spread(each.low, each.high)
+    return f"{marked(each)}<br><small>{wide}</small>" if wide else marked(each)
 
 
 def _lines(run: Run, *rows: str) -> str:
+    """One line for each speed-up: what, both times, the ratio and its spread."""
     return table(
-        ("", "bufpool", "rival", "takes", "bufpool is … times as fast"),
+        ("", "bufpool", "against", "theirs", "speed-up"),
         (
             (
-                _subject(duel.row, duel.check.label),
-                amount(duel.ours, duel.unit),
-                duel.check.theirs,
-                amount(duel.theirs, duel.unit),
-                f"{marked(duel)} {f'({spread(duel.low, duel.high)})' if duel.low else ''}".strip(),
+                _subject(each.row, each.check.label),
+                amount(each.ours, each.unit),
+                each.check.theirs,
+                amount(each.theirs, each.unit),
+                f"{marked(each)} {f'({spread(each.low, each.high)})' if each.low else ''}".strip(),
             )
-            for duel in duels(run, *rows)
+            for each in speedups(run, *rows)
         ),
     )
 
 
-_TWICE = {
-    "refused": "refused",
-    "nothing": "no effect",
-    "two have it": "**two clients get it**",
-    "one too many": "**limit passed**",
-    "copies": "gives copies",
-}
+#: What a pool does after a double release that its clients must not see.
+_HARMFUL = ("two clients get it", "limit passed")
 
 
 def peers(run: Run) -> str:
-    """Every rival of `with pool.lease()`, the quickest first, with what it does when misused."""
-    found = {duel.check.theirs: duel for duel in duels(run, "lease") if duel.check.ours == "lease"}
+    """Every alternative to `with pool.lease()`, the fastest first, with what it does when misused."""
+    found = {each.check.theirs: each for each in speedups(run, "lease") if each.check.ours == "lease"}
     ours = next(iter(found.values()))
-    lines = [("*bufpool*", amount(ours.ours, "s"), "", *_manners(run, "lease"))]
-    for name, duel in sorted(found.items(), key=lambda item: item[1].ratio):
-        ratio = f"{marked(duel)} ({spread(duel.low, duel.high)})"
-        lines.append((name, amount(duel.theirs, "s"), ratio, *_manners(run, name)))
-    headings = ("", "a checkout", "bufpool is … times as fast", "given back twice", "none left")
-    return table(headings, lines)
+    lines = [("*bufpool*", amount(ours.ours, "s"), "", *_misuse(run, "lease"))]
+    for name, each in sorted(found.items(), key=lambda item: item[1].ratio):
+        ratio = f"{marked(each)} ({spread(each.low, each.high)})"
+        lines.append((name, amount(each.theirs, "s"), ratio, *_misuse(run, name)))
+    return table(("", "a checkout", "speed-up", "released twice", "none left"), lines)
 
 
-def _manners(run: Run, name: str) -> tuple[str, str]:
-    found = run.manners.get(name)
-    return ("", "") if found is None else (_TWICE[found["twice"]], found["empty"])
+def _misuse(run: Run, name: str) -> tuple[str, str]:
+    found = run.misuse.get(name)
+    if found is None:
+        return "", ""
+    return f"**{found['twice']}**" if found["twice"] in _HARMFUL else found["twice"], found["empty"]
 
 
 def memory(run: Run) -> str:
-    """What the pool costs other than time."""
+    """Costs of the pool other than time."""
     rows = ("waste", "burst", "import")
     found = [(row, result) for row, result in run.results() if row in rows and result.figure is not None]
     return table(
-        ("", "figure", "bound"),
+        ("", "figure", "target"),
         (
-            (_subject(row, result.check.label), _said(result), str(result.check.bound))
+            (_subject(row, result.check.label), _figure(result), str(result.check.target))
             for row, result in found
         ),
     )
 
 
-def absent(run: Run) -> str:
-    """Who was measured, in which version, and who could not be."""
+def versions(run: Run) -> str:
+    """The packages that were measured, and why others were not."""
     names = sorted(run.versions, key=str.lower)
     measured = f"Measured: {', '.join(f'{name} {run.versions[name]}' for name in names)}."
     lines = "\n".join(f"- {name}: {why}" for name, why in run.absent.items())
     return f"{measured}\n\nNot measured:\n\n{lines}" if lines else measured
 
 
-def everything(run: Run) -> str:
-    """Every check of the run, for those who look for one."""
-    headings = ("row", "what", "ours", "", "against", "", "figure", "spread", "bound", "holds")
-    lines = table(headings, (_line(row, result) for row, result in run.results()))
-    return f"<details><summary>Every figure of the run</summary>\n\n{lines}\n\n</details>"
-
-
-def _line(row: str, result: Result) -> tuple[str, ...]:
-    check = result.check
-    if result.figure is None:
-        return (row, check.label, check.ours, "", check.theirs, "", result.note, "", str(check.bound), "")
-    unit = check.bound.unit if check.bound.own else check.bound.of
-    ours, theirs = amount(result.ours, unit), amount(result.theirs, unit)
-    figures = (f"{result.figure:.3f}", spread(result.low, result.high))
-    verdict = {True: "yes", False: "**no**", None: ""}[result.holds]
-    return (row, check.label, check.ours, ours, check.theirs, theirs, *figures, str(check.bound), verdict)
-
-
 def core(run: Run) -> str:
-    """Contenders down, patterns across: of linear, with as many threads as cores; then the pool against others."""
+    """Contenders down, patterns across: the share of linear scaling, with as many threads as cores."""
     rows = [row for row in run.rows if row.startswith("core ")]
     if not rows:
         return "Not measured in this run."
@@ -271,29 +331,28 @@ def core(run: Run) -> str:
     }
     patterns = [SUBJECTS[row].partition(", ")[2] for row in rows]
     contenders = list(dict.fromkeys(label for label, _ in linear))
-    shares = table(
+    return table(
         ("share of linear", *patterns),
         ([label, *(_share(linear.get((label, row))) for row in rows)] for label in contenders),
     )
-    return f"{shares}\n\n{_lines(run, *rows)}"
 
 
 def _share(result: Result | None) -> str:
     if result is None or result.figure is None:
         return ""
     shown = times(result.figure)
-    return f"{f'**{shown}**' if result.holds is False else shown} ({spread(result.low, result.high)})"
+    return f"{f'**{shown}**' if result.met is False else shown} ({spread(result.low, result.high)})"
 
 
 def free_threaded(run: Run | None) -> str:
-    """The rows that only an interpreter without a GIL has, from a run of its own."""
+    """The benchmarks that need an interpreter without a GIL, from a run of their own."""
     if run is None:
         return "No run on a free-threaded interpreter is stored: `make figures PYTHON=python3.14t VENV=.venvs/3.14t`."
     rows = ("threads", "threads-handoff")
     linear = table(
-        ("", "share of linear", "bound"),
+        ("", "share of linear", "target"),
         (
-            (_subject(row, result.check.label), _share(result), str(result.check.bound))
+            (_subject(row, result.check.label), _share(result), str(result.check.target))
             for row in rows
             for result in run.rows.get(row, ())
             if result.check.theirs.endswith(" x 1") and result.figure is not None

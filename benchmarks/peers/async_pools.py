@@ -1,4 +1,4 @@
-"""Other packages' pools for tasks, each set up for the quickest checkout that it has, timed as `peers` are."""
+"""Other packages' pools for tasks, each set up for its fastest checkout."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import atexit
 from types import SimpleNamespace
 from typing import Any, Self
 
-from bufpool.cli.bench.packages import Package
-from bufpool.cli.bench.peers import LIBPQ, Connection, idle
-from bufpool.cli.bench.sampling import Sample, async_loop, quickest
+from benchmarks.harness.packages import Package
+from benchmarks.harness.sampling import Sample, async_loop, fastest
+from benchmarks.peers.connection_pools import LIBPQ, Connection, idle_state
 
 
 def runner() -> asyncio.Runner:
-    """An event loop for one contender, which is closed when the process ends, tasks of a peer's own with it."""
+    """An event loop for one contender, closed at the end of the process together with the contender's own tasks."""
     made = asyncio.Runner()
     atexit.register(made.close)
     return made
@@ -31,7 +31,7 @@ def psycopg_class() -> Any:
     """The connection class for a `psycopg_pool.AsyncConnectionPool`."""
 
     async def connect(*_: object, **__: object) -> _AsyncConnection:
-        return _AsyncConnection(idle())
+        return _AsyncConnection(idle_state())
 
     return SimpleNamespace(connect=connect)
 
@@ -42,17 +42,17 @@ def _object_pool_async(pool_class: Any) -> Sample:
     return async_loop("async with await borrow() as x: pass", tasks.run, borrow=pool.borrow_async)
 
 
-def _anopool_async(anopool: Any) -> Sample:
+def _anopool(anopool: Any) -> Sample:
     tasks, pool = runner(), anopool.AsyncPool(anopool.AsyncManager(), 1)
     tasks.run(pool.open())
-    # anopool 0.1.0b0 fails at the first checkout of all: it awaits asyncio.QueueEmpty from a `queue.SimpleQueue`, which
-    # raises another. With an object where its own return would put one, the rest of it works.
+    # The first checkout of anopool 0.1.0b0 fails: it expects asyncio.QueueEmpty from a `queue.SimpleQueue`, which
+    # raises queue.Empty. With an object put where a return would put one, checkouts work.
     pool._state.count.acquire()
     pool._state.idle.put(object())
     return async_loop("async with acquire() as x: pass", tasks.run, acquire=pool.acquire)
 
 
-def _psycopg_async(pools: Any) -> Sample:
+def _psycopg(pools: Any) -> Sample:
     async def make() -> Any:
         pool = pools.AsyncConnectionPool(min_size=1, connection_class=psycopg_class(), open=False)
         await pool.open(wait=True)
@@ -60,13 +60,13 @@ def _psycopg_async(pools: Any) -> Sample:
 
     tasks = runner()
     pool = tasks.run(make())
-    names = {"connection": pool.connection, "take": pool.getconn, "give": pool.putconn}
-    forms = ("async with connection() as x: pass", "await give(await take())")
-    return quickest([async_loop(form, tasks.run, **names) for form in forms])
+    names = {"connection": pool.connection, "acquire": pool.getconn, "release": pool.putconn}
+    forms = ("async with connection() as x: pass", "await release(await acquire())")
+    return fastest([async_loop(form, tasks.run, **names) for form in forms])
 
 
-ASYNC_PEERS: dict[str, Package[Sample]] = {
+ASYNC_POOLS: dict[str, Package[Sample]] = {
     "object-pool-async": Package("object-pool-async", "object_pool.pool:Pool", _object_pool_async),
-    "anopool, async": Package("anopool", "anopool", _anopool_async),
-    "psycopg_pool, async": Package("psycopg-pool", "psycopg_pool", _psycopg_async, LIBPQ),
+    "anopool, async": Package("anopool", "anopool", _anopool),
+    "psycopg_pool, async": Package("psycopg-pool", "psycopg_pool", _psycopg, LIBPQ),
 }

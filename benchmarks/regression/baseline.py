@@ -1,4 +1,4 @@
-"""The ratios of an earlier state, as pytest-benchmark stores them, and whether they say anything here."""
+"""The stored ratios of an earlier state, and the machine that they were measured on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from bufpool._words import plural
-from bufpool.cli.bench import machine
+from benchmarks.harness import machine
+from benchmarks.harness.units import plural
 
 FILE = Path(__file__).with_name("baseline.json")
-#: So much more than the baseline is a regression.
+#: A ratio that is larger than the baseline by more than this share is a regression.
 ALLOWED = 0.25
 
 
@@ -19,14 +19,14 @@ class BaselineError(ValueError):
     """The stored ratios cannot be read."""
 
 
-def here() -> str:
+def this_machine() -> str:
     """This interpreter and processor."""
     found = f"{platform.python_implementation()} {'.'.join(platform.python_version_tuple()[:2])}"
     return f"{found}, {platform.machine()}, {machine.describe()['cpu']}"
 
 
-def of() -> str:
-    """The interpreter and processor that the baseline is of."""
+def stored_machine() -> str:
+    """The interpreter and processor of the baseline."""
     return _read()[0]
 
 
@@ -40,7 +40,7 @@ def _read() -> tuple[str, dict[str, float]]:
     Raises
     ------
     BaselineError
-        There is no such file, or it is none that pytest-benchmark wrote for these ratios.
+        The file does not exist, or pytest-benchmark did not write it for these ratios.
     """
     try:
         text = FILE.read_text(encoding="utf-8")

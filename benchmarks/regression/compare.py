@@ -1,6 +1,6 @@
 """``make compare``: fail if a ratio is a quarter worse than the baseline, which ``make baseline`` renews.
 
-The baseline holds for one version of CPython on one processor. Elsewhere nothing is compared, and that is said; with
+The baseline is valid for one version of CPython on one processor. On others nothing is compared, which is printed; with
 ``--require`` it is a failure.
 """
 
@@ -11,14 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import baseline
-from ratios import RATIOS
+from benchmarks.regression import baseline
+from benchmarks.regression.ratios import RATIOS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "-q", "-p", "no:cacheprovider"]
 OPTIONS = ["--benchmark-only", "--benchmark-sort=fullname", "--benchmark-columns=median,min,max"]
 
-#: The file is there, and cannot be read; or it is not there at all.
+#: The baseline is missing or cannot be read.
 UNREADABLE = 2
 
 
@@ -27,8 +27,8 @@ def main() -> int:
     Returns
     -------
     int
-        0; 1 if a ratio is worse, or nothing could be compared and ``--require`` was given; 2 if there is no baseline to
-        be read.
+        0; 1 if a ratio is worse, or nothing could be compared and ``--require`` was given; 2 if there is no readable
+        baseline.
     """
     parser = argparse.ArgumentParser(prog="make compare", description=__doc__)
     parser.add_argument("--renew", action="store_true", help="store what is measured as the baseline")
@@ -37,12 +37,12 @@ def main() -> int:
     if options.renew:
         return run(f"--benchmark-json={baseline.FILE}")
     try:
-        of, known = baseline.of(), baseline.medians()
+        machine, known = baseline.stored_machine(), baseline.medians()
     except baseline.BaselineError as error:
         print(f"compare: {error}", file=sys.stderr)
         return UNREADABLE
-    if of != baseline.here():
-        return _nothing(f"the baseline is of {of}, this is {baseline.here()}", options.require)
+    if machine != baseline.this_machine():
+        return _nothing(f"the baseline is of {machine}, this is {baseline.this_machine()}", options.require)
     new = [ratio.name for ratio in RATIOS if ratio.name not in known]
     if len(new) == len(RATIOS):
         return _nothing("the baseline has none of the ratios that are measured", options.require)

@@ -1,8 +1,7 @@
-"""Ratios that a change must not make worse: our time over that of something simple, beside it in one process.
+"""Ratios that a change must not make worse: our time divided by that of something simple, in one process.
 
-Times differ from machine to machine, and on a shared one from minute to minute; these ratios do so little that a
-quarter more means slower code. Chosen for that: all work in the caches or at least in memory that was touched before,
-and none waits for another thread.
+Times differ from machine to machine, and on a shared machine from minute to minute. These ratios vary so little that a
+quarter more means slower code: all work stays in caches or in memory touched before, and none waits for another thread.
 """
 
 from __future__ import annotations
@@ -11,24 +10,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from bufpool.cli.bench.worker import Worker
+from benchmarks.harness.units import KIB, MIB
+from benchmarks.harness.worker import Worker
 
-KIB, MIB = 1 << 10, 1 << 20
-
-#: Fresh processes: where code and blocks come to lie differs from one to the next, by more than samples in one do.
+#: Fresh processes: memory layout differs from process to process by more than samples within one process.
 GENERATIONS = 8
-#: Samples of both in each, in turns, short and many: what other programs take falls on both of a round alike, and the
-#: median of the rounds' ratios counts. The least of either, each from a moment of its own, differs far more.
+#: Samples of both in each process, in turns, short and many: noise falls on both samples of a round alike, and the
+#: median of the rounds' ratios counts. Ratios of two minima, each from its own moment, would vary far more.
 ROUNDS = 16
 #: Length of a sample.
 SECONDS = 0.002
-#: A median that is as near as that to the bound is no verdict yet.
+#: A median that is closer to the limit than this share is measured again.
 NEAR = 0.12
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """`ours` over `theirs`, two ways of one workload of the bench."""
+    """The time of `ours` divided by that of `theirs`, for one workload."""
 
     name: str
     workload: str
@@ -57,7 +55,7 @@ RATIOS = (
 
 
 def measure(ratios: Iterable[Ratio], generations: int = GENERATIONS) -> dict[Ratio, list[float]]:
-    """A figure of each for every generation."""
+    """One figure for each generation, by ratio."""
     wanted = tuple(ratios)
     found: dict[Ratio, list[float]] = {ratio: [] for ratio in wanted}
     for _ in range(generations):
@@ -82,15 +80,15 @@ def _once(worker: Worker, ratio: Ratio) -> float:
     return median(ours / theirs for ours, theirs in zip(took[ratio.ours], took[ratio.theirs], strict=True))
 
 
-def settled(mosts: Mapping[Ratio, float], again: int = 2) -> dict[Ratio, list[float]]:
-    """`measure` for the keys; those whose median is near to what it may be at most, up to `again` times more.
+def settled(limits: Mapping[Ratio, float], again: int = 2) -> dict[Ratio, list[float]]:
+    """Measure each ratio, and those whose median is close to its limit up to `again` times more.
 
-    All that was measured counts, and both sides of the bound are looked at again: the best of several measurements
-    would let a regression pass that one in three misses, the worst would find some that there are not.
+    All measurements count, and ratios on both sides of the limit are measured again: taking the best of several
+    measurements would let a regression pass that one in three misses, and the worst would report false ones.
     """
-    found = measure(mosts)
+    found = measure(limits)
     for _ in range(again):
-        near = [ratio for ratio, most in mosts.items() if abs(median(found[ratio]) / most - 1) < NEAR]
+        near = [ratio for ratio, limit in limits.items() if abs(median(found[ratio]) / limit - 1) < NEAR]
         for ratio, more in measure(near).items() if near else ():
             found[ratio] += more
     return found

@@ -1,6 +1,6 @@
-"""How the core scales with threads, below Python: ``core_scaling.cpp``, run in turns, beside its bounds.
+"""How the C++ core scales with threads, without Python: runs ``core_scaling.cpp`` in turns, beside targets.
 
-``make scaling`` runs it, and the rows on threads of ``python -m bufpool bench`` after it.
+``make scaling`` runs it, and then the benchmarks of threads that need a free-threaded Python.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bufpool._words import plural
-from bufpool.cli.bench.checks import NO_CLAIM, Check, Result, cost, speed
-from bufpool.cli.bench.parts import Row
-from bufpool.cli.bench.report import Report
-from bufpool.cli.bench.timing import compare
+from benchmarks.harness.benchmark import Benchmark
+from benchmarks.harness.interleaved import compare
+from benchmarks.harness.report import Report
+from benchmarks.harness.targets import NO_TARGET, Check, Result, cost, speed
+from benchmarks.harness.units import plural
 
 HERE = Path(__file__).parent
-CORE = HERE.parent / "src" / "bufpool" / "core"
+CORE = HERE.parents[1] / "src" / "bufpool" / "core"
 CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc", "nothing")
 TURNS = 1_000_000
-#: At least so much of linear, for the pool as it is by default; the others are published without a claim.
+#: The least share of linear for the pool with default settings; the others have no target.
 LINEAR = {"same": 0.9, "next": 0.6, "random": None}
 WORDS = {
-    "same": "each thread takes a block and gives it back",
-    "next": "each thread gives back what the one before it took, in batches of 32",
-    "random": "each block goes into a slot chosen at random, and what was there is given back",
+    "same": "each thread acquires a block and releases it",
+    "next": "each thread releases what the previous one acquired, in batches of 32",
+    "random": "each block goes into a random slot, and the block that was there is released",
 }
 
 
@@ -55,13 +55,13 @@ def compiled(folder: Path) -> Path:
 
 
 def nanoseconds(program: Path, contender: str, pattern: str, threads: int) -> float:
-    """One reading, in a process of its own: a turn of each thread."""
+    """Nanoseconds a turn, measured in a process of its own."""
     command = [str(program), contender, pattern, str(threads), str(TURNS)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def counts(most: int) -> list[int]:
-    """One thread, and doublings up to as many as there are cores."""
+    """Powers of two up to `most`, and `most` itself."""
     found = [1]
     while found[-1] * 2 <= most:
         found.append(found[-1] * 2)
@@ -72,39 +72,45 @@ Key = tuple[str, int]  # contender, threads
 
 
 def checks(pattern: str, threads: list[int]) -> Iterator[tuple[Check, Key, Key]]:
-    """Each contender against itself on one thread, then ours against the others."""
+    """Each contender against itself with one thread, then ours against the others."""
     most = threads[-1]
     for contender in CONTENDERS:
         for number in threads[1:]:
             limit = LINEAR[pattern] if contender == "pool" and number == most else None
-            bound = NO_CLAIM if limit is None else speed(limit)
-            check = Check(contender, f"{number} {plural(number, 'thread')}", "1 thread", bound)
+            target = NO_TARGET if limit is None else speed(limit)
+            check = Check(contender, f"{number} {plural(number, 'thread')}", "1 thread", target)
             yield check, (contender, number), (contender, 1)
-    for other, bound in (("list, mutex", speed(2.0)), ("malloc", NO_CLAIM)):
-        yield Check(f"pool, {most} {plural(most, 'thread')}", "pool", other, bound), ("pool", most), (other, most)
+    for other, target in (("list, mutex", speed(2.0)), ("malloc", NO_TARGET)):
+        yield (
+            Check(f"pool, {most} {plural(most, 'thread')}", "pool", other, target),
+            ("pool", most),
+            (other, most),
+        )
     if pattern == "same":
         yield Check("pool, 1 thread", "pool", "stack alone", cost(1.2)), ("pool", 1), ("stack alone", 1)
 
 
 def measure(report: Report, rounds: int, threads: list[int]) -> dict[str, list[Result]]:
-    """Run every pattern, its table printed meanwhile; the results by row."""
+    """Run every pattern and print its table; the results by benchmark."""
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         program = compiled(Path(folder))
         for pattern, words in WORDS.items():
-            row = Row(f"core {pattern}", f"{words}; 1.00x is linear", ())
-            report.row(row)
+            benchmark = Benchmark(f"core {pattern}", f"{words}; 1.00x is linear", ())
+            report.title(benchmark)
             samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
             for turn in range(rounds):
                 for contender, number in samples if turn % 2 == 0 else reversed(samples):
-                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} {plural(number, 'thread')}")
+                    report.progress(
+                        f"{pattern}, round {turn + 1}: {contender}, {number} {plural(number, 'thread')}"
+                    )
                     took = nanoseconds(program, contender, pattern, number) * 1e-9
                     samples[contender, number].append(took)
-            rows[row.id] = [
+            rows[benchmark.id] = [
                 compare(check, samples[ours], samples[theirs])
                 for check, ours, theirs in checks(pattern, threads)
             ]
-            report.results(rows[row.id])
+            report.results(rows[benchmark.id])
     return rows
 
 

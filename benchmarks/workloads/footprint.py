@@ -1,4 +1,4 @@
-"""Figures that are no races: bytes kept after a burst, bytes wasted by rounding, the cost of the import."""
+"""Memory kept after a burst, memory wasted by rounding up, and the time of the import."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench.allocators import OWN_GROUP, environment
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+from benchmarks.harness.allocators import OWN_GROUP, environment
+from benchmarks.harness.units import GIB, KIB
 
 
 def burst(total: int, block: int, max_retained: int) -> dict[str, int | None]:
-    """Hold `total` bytes in arrays of `block` bytes, touch every page, drop all; then count what is still held.
+    """Hold `total` bytes in arrays of `block` bytes, touch every page, free all; then count what the pool still holds.
 
-    No call asks the pool to give anything back.  Run it in a fresh process: ``resident_growth``, None where the
-    platform does not tell, would otherwise count what others left behind.
+    No call trims the pool. Run it in a fresh process: ``resident_growth``, None if the platform does not report it,
+    would otherwise include what earlier code left behind.
     """
     pool = bufpool.BufferPool(max_retained=max_retained, name="bench burst")
     before = resident()
@@ -42,7 +39,7 @@ def burst(total: int, block: int, max_retained: int) -> dict[str, int | None]:
 
 
 def resident() -> int | None:
-    """Bytes of this process that are in memory now; None where there is no /proc."""
+    """Resident bytes of this process; None without /proc."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return None
@@ -50,10 +47,10 @@ def resident() -> int | None:
 
 
 def waste(count: int = 100_000) -> dict[str, dict[str, float]]:
-    """Bytes that size classes add, in per cent of the bytes asked for, over random sizes from 1 KiB to 1 GiB.
+    """Bytes that size classes add, in per cent of the requested bytes, over random sizes from 1 KiB to 1 GiB.
 
-    Two ways to be random: even over the sizes, and even over their logarithms, in which small sizes count as much as
-    large ones.  Seeded, so that the figure depends on nothing but the size classes.
+    Sizes are drawn from a uniform and from a log-uniform distribution, with a fixed seed, so that the figure depends
+    on the size classes only.
     """
     rng = np.random.default_rng(2024)
     logarithmic = np.exp(rng.uniform(np.log(KIB), np.log(GIB), count)).astype(np.int64)
@@ -66,8 +63,6 @@ def waste(count: int = 100_000) -> dict[str, dict[str, float]]:
     return found
 
 
-PROBES: dict[str, Callable[..., Any]] = {"burst": burst, "waste": waste}
-
 _IMPORT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from time import perf_counter as clock; "
     "start = clock(); import numpy; middle = clock(); import bufpool; end = clock(); "
@@ -78,12 +73,10 @@ _IMPORT = (
 def import_cost(rounds: int) -> list[tuple[float, float]]:
     """Seconds for ``import numpy`` and then ``import bufpool``, each round in a fresh interpreter.
 
-    The first interpreter is not counted: it writes the bytecode and fills the page cache for the others.
+    The first interpreter is not counted: it writes bytecode and fills the page cache.
     """
     env = environment("default")
-    env.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # else every round would compile the sources, which no user's import does
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise every round would compile the sources
     found = []
     for _ in range(rounds + 1):
         done = subprocess.run(

@@ -1,12 +1,13 @@
-"""Threads that hold objects for a millisecond: how long others wait for them, and how many checkouts there are.
+"""Threads that hold objects for a millisecond: how long others wait, and how many checkouts there are.
 
-A millisecond must be one, or the table shows the clock of the machine and not the pool. A thread that sleeps wakes
-late: by Linux's timer slack of 50 us, which is set to nothing here, and by the microseconds of the wake-up itself,
-which are measured first and slept less. It does not spin for the rest: a thread that spins keeps the GIL from the one
-that has just been handed an object. What the pool adds (a sleeper that wakes late because the pool's own code runs)
-stays in the figure. What the machine adds is shown by "own objects", measured beside it: as many threads as objects,
-each with one of its own and no pool at all; and by "handed over", the fair hand-over as one writes it by hand, which
-wakes as many threads as a fair pool must. The mean of the time that objects were really held is told too.
+The millisecond must be exact, or the figures show the machine's timer and not the pool. A sleeping thread wakes up
+late: by Linux's timer slack of 50 us, which is switched off here, and by the wake-up itself, which is measured first
+and subtracted from the sleep. It does not spin for the rest, because a spinning thread would keep the GIL from the
+thread that has just received an object. Delays that the pool's own code causes stay in the figures.
+
+Two contenders beside ours show what the machine adds. "own objects" has as many threads as objects, each with its own
+object and no pool. "handed over" is a hand-written fair hand-over, which wakes as many threads as a fair pool must.
+The mean time that objects were really held is reported too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ THREADS = 8
 OBJECTS = 2
 #: Seconds that each object is held.
 HOLD = 1e-3
-#: Checkouts a second if no object ever lies idle.
+#: Checkouts a second if no object is ever idle.
 IDEAL = OBJECTS / HOLD
 
 #: Share of a run that is not counted: threads start one after the other, and the first do not wait.
@@ -38,49 +39,51 @@ _WARM_UP = 0.1
 _PR_SET_TIMERSLACK = 29
 
 
-def held(how: str, seconds: float) -> dict[str, float]:
-    """Run for `seconds`: waits, checkouts a second, and how long an object was held, all in seconds.
+def measure(how: str, seconds: float) -> dict[str, float]:
+    """Run for `seconds`; the waiting times, the time for each checkout, and the hold time, all in seconds.
 
-    "lease" is ours, "queue.LifoQueue" a queue of objects, "handed over" gives an object to whoever waits longest; each
-    serves eight threads. "own objects" is the ideal.
+    "lease" is ours, "queue.LifoQueue" a queue of objects, "handed over" gives an object to the thread that has waited
+    longest; each serves eight threads. "own objects" is the ideal.
     """
-    _wake_in_time()
+    _switch_off_timer_slack()
     nap = HOLD - _overshoot()
-    take = _way(how)
+    lease = _leases(how)
     begin = perf_counter() + 0.02
     first, last = begin + _WARM_UP * seconds, begin + seconds
-    seen: list[tuple[float, float, float]] = []  # when each was asked for, had, and given back
+    seen: list[tuple[float, float, float]] = []  # when each was requested, acquired and released
 
     def work() -> None:
         mine = []
         sleep(max(0.0, begin - perf_counter()))
-        got = begin
-        while got < last:
-            asked = perf_counter()
-            with take():
-                got = perf_counter()
+        acquired = begin
+        while acquired < last:
+            requested = perf_counter()
+            with lease():
+                acquired = perf_counter()
                 sleep(nap)
                 back = perf_counter()
-            mine.append((asked, got, back))
+            mine.append((requested, acquired, back))
         seen.extend(mine)
 
-    crew = [threading.Thread(target=work) for _ in range(OBJECTS if how == "own objects" else THREADS)]
-    for thread in crew:
+    threads = [threading.Thread(target=work) for _ in range(OBJECTS if how == "own objects" else THREADS)]
+    for thread in threads:
         thread.start()
-    for thread in crew:
+    for thread in threads:
         thread.join()
     counted = [turn for turn in seen if first <= turn[1] < last]
-    # Of those who wait to the very end, too: they are the ones who starve.
-    waits = sorted(got - asked for asked, got, _ in seen if got >= first and asked < last)
+    # Including threads that wait to the very end: those are the starved ones.
+    waits = sorted(
+        acquired - requested for requested, acquired, _ in seen if acquired >= first and requested < last
+    )
     return {
         "wait": fmean(waits),
         "p99.9": waits[ceil(0.999 * len(waits)) - 1],
         "each": (last - first) / len(counted),
-        "held": fmean(back - got for _, got, back in counted),
+        "held": fmean(back - acquired for _, acquired, back in counted),
     }
 
 
-def _way(how: str) -> Callable[[], AbstractContextManager[Any]]:
+def _leases(how: str) -> Callable[[], AbstractContextManager[Any]]:
     if how == "own objects":
         return nullcontext
     if how == "handed over":
@@ -89,20 +92,20 @@ def _way(how: str) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def queued(count: int) -> Callable[[], AbstractContextManager[Any]]:
-    """Leases from a `queue.LifoQueue` of `count` objects, as one writes them by hand."""
+    """Hand-written leases from a `queue.LifoQueue` of `count` objects."""
     ready: queue.LifoQueue[Any] = queue.LifoQueue()
     for _ in range(count):
         ready.put(object())
 
     @contextmanager
-    def taken() -> Iterator[Any]:
+    def lease() -> Iterator[Any]:
         one = ready.get()
         try:
             yield one
         finally:
             ready.put(one)
 
-    return taken
+    return lease
 
 
 def _handed_over(count: int) -> Callable[[], AbstractContextManager[Any]]:
@@ -111,7 +114,7 @@ def _handed_over(count: int) -> Callable[[], AbstractContextManager[Any]]:
     waiting: deque[queue.SimpleQueue[object]] = deque()
 
     @contextmanager
-    def taken() -> Iterator[Any]:
+    def lease() -> Iterator[Any]:
         mine: queue.SimpleQueue[object] = queue.SimpleQueue()
         with lock:
             if ready:
@@ -128,17 +131,17 @@ def _handed_over(count: int) -> Callable[[], AbstractContextManager[Any]]:
                 else:
                     ready.append(one)
 
-    return taken
+    return lease
 
 
-def _wake_in_time() -> None:
-    """Take this thread's timer slack away; threads that it starts inherit that."""
+def _switch_off_timer_slack() -> None:
+    """Switch off the timer slack of this thread, and of the threads that it starts."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
 def _overshoot() -> float:
-    """By how much a sleep of a millisecond is usually too long here."""
+    """By how much a sleep of a millisecond is usually too long."""
     late = []
     for _ in range(50):
         start = perf_counter()

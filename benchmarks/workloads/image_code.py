@@ -1,7 +1,7 @@
-"""Nine pieces of image code as users write it, with NumPy, SciPy and scikit-image, unaware of any pool.
+"""Nine pieces of image code with NumPy, SciPy and scikit-image, written without a pool in mind.
 
-Each entry of `PIECES` takes a frame's height and width and gives a function and its arguments.  SciPy and
-scikit-image are imported there, not here: only a process that runs the piece pays for them.
+Each entry of `PIECES` takes a frame's height and width and returns a function and its arguments. SciPy and scikit-image
+are imported inside, so that only processes that need them pay for the import.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BYTES_PER_PIXEL = 12
 #: A 4K frame, in bytes.
 FRAME_4K = 2160 * 3840 * BYTES_PER_PIXEL
 
-#: What the pieces import, and the extra that brings it.
+#: What the pieces import; the extra `bench` has both.
 NEEDS = ("scipy", "skimage")
 
 
@@ -78,7 +78,7 @@ def _rgb2lab(height: int, width: int) -> Prepared:
 def _denoise(height: int, width: int) -> Prepared:
     from skimage.restoration import denoise_tv_chambolle
 
-    # Three steps of at most two hundred: each is like the others, and they take a second on a 4K frame as it is.
+    # Three steps instead of two hundred: all steps are alike, and three take a second on a 4K frame.
     denoise = partial(denoise_tv_chambolle, eps=0, max_num_iter=3)
     return denoise, (gray(height, width),)
 

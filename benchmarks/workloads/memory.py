@@ -1,8 +1,4 @@
-"""The contenders: what is timed, written once for the command line, the benchmarks and the tests.
-
-A workload is built in the process that will run it, for one way of doing it (`how`) and one size in bytes; what it
-builds is a sample (see `sampling`).
-"""
+"""Workloads of the buffer pool in one thread, and frames handed from one thread to another."""
 
 from __future__ import annotations
 
@@ -10,25 +6,25 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from math import isqrt
 from time import perf_counter
 
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench import array_peers, objects, real_code, threads
-from bufpool.cli.bench.array_peers import PAGE
-from bufpool.cli.bench.sampling import Sample, loop
+from benchmarks.harness.sampling import Sample, loop
+from benchmarks.peers import arrays
+from benchmarks.peers.arrays import PAGE
+from benchmarks.workloads import image_code
 
-#: Frames that the reader of a handoff holds together.
+#: Frames that the reader of a handoff holds at once.
 BATCH = 4
 
 
 def under_pool(build: Callable[[], Sample]) -> Sample:
-    """The sample that `build` makes, every NumPy allocation of both from a pool with default settings.
+    """Build and run a sample with every NumPy allocation from a pool with default settings.
 
-    The inputs too: those of a rival come from the rival's allocator, which has the whole process.
+    The inputs too: another allocator also serves the inputs, because it serves the whole process.
     """
     pool = bufpool.BufferPool(name="bench")
     with pool:
@@ -42,7 +38,7 @@ def under_pool(build: Callable[[], Sample]) -> Sample:
 
 
 def scratch(how: str, size: int) -> Sample:
-    """Check one array out and back: a list of ready arrays, or a scratch pool, by calls or by ``with``."""
+    """Check one array out and back: a list of ready arrays, or a scratch pool by calls or by ``with``."""
     if how == "list":
         ready = [np.empty(size, np.uint8)]
         return loop("append(pop())", append=ready.append, pop=ready.pop)
@@ -54,13 +50,13 @@ def scratch(how: str, size: int) -> Sample:
 
 
 def empty(how: str, size: int) -> Sample:
-    """Get an array and drop it, never touching its memory."""
+    """Allocate an array and free it, untouched."""
     make = np.empty if how == "plain" else bufpool.BufferPool(name="bench").empty
     return loop("empty(n, f4)", empty=make, n=size // 4, f4=np.float32)
 
 
 def lease_of_an_array(how: str, size: int) -> Sample:
-    """Borrow an array for a block of code, or get one and drop it."""
+    """Lease an array for a block of code, or allocate one and free it."""
     if how == "plain":
         return loop("a = empty(n, u1); del a", empty=np.empty, n=size, u1=np.uint8)
     pool = bufpool.BufferPool(name="bench")
@@ -68,34 +64,34 @@ def lease_of_an_array(how: str, size: int) -> Sample:
 
 
 def zeros(how: str, size: int) -> Sample:
-    """Get a zeroed array, write to each page, drop it."""
+    """Allocate a zeroed array, write to each page, free it."""
     make = np.zeros if how == "plain" else bufpool.BufferPool(name="bench").zeros
     return loop("a = zeros(n, u1); a[::page] = 1; del a", zeros=make, n=size, u1=np.uint8, page=PAGE)
 
 
 def four(how: str, size: int) -> Sample:
-    """Four arrays live at once, one write to each page of each, then all dropped or given back."""
-    if how in array_peers.FOUR:
-        return array_peers.FOUR[how].make(size)
+    """Four arrays alive at once, one write to each page of each, then all freed or released."""
+    if how in arrays.FOUR:
+        return arrays.FOUR[how].make(size)
     if how == "dict":
-        return array_peers.by_key(size)
+        return arrays.by_key(size)
     if how == "list":
         ready = [np.empty(size, np.uint8) for _ in range(4)]
-        return array_peers.four_in_turn("pop()", "append({})", pop=ready.pop, append=ready.append)
+        return arrays.four_in_turn("pop()", "append({})", pop=ready.pop, append=ready.append)
     make = np.empty if how == "plain" else bufpool.BufferPool(name="bench").empty
-    return array_peers.four_in_turn("empty(n, u1)", "", empty=make, n=size, u1=np.uint8)
+    return arrays.four_in_turn("empty(n, u1)", "", empty=make, n=size, u1=np.uint8)
 
 
 def expression(how: str, size: int) -> Sample:
-    """``y = sqrt(a*a + b*b) + c*d`` on float32, the result kept until the next one replaces it.
+    """``y = sqrt(a*a + b*b) + c*d`` on float32; the result lives until the next one replaces it.
 
-    ``out`` is the best version by hand: two scratch arrays, everything else in place.
+    ``out`` is the best hand-written version: two temporaries, everything else in place.
     """
-    if how in array_peers.EXPRESSION:
-        return array_peers.EXPRESSION[how].make(size)
+    if how in arrays.EXPRESSION:
+        return arrays.EXPRESSION[how].make(size)
 
     def build() -> Sample:
-        inputs = array_peers.operands(size)
+        inputs = arrays.operands(size)
         if how == "out":
             t, u = np.empty_like(inputs["a"]), np.empty_like(inputs["a"])
             root = "mul(a, a, out=t); mul(b, b, out=u); add(t, u, out=t); sqrt(t, out=t)"
@@ -107,13 +103,13 @@ def expression(how: str, size: int) -> Sample:
 
 
 def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
-    """Four frames made by one thread, handed over by a ``queue.Queue``, read and dropped together by another.
+    """Four frames made by one thread, passed through a ``queue.Queue``, then read and freed together by another.
 
-    `source` is the thread that makes them, "main" or "worker": glibc gives each thread an arena of its own, and they
-    shrink by different rules.  `write` is how it writes them: "touched", one byte in each page, shows the cost of the
-    memory itself; "filled", every byte, adds the writing that a decoder has to do anyway.  The reader keeps a batch of
-    four, as filters over time and data loaders do: with fewer frames alive it is chance whether glibc gives memory
-    back between two of them.  With ``how="list"`` ready frames go round through a second queue: nothing is allocated.
+    `source` is the thread that makes them, "main" or "worker": the arenas that glibc has for them shrink by different
+    rules. `write` is how it writes them: "touched", one byte in each page, shows the cost of the memory itself;
+    "filled", every byte, adds the writing that a decoder does anyway. The reader keeps a batch of four, as temporal
+    filters and data loaders do: with fewer frames alive, it is chance whether glibc returns memory between two of
+    them. With ``how="list"`` ready frames come back through a second queue, and nothing is allocated.
     """
     orders: queue.SimpleQueue[int] = queue.SimpleQueue()
     finished: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -121,7 +117,7 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
     pool = bufpool.BufferPool(name="bench") if how == "pool" else None
     step = PAGE if write == "touched" else 1
     ready: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
-    for _ in range(2 * BATCH + 1 if how == "list" else 0):  # a batch, a full queue, and the one in the making
+    for _ in range(2 * BATCH + 1 if how == "list" else 0):  # a batch, a full queue, and the one being made
         ready.put(np.zeros(size, np.uint8))
 
     def make(n: int) -> None:
@@ -129,7 +125,7 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
             frame = ready.get() if how == "list" else np.empty(size, np.uint8)
             frame[::step] = number & 255
             frames.put(frame)
-            del frame  # else the next frame would be made while this name still holds the last
+            del frame  # otherwise this name would keep the frame alive while the next one is made
 
     def use(n: int) -> None:
         for _ in range(n):
@@ -145,12 +141,12 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
 
     def serve() -> None:
         if pool is not None:
-            pool.install()  # the handler is a context variable: a new thread starts without it
+            pool.install()  # the handler is a context variable, which new threads do not inherit
         while True:
             there(orders.get())
             finished.put(None)
 
-    # One thread for all samples, as in a program that plays a film; a daemon, for it waits when the process ends.
+    # One thread for all samples, as in a program that plays a film; a daemon, because it never ends.
     threading.Thread(target=serve, name="bench handoff", daemon=True).start()
 
     def sample(n: int) -> float:
@@ -164,35 +160,12 @@ def handoff(how: str, size: int, *, source: str, write: str) -> Sample:
     return sample
 
 
-def _piece(name: str) -> Callable[[str, int], Sample]:
-    def piece(how: str, size: int) -> Sample:
-        height = isqrt(size // real_code.BYTES_PER_PIXEL * 9 // 16)
+def image_code_piece(how: str, size: int, *, name: str) -> Sample:
+    """The piece of image code called `name`, on a frame of `size` bytes."""
+    height = isqrt(size // image_code.BYTES_PER_PIXEL * 9 // 16)
 
-        def build() -> Sample:
-            function, inputs = real_code.PIECES[name](height, height * 16 // 9)
-            return loop("y = function(*inputs)", function=function, inputs=inputs)
+    def build() -> Sample:
+        function, inputs = image_code.PIECES[name](height, height * 16 // 9)
+        return loop("y = function(*inputs)", function=function, inputs=inputs)
 
-        return under_pool(build) if how == "pool" else build()
-
-    piece.__doc__ = f"The piece of real code called {name!r}, on a frame of `size` bytes."
-    return piece
-
-
-WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
-    "scratch": scratch,
-    "empty": empty,
-    "lease of an array": lease_of_an_array,
-    "zeros": zeros,
-    "four": four,
-    "expression": expression,
-    "bytes": array_peers.some_bytes,
-    **{
-        f"handoff {source} {write}": partial(handoff, source=source, write=write)
-        for source in ("main", "worker")
-        for write in ("touched", "filled")
-    },
-    **{name: _piece(name) for name in real_code.PIECES},
-    **{f"same thread x {count}": partial(threads.same, count=count) for count in threads.COUNTS},
-    **{f"ring x {count}": partial(threads.handoff, count=count) for count in threads.COUNTS},
-    **objects.WORKLOADS,
-}
+    return under_pool(build) if how == "pool" else build()

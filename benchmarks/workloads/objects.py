@@ -1,49 +1,65 @@
-"""Workloads of the pool of objects: one client at a time, with threads and with tasks.
+"""Workloads of the object pool: one client at a time, with threads and with tasks; then threads that compete.
 
-Those with several clients at once have files of their own: `contention`, `held` and `waiters`.
+Threads that compete acquire one of two objects and release it at once. Their checkouts are counted within a fixed
+time: with a fixed number of checkouts, a starved thread would go on alone when the others are done. The time is a
+multiple of CPython's switch interval of 5 ms, so that threads also meet on an interpreter with a GIL.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections.abc import Callable
-from functools import partial
+from time import perf_counter
 from typing import Any
 
 import bufpool
-from bufpool.cli.bench import async_peers, by_hand, connections, contention, held, manners, peers, waiters
-from bufpool.cli.bench.sampling import Sample, async_loop, loop
+from benchmarks.harness.sampling import Sample, async_loop, loop
+from benchmarks.peers import connection_pools
+from benchmarks.peers.async_pools import ASYNC_POOLS, runner
+from benchmarks.peers.connection_pools import BARE
+from benchmarks.peers.stdlib import STDLIB
+from benchmarks.workloads import misuse
+
+#: Numbers of threads that compete for `OBJECTS` objects.
+COUNTS = (2, 4)
+OBJECTS = 2
+
+#: Checkouts that one iteration of `turns` stands for.
+MANY = 1_000_000
+#: Seconds that a sample of `turns` runs, whatever number of iterations it is asked for.
+SECONDS = 0.1
+
+#: Checkouts between two readings of the clock.
+BATCH = 100
 
 
 def lease(how: str, _size: int) -> Sample:
-    """Take the one object there is and give it back at once; nobody else wants it.
+    """Check out the only object and return it at once; there is no other client.
 
-    "lease" and "acquire" are ours, with the default settings: no check, no reset. The others are a peer, or what one
-    writes by hand.
+    "lease" and "acquire" are ours, with default settings: no check, no reset.
     """
-    if how in peers.PEERS:
-        return peers.PEERS[how].make(1).sample()
-    if how in by_hand.BY_HAND:
-        return by_hand.BY_HAND[how](1).sample()
+    if how in BARE:
+        return BARE[how].make(1).sample()
+    if how in STDLIB:
+        return STDLIB[how](1).sample()
     if how == "lease":
-        return manners.ours(1).sample()
+        return misuse.our_pool(1).sample()
     pool = bufpool.Pool(object, max_size=1, name="bench")
     return loop("release(acquire())", acquire=pool.acquire, release=pool.release)
 
 
 def connection(how: str, _size: int, check: bool) -> Sample:
-    """`lease` with the care that a connection wants, by the recipe; the others are pools of connections."""
-    return connections.connection(how, 1, check).sample()
+    """Check out the only connection and return it, with a rollback and perhaps a check."""
+    return connection_pools.with_care(how, 1, check).sample()
 
 
 def async_lease(how: str, _size: int) -> Sample:
-    """`lease` with tasks, of which there is one: what the pool costs, and not the event loop.
-
-    "lease" is ours, "asyncio.Queue" a queue with the object in it, the others are peers.
-    """
-    if how in async_peers.ASYNC_PEERS:
-        return async_peers.ASYNC_PEERS[how].make()
-    tasks = async_peers.runner()
+    """`lease` with a single task. What is timed is the pool, not the event loop."""
+    if how in ASYNC_POOLS:
+        return ASYNC_POOLS[how].make()
+    tasks = runner()
     if how == "asyncio.Queue":
         ready: asyncio.Queue[Any] = asyncio.Queue()
         ready.put_nowait(object())
@@ -52,17 +68,55 @@ def async_lease(how: str, _size: int) -> Sample:
     return async_loop("async with lease() as x: pass", tasks.run, lease=pool.lease)
 
 
-WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
-    "lease": lease,
-    "async lease": async_lease,
-    **{f"connection, {kind}": partial(connection, check=check) for kind, check in connections.KINDS.items()},
-    **{f"turns x {count}": partial(contention.turns, count=count) for count in contention.COUNTS},
-}
+def turns(how: str, _size: int, *, count: int) -> Sample:
+    """A million checkouts by all threads together, extrapolated from those within 0.1 s."""
+    build = _shared(how)
 
-PROBES: dict[str, Callable[..., Any]] = {
-    "counts": contention.counts,
-    "held": held.held,
-    "manners": manners.manners,
-    "waiting tasks": waiters.tasks,
-    "waiting threads": waiters.threads,
-}
+    def sample(n: int) -> float:
+        return n * MANY * SECONDS / sum(_count(build, count, SECONDS))
+
+    return sample
+
+
+def checkouts_by_thread(how: str, count: int, seconds: float) -> list[int]:
+    """Checkouts of each of `count` threads within `seconds`."""
+    return _count(_shared(how), count, seconds)
+
+
+def _shared(how: str) -> Callable[[], Sample]:
+    """Builds a thread's loop over the shared pool or queue, with bound methods of its own: see `threads.Together`."""
+    if how == "lease":
+        pool = bufpool.Pool(object, max_size=OBJECTS, name="bench")
+        return lambda: loop("with lease() as x: pass", lease=pool.lease)
+    waiting: queue.SimpleQueue[Any] | queue.LifoQueue[Any]
+    waiting = queue.SimpleQueue() if how == "queue.SimpleQueue" else queue.LifoQueue()
+    for _ in range(OBJECTS):
+        waiting.put(object())
+    return lambda: loop("put(get())", get=waiting.get, put=waiting.put)
+
+
+def _count(build: Callable[[], Sample], count: int, seconds: float) -> list[int]:
+    done = [0] * count
+    until = 0.0
+
+    def begin() -> None:
+        nonlocal until
+        until = perf_counter() + seconds
+
+    start = threading.Barrier(count, begin)
+
+    def work(number: int) -> None:
+        sample = build()
+        start.wait()
+        made = 0
+        while perf_counter() < until:
+            sample(BATCH)
+            made += BATCH
+        done[number] = made
+
+    clients = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    return done

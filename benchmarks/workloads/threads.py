@@ -1,7 +1,7 @@
-"""Workloads in several threads at once: checkouts by each for itself, and hand-offs from each to the next.
+"""Workloads of the buffer pool in several threads: each for itself, or with hand-offs from each thread to the next.
 
-An iteration is one checkout and one return *by each thread*. If threads do not hinder each other it takes as long with
-many as with one.
+An iteration is one checkout and one return *by each thread*. If threads do not slow each other down, it takes as long
+with many threads as with one.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from typing import Any
 import numpy as np
 
 import bufpool
-from bufpool.cli.bench.sampling import Sample, loop, script_loop
+from benchmarks.harness.sampling import Sample, loop, script_loop
 
 #: One thread, and as many as there are cores.
 COUNTS = (1, max(2, os.cpu_count() or 2))
 
-#: Objects that pass from thread to thread at once: one alone would measure the queue between the threads.
+#: Objects that pass from thread to thread together: a single one would measure the queue between the threads.
 BATCH = 64
-#: Batches that each thread may be ahead of the next.
+#: Batches by which a thread may be ahead of the next.
 AHEAD = 4
 
 
 class Together:
-    """A sample run by several threads at once, which live as long as the process.
+    """A sample run by several threads at once; the threads live as long as the process.
 
-    Each thread builds its own from its number and its own copy of the size, so that what its loop names, and the
-    context that it runs in, are its own: if many threads use one object, CPython itself counts the references to it
-    in a word that they fight over.
+    Each thread builds its own loop from its number and its own copy of the size. If threads shared the objects that
+    their loops name, they would contend for the reference counts of these objects.
     """
 
     def __init__(self, build: Callable[[int, int], Sample], size: int, count: int) -> None:
@@ -54,7 +53,7 @@ class Together:
                 began = perf_counter()
                 sample(n)
                 self._spans.put((began, perf_counter()))
-        except BaseException as error:  # noqa: BLE001 - passed on to the one who waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._spans.put(error)
 
     def _next(self) -> tuple[float, float]:
@@ -64,7 +63,7 @@ class Together:
         return span
 
     def __call__(self, n: int) -> float:
-        """Seconds from the first thread's start to the last one's end: threads that take turns are not linear."""
+        """Seconds from the first thread's start to the last thread's end, which are more if threads only take turns."""
         for order in self._orders:
             order.put(n)
         began, ended = zip(*(self._next() for _ in self._orders), strict=True)
@@ -73,13 +72,12 @@ class Together:
 
 
 def same(how: str, size: int, *, count: int) -> Sample:
-    """Each thread takes one and gives it back at once.
+    """Each thread acquires one array or buffer and releases it at once.
 
-    "buffer", "empty" and "lease" are the pool's, written as in the README: one pool, which all threads find by a
-    global name, as they find `numpy` for "np.empty". "scratch" is a scratch of each thread's own, by ``with`` or by
-    its two methods. "expression" adds two arrays under the pool's handler, "plain expression" without; "list" is a
-    list of ready buffers behind a lock, "queue" a `queue.SimpleQueue` of them; "nothing" tells what the machine's own
-    cores take from each other.
+    "buffer", "empty" and "lease" use one pool by a global name, as in the README; "np.empty" uses `numpy` in the same
+    way. "scratch" is a scratch of each thread's own, by ``with`` or by its two methods. "expression" adds two arrays
+    under the pool's handler, "plain expression" without. "list" is a list of ready arrays with a lock, "queue" a
+    `queue.SimpleQueue` of them. "nothing" shows how much the cores slow each other down.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(2 * count)]
@@ -87,8 +85,8 @@ def same(how: str, size: int, *, count: int) -> Sample:
     for each in ready:
         waiting.put(each)
     lock = threading.Lock()
-    # The size stands in the code, and each thread compiles its own: in 3.13 a number in code is counted if `exec` made
-    # the code, and threads would fight over it. In a module it is immortal.
+    # Each thread compiles its own code, with the size as a literal: in 3.13, numbers in code made by `exec` are
+    # reference-counted, and threads would contend for them. In a module they are immortal.
     scripts = {
         "buffer": f"pool.buffer({size})",
         "empty": f"pool.empty({size}, np.uint8)",
@@ -107,7 +105,7 @@ def same(how: str, size: int, *, count: int) -> Sample:
             "scratch methods": lambda: loop("scratch.release(scratch.acquire())", scratch=ours),
             "expression": lambda: loop("a + a", a=np.ones(n // 8)),
             "plain expression": lambda: loop("a + a", a=np.ones(n // 8)),
-            "list": lambda: loop("turn(ready, lock)", turn=_locked, ready=ready, lock=lock),
+            "list": lambda: loop("cycle(ready, lock)", cycle=_locked, ready=ready, lock=lock),
             "queue": lambda: loop("put(get())", get=waiting.get, put=waiting.put),
             "nothing": lambda: loop("x = n", n=n),
         }
@@ -124,10 +122,9 @@ def _locked(ready: list[Any], lock: threading.Lock) -> None:
 
 
 def handoff(how: str, size: int, *, count: int) -> Sample:
-    """Each thread takes, and gives back what the thread before it took: batches of 64 go round in a ring of queues.
+    """Each thread acquires, and releases what the previous thread acquired: batches of 64 in a ring of queues.
 
-    With one thread the ring is short. "list" and "queue" hand ready arrays round, kept in a list behind a lock or in
-    another queue.
+    "list" and "queue" pass ready arrays round, kept in a list with a lock or in another queue.
     """
     pool = bufpool.BufferPool(name="bench")
     ready = [np.empty(size, np.uint8) for _ in range(count * (AHEAD + 1) * BATCH)]

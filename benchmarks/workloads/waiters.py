@@ -1,9 +1,8 @@
-"""Crowds that wait for one object: what each waiter costs, and how soon all know that the pool is closed.
+"""Many waiters for one object: what each waiter costs, and how soon all of them notice that the pool is closed.
 
-Tasks wait in an event loop, which has room for very many; threads in fewer, for each of them has a stack. The memory
-is that of the process, so that what the pool's compiled code takes is in it, and so are the tasks themselves; measure
-it in a fresh process. Python's cyclic collector is off meanwhile, as in a race: it looks at every task there is, each
-time that so many objects were made.
+There are more tasks than threads, because each thread has a stack. Memory is the growth of the whole process, which
+includes the pool's compiled code and the tasks themselves; measure it in a fresh process. The cyclic garbage collector
+is off, because it would visit every task again and again.
 """
 
 from __future__ import annotations
@@ -18,46 +17,47 @@ from time import perf_counter, sleep
 from typing import Any
 
 import bufpool
-from bufpool.cli.bench.async_peers import psycopg_class
-from bufpool.cli.bench.held import queued
-from bufpool.cli.bench.probes import KIB, resident
+from benchmarks.harness.units import KIB
+from benchmarks.peers.async_pools import psycopg_class
+from benchmarks.workloads.footprint import resident
+from benchmarks.workloads.hold_times import queued
 
 Found = dict[str, float | None]
 
-#: How to take the object, and how to close what it is in.
-_Way = tuple[Callable[[], AbstractAsyncContextManager[Any]], Callable[[], Coroutine[Any, Any, None]] | None]
+#: How to lease the object, and how to close the pool.
+_Pool = tuple[Callable[[], AbstractAsyncContextManager[Any]], Callable[[], Coroutine[Any, Any, None]] | None]
 
-#: Crowds for one reading, of which the quickest counts: what other programs take is only ever added.
-CROWDS = 3
+#: Repetitions for one reading; the fastest counts, because other programs only ever add time.
+REPETITIONS = 3
 
-#: Enough for a thread that waits; the default is 8 MiB.
+#: Enough for a waiting thread; the default is 8 MiB.
 _STACK = 256 * KIB
 
 
 def tasks(how: str, count: int) -> Found:
-    """`count` tasks wait for one object, have it one after the other; then as many wait, and it is closed.
+    """`count` tasks wait for one object and get it one after the other; then as many wait, and the pool is closed.
 
-    "lease" is ours with the default settings, "asyncio.Queue" a queue with one object, "psycopg_pool, async" the peer.
+    "lease" is ours with default settings, "asyncio.Queue" a queue with one object.
 
     Returns
     -------
     dict
-        ``time``: seconds a waiter, from its start as a task until it has given the object back. ``bytes``: by how much
-        the process grew for each while all waited; None where the platform does not tell. ``closing``: seconds from
-        the call until all waiters had their error; None for what cannot be closed.
+        ``time``: seconds for each waiter, from its start as a task until it has released the object. ``bytes``: by how
+        much the process grew for each waiter; None if the platform does not report it. ``closing``: seconds from the
+        call until all waiters had their error; None for a queue, which cannot be closed.
     """
     with _no_collection():
-        return _quickest([asyncio.run(_tasks(how, count)) for _ in range(CROWDS)])
+        return _fastest([asyncio.run(_tasks(how, count)) for _ in range(REPETITIONS)])
 
 
-def _quickest(found: list[Found]) -> Found:
-    """The least times; the memory of the first crowd, which the others find there."""
-    least = {what: [each[what] for each in found] for what in ("time", "closing")}
+def _fastest(found: list[Found]) -> Found:
+    """The shortest times; the memory of the first repetition, because later ones reuse it."""
+    all_times = {what: [each[what] for each in found] for what in ("time", "closing")}
     return {
         "bytes": found[0]["bytes"],
         **{
             what: min((time for time in times if time is not None), default=None)
-            for what, times in least.items()
+            for what, times in all_times.items()
         },
     }
 
@@ -73,42 +73,42 @@ def _no_collection() -> Iterator[None]:
 
 
 async def _tasks(how: str, count: int) -> Found:
-    take, close = await _way(how)
+    lease, close = await _pool(how)
 
     async def turn() -> None:
-        async with take():
+        async with lease():
             pass
 
     async def hold(until: asyncio.Event) -> None:
-        async with take():
+        async with lease():
             await until.wait()
 
-    async def crowd() -> tuple[list[asyncio.Task[None]], asyncio.Event]:
+    async def start_waiting() -> tuple[list[asyncio.Task[None]], asyncio.Event]:
         enough = asyncio.Event()
-        crew = [asyncio.create_task(hold(enough))]
-        crew += [asyncio.create_task(turn()) for _ in range(count)]
-        for _ in range(5):  # each of them runs until it waits
+        waiting = [asyncio.create_task(hold(enough))]
+        waiting += [asyncio.create_task(turn()) for _ in range(count)]
+        for _ in range(5):  # each task runs until it waits
             await asyncio.sleep(0)
-        assert not any(task.done() for task in crew)
-        return crew, enough
+        assert not any(task.done() for task in waiting)
+        return waiting, enough
 
     before = resident()
     start = perf_counter()
-    crew, enough = await crowd()
+    waiting, enough = await start_waiting()
     queued = perf_counter() - start
     after = resident()
     start = perf_counter()
     enough.set()
-    await asyncio.gather(*crew)
+    await asyncio.gather(*waiting)
     served = perf_counter() - start
     grown = None if before is None or after is None else (after - before) / count
 
     closed = None
     if close is not None:
-        (holder, *crew), enough = await crowd()
+        (holder, *waiting), enough = await start_waiting()
         start = perf_counter()
         closing = asyncio.create_task(close())
-        ends = await asyncio.gather(*crew, return_exceptions=True)
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
         closed = perf_counter() - start
         assert all(isinstance(end, Exception) for end in ends)
         enough.set()
@@ -116,7 +116,7 @@ async def _tasks(how: str, count: int) -> Found:
     return {"time": (queued + served) / count, "bytes": grown, "closing": closed}
 
 
-async def _way(how: str) -> _Way:
+async def _pool(how: str) -> _Pool:
     if how == "lease":
         pool = bufpool.AsyncPool(object, max_size=1, name="bench")
         return pool.lease, lambda: pool.close(None)
@@ -130,28 +130,28 @@ async def _way(how: str) -> _Way:
     ready.put_nowait(object())
 
     @asynccontextmanager
-    async def taken() -> AsyncIterator[Any]:
+    async def lease() -> AsyncIterator[Any]:
         one = await ready.get()
         try:
             yield one
         finally:
             ready.put_nowait(one)
 
-    return taken, None
+    return lease, None
 
 
 def threads(how: str, count: int) -> Found:
     """`tasks` with threads; "lease" is ours, "queue.LifoQueue" a queue with one object.
 
-    The time is counted from when all wait, for a thread takes long to start.
+    The time starts when all threads wait, because starting a thread takes long.
     """
     with _no_collection():
-        return _quickest([_threads(how, count) for _ in range(CROWDS)])
+        return _fastest([_threads(how, count) for _ in range(REPETITIONS)])
 
 
 def _threads(how: str, count: int) -> Found:
     pool = bufpool.Pool(object, max_size=1, name="bench")
-    take = pool.lease if how == "lease" else queued(1)
+    lease = pool.lease if how == "lease" else queued(1)
     started: list[int] = []
     served: list[float] = []
     refused: list[float] = []
@@ -159,42 +159,42 @@ def _threads(how: str, count: int) -> Found:
     def turn() -> None:
         started.append(1)
         try:
-            with take():
+            with lease():
                 pass
         except bufpool.ClosedError:
             refused.append(perf_counter())
         else:
             served.append(perf_counter())
 
-    def crowd() -> list[threading.Thread]:
+    def start_waiting() -> list[threading.Thread]:
         started.clear()
         usual = threading.stack_size(_STACK)
         try:
-            crew = [threading.Thread(target=turn) for _ in range(count)]
-            for thread in crew:
+            waiting = [threading.Thread(target=turn) for _ in range(count)]
+            for thread in waiting:
                 thread.start()
         finally:
             threading.stack_size(usual)
         while len(started) < count:
             sleep(1e-3)
-        sleep(0.02)  # what the last one needs from there until it waits
-        return crew
+        sleep(0.02)  # until the last one waits
+        return waiting
 
-    with take():
-        crew = crowd()
+    with lease():
+        waiting = start_waiting()
         start = perf_counter()
-    for thread in crew:
+    for thread in waiting:
         thread.join()
     took = max(served) - start
 
     closed = None
     if how == "lease":
-        with take():
-            crew = crowd()
+        with lease():
+            waiting = start_waiting()
             closing = threading.Thread(target=pool.close, args=(None,))
             start = perf_counter()
             closing.start()
-            for thread in crew:
+            for thread in waiting:
                 thread.join()
             closed = max(refused) - start
         closing.join()

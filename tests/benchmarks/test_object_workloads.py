@@ -1,42 +1,27 @@
-"""The rows of the pool of objects in ``python -m bufpool bench``.  No test here says how long anything may take."""
+"""The workloads, probes and benchmarks of the object pool. No test here says how long anything may take."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
 import pytest
-
-from bufpool.cli.bench import (
-    connections,
-    contention,
-    held,
-    object_rows,
-    objects,
-    peers,
-    rows,
-    waiters,
-    workloads,
-)
-from bufpool.cli.bench.async_peers import ASYNC_PEERS
-from bufpool.cli.bench.by_hand import BY_HAND
-from bufpool.cli.bench.checks import Check, at_least, at_most, cost, speed
-from bufpool.cli.bench.packages import Package
-from bufpool.cli.bench.parts import Figures, Race
-from bufpool.cli.bench.peers import PEERS
-from bufpool.cli.bench.timing import Plan
-from bufpool.cli.bench.worker import Worker
+from benchmarks.harness.benchmark import Comparison, Measurement
+from benchmarks.harness.interleaved import Plan
+from benchmarks.harness.packages import Package
+from benchmarks.harness.targets import Check, at_least, at_most, cost, speed
+from benchmarks.harness.worker import Worker
+from benchmarks.peers import connection_pools
+from benchmarks.peers.async_pools import ASYNC_POOLS
+from benchmarks.peers.connection_pools import BARE, CARE, WITH_CARE
+from benchmarks.peers.stdlib import STDLIB
+from benchmarks.suite import objects as suite
+from benchmarks.workloads import WORKLOADS, hold_times, objects, waiters
 
 TINY = Plan(rounds=3, generations=1, seconds=1e-4)
 
-#: The bounds of the project, by row: whom against, where, and the bound.
+#: The targets of the project, by benchmark: what, contender and target.
 PROMISES = {
-    "lease": [
-        *(("with lease()", peer, speed(5.0)) for peer in ("psycopg_pool", "SQLAlchemy")),
-        *(
-            ("with lease()", peer, speed(1.0))
-            for peer in ("fastalloc", "fastalloc, no lock", "anopool", "connpool")
-        ),
-    ],
+    "lease": [("with lease()", peer, speed(5.0)) for peer in ("psycopg_pool", "SQLAlchemy")],
     "connection": [],
     "objects-threads": [
         *((f"{count} threads", "queue.LifoQueue", speed(5.0)) for count in (2, 4)),
@@ -68,38 +53,39 @@ def silent(_words: str) -> None:
 # The table -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_table_holds_every_bound_of_the_pool_of_objects():
+def test_the_suite_has_every_target_of_the_object_pool():
     found = {
-        row.id: {
-            (check.label, check.theirs, check.bound) for check in row.checks if check.bound.limit is not None
+        each.id: {
+            (check.label, check.theirs, check.target)
+            for check in each.checks
+            if check.target.limit is not None
         }
-        for row in object_rows.ROWS
+        for each in suite.BENCHMARKS
     }
     assert found == {row: set(promises) for row, promises in PROMISES.items()}
-    assert set(object_rows.ROWS) <= set(rows.ROWS)
 
 
-def test_every_peer_is_raced_and_asked_for_where_it_is():
-    raced = {
-        entrant.name: entrant
-        for row in object_rows.ROWS
-        for part in row.parts
-        if isinstance(part, Race)
-        for crew in part.crews
-        for entrant in crew
+def test_every_peer_is_a_contender_that_needs_its_package():
+    contenders = {
+        contender.name: contender
+        for each in suite.BENCHMARKS
+        for part in each.parts
+        if isinstance(part, Comparison)
+        for group in part.groups
+        for contender in group
     }
-    packages = {**PEERS, **ASYNC_PEERS}  # a connection's rivals are in both tables, under one name
-    assert raced.keys() >= packages.keys() | BY_HAND.keys()
-    assert all(entrant.peer is packages.get(name) for name, entrant in raced.items())
+    packages = {**BARE, **ASYNC_POOLS}
+    assert contenders.keys() >= packages.keys() | STDLIB.keys()
+    assert all(contender.package is packages.get(name) for name, contender in contenders.items())
 
 
 # Workloads -----------------------------------------------------------------------------------------------------------
 
 HOWS = {
-    "lease": ("lease", "acquire", *BY_HAND, *PEERS),
-    "async lease": ("lease", "asyncio.Queue", *ASYNC_PEERS),
-    **{f"connection, {kind}": ("lease", *connections.RIVALS) for kind in connections.KINDS},
-    **{f"turns x {count}": ("lease", "queue.LifoQueue", "queue.SimpleQueue") for count in contention.COUNTS},
+    "lease": ("lease", "acquire", *STDLIB, *BARE),
+    "async lease": ("lease", "asyncio.Queue", *ASYNC_POOLS),
+    **{f"connection, {kind}": ("lease", *WITH_CARE) for kind in CARE},
+    **{f"turns x {count}": ("lease", "queue.LifoQueue", "queue.SimpleQueue") for count in objects.COUNTS},
 }
 
 
@@ -110,7 +96,7 @@ def skip_without(package: Package[Any] | None) -> None:
 
 @pytest.fixture(scope="module")
 def worker():
-    """One process for all: peers leave threads and event loops that wait for more."""
+    """One process for all: contenders leave threads and event loops behind."""
     with Worker() as worker:
         worker.ready()
         yield worker
@@ -118,15 +104,16 @@ def worker():
 
 @pytest.mark.parametrize(("name", "how"), [(name, how) for name, hows in HOWS.items() for how in hows])
 def test_every_workload_runs_in_every_way(worker, name, how):
-    skip_without(PEERS.get(how) or ASYNC_PEERS.get(how))
+    skip_without(BARE.get(how) or ASYNC_POOLS.get(how))
     worker.send_build(f"{name} {how}", name, how, 0)
     worker.receive()
     assert worker.sample(f"{name} {how}", 2) > 0
 
 
-def test_all_workloads_are_tried_here_and_known_to_the_workers():
-    assert objects.WORKLOADS.keys() == HOWS.keys()
-    assert objects.WORKLOADS.keys() <= workloads.WORKLOADS.keys()
+def test_all_workloads_of_the_benchmarks_are_tried_here():
+    comparisons = [part for each in suite.BENCHMARKS for part in each.parts if isinstance(part, Comparison)]
+    used = {contender.workload for part in comparisons for group in part.groups for contender in group}
+    assert HOWS.keys() == used <= WORKLOADS.keys()
 
 
 # Connections ---------------------------------------------------------------------------------------------------------
@@ -134,29 +121,29 @@ def test_all_workloads_are_tried_here_and_known_to_the_workers():
 
 @pytest.fixture
 def asked(monkeypatch) -> list[str]:
-    """What the stand-in for a connection is asked from now on."""
+    """What the connection is asked to do from now on."""
     asked: list[str] = []
-    monkeypatch.setattr(peers.Cursor, "execute", lambda cursor, _: asked.append("query") or cursor)
-    monkeypatch.setattr(peers.Connection, "rollback", lambda _: asked.append("rollback"))
+    monkeypatch.setattr(connection_pools.Cursor, "execute", lambda cursor, _: asked.append("query") or cursor)
+    monkeypatch.setattr(connection_pools.Connection, "rollback", lambda _: asked.append("rollback"))
     return asked
 
 
-@pytest.mark.parametrize("check", connections.KINDS.values(), ids=connections.KINDS)
-@pytest.mark.parametrize("how", ["lease", *connections.RIVALS])
+@pytest.mark.parametrize("check", CARE.values(), ids=CARE)
+@pytest.mark.parametrize("how", ["lease", *WITH_CARE])
 def test_all_pools_of_connections_take_the_same_care(asked, how, check):
-    """A query on the way out where one is asked for, and nothing left open on the way in."""
-    skip_without(connections.RIVALS.get(how))
-    way = connections.connection(how, 1, check)
-    way.give(way.take())  # SQLAlchemy asks nothing of a connection that it has just made
+    """A query on checkout if there is a check, and a rollback on return."""
+    skip_without(WITH_CARE.get(how))
+    pool = connection_pools.with_care(how, 1, check)
+    pool.release(pool.acquire())  # SQLAlchemy does not check a connection that it has just made
     asked.clear()
-    handle = way.take()
+    handle = pool.acquire()
     assert asked.count("query") == int(check)
     if how == "psycopg_pool":
         from psycopg.pq import TransactionStatus
 
         handle.pgconn.transaction_status = TransactionStatus.INTRANS
     asked.clear()
-    way.give(handle)
+    pool.release(handle)
     assert asked == ["rollback"]
 
 
@@ -165,40 +152,40 @@ def test_all_pools_of_connections_take_the_same_care(asked, how, check):
 
 @pytest.mark.parametrize("how", ["lease", "queue.LifoQueue", "queue.SimpleQueue"])
 def test_checkouts_are_counted_by_thread(how):
-    found = contention.counts(how, 2, 0.02)
+    found = objects.checkouts_by_thread(how, 2, 0.02)
     assert len(found) == 2
-    assert all(count % contention.BATCH == 0 for count in found)
+    assert all(count % objects.BATCH == 0 for count in found)
     assert max(found) > 0
 
 
 @pytest.mark.parametrize("how", ["lease", "queue.LifoQueue", "handed over", "own objects"])
-def test_what_is_held_is_measured_in_seconds(worker, how):
-    found = worker.ask(do="probe", name="held", how=how, seconds=0.1)
+def test_hold_times_are_measured_in_seconds(worker, how):
+    found = worker.ask(do="probe", name="hold times", how=how, seconds=0.1)
     assert found.keys() == {"wait", "p99.9", "each", "held"}
     assert 0 < found["wait"] <= found["p99.9"]
-    assert found["held"] > held.HOLD / 2
+    assert found["held"] > hold_times.HOLD / 2
 
 
 @pytest.mark.parametrize("how", ["lease", "asyncio.Queue", "psycopg_pool, async"])
-def test_tasks_wait_are_served_and_told(how):
-    skip_without(ASYNC_PEERS.get(how))
+def test_waiting_tasks_are_served_and_then_refused(how):
+    skip_without(ASYNC_POOLS.get(how))
     found = waiters.tasks(how, 20)
     assert found["time"] > 0
     assert (found["closing"] is None) == (how == "asyncio.Queue")
 
 
 @pytest.mark.parametrize("how", ["lease", "queue.LifoQueue"])
-def test_threads_wait_are_served_and_told(how):
+def test_waiting_threads_are_served_and_then_refused(how):
     found = waiters.threads(how, 5)
     assert found["time"] > 0
     assert (found["closing"] is None) == (how == "queue.LifoQueue")
 
 
-# Figures -------------------------------------------------------------------------------------------------------------
+# Measurements ---------------------------------------------------------------------------------------------------------
 
 ANSWERS: dict[str, dict[str, Any]] = {
-    "counts": {"lease": [90, 100], "queue.LifoQueue": [10, 100]},
-    "held": {
+    "checkouts by thread": {"lease": [90, 100], "queue.LifoQueue": [10, 100]},
+    "hold times": {
         "lease": {"wait": 3e-3, "p99.9": 6e-3, "each": 5.1e-4, "held": 1.02e-3},
         "queue.LifoQueue": {"wait": 3e-3, "p99.9": 3e-2, "each": 5.2e-4, "held": 1.02e-3},
         "handed over": {"wait": 3e-3, "p99.9": 4e-3, "each": 5.1e-4, "held": 1.01e-3},
@@ -208,7 +195,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 class FakeWorker:
-    """Stands in for a process; each waiter costs the same, and twice as much in any pool but ours."""
+    """Instead of a process; each waiter costs the same, and twice as much in any pool but ours."""
 
     def ready(self) -> None: ...
     def __enter__(self) -> Self:
@@ -222,10 +209,10 @@ class FakeWorker:
         return {"time": 1e-5 * times, "bytes": 1500.0 * times, "closing": 0.1}
 
 
-def figures_of(row: str) -> list[tuple[str, str, float | None]]:
-    (found,) = (each for each in object_rows.ROWS if each.id == row)
+def figures_of(wanted: str) -> list[tuple[str, str, float | None]]:
+    (found,) = (each for each in suite.BENCHMARKS if each.id == wanted)
     results = [
-        result for part in found.parts if isinstance(part, Figures) for result in part.run(TINY, silent)
+        result for part in found.parts if isinstance(part, Measurement) for result in part.run(TINY, silent)
     ]
     return [
         (result.check.label, result.check.theirs, result.figure and round(result.figure, 6))
@@ -233,8 +220,8 @@ def figures_of(row: str) -> list[tuple[str, str, float | None]]:
     ]
 
 
-def test_the_figures_of_threads_and_of_what_is_held(monkeypatch):
-    monkeypatch.setattr(object_rows, "Worker", FakeWorker)
+def test_the_figures_of_threads_and_of_hold_times(monkeypatch):
+    monkeypatch.setattr(suite, "Worker", FakeWorker)
     assert figures_of("objects-threads") == [
         ("2 threads, slowest", "queue.LifoQueue", 90.0),
         ("4 threads, slowest", "queue.LifoQueue", 90.0),
@@ -250,7 +237,7 @@ def test_the_figures_of_threads_and_of_what_is_held(monkeypatch):
 
 
 def test_the_figures_of_waiters(monkeypatch):
-    monkeypatch.setattr(object_rows, "Worker", FakeWorker)
+    monkeypatch.setattr(suite, "Worker", FakeWorker)
     monkeypatch.setattr(Package, "missing", lambda package: f"no {package.distribution}")
     assert figures_of("objects-waiters") == [
         ("10,000 tasks, time", "1,000 waiters", 1.0),
@@ -266,8 +253,8 @@ def test_the_figures_of_waiters(monkeypatch):
     ]
 
 
-def test_a_platform_that_does_not_tell_its_memory_is_reported():
+def test_a_platform_that_does_not_report_its_memory_is_named():
     check = Check("bytes", "lease", "1,000 waiters", cost(1.5, of="B"))
-    result = object_rows._figure(check, [None], [None])
+    result = suite._figure(check, [None], [None])
     assert result.figure is None
     assert "resident memory" in result.note

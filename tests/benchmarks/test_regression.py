@@ -1,4 +1,4 @@
-"""``make compare``: ratios are measured, settled, stored and compared.  No test here says how fast anything is."""
+"""``make compare``: ratios are measured, settled, stored and compared. No test here says how fast anything is."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.regression import baseline, compare, ratios
+from benchmarks.regression.ratios import RATIOS, Ratio
 
-ROOT = Path(__file__).resolve().parents[1]
-BENCHMARKS = ROOT / "benchmarks"
-if not (BENCHMARKS / "ratios.py").exists():
-    pytest.skip("needs the checkout", allow_module_level=True)
-sys.path.insert(0, str(BENCHMARKS))
-
-import baseline
-import compare
-import ratios
-from ratios import RATIOS, Ratio
-
+ROOT = Path(__file__).resolve().parents[2]
 RATIO = Ratio("a ratio", "scratch", "calls", "list", 64)
 
 
@@ -62,11 +54,14 @@ OTHER = Ratio("another", "scratch", "calls", "list", 65)
         ([[1.0, 1.0, 9.0]], [1.0, 1.0, 9.0]),  # the median counts
         ([[2.0] * 3], [2.0] * 3),  # nor is there any doubt about this one
         ([[1.3] * 3, [1.2] * 3, [1.3] * 3], [1.3] * 3 + [1.2] * 3 + [1.3] * 3),  # not the best of them
-        ([[1.2] * 3, [1.3] * 3, [1.3] * 3], [1.2] * 3 + [1.3] * 3 + [1.3] * 3),  # those that passed at first too
+        (
+            [[1.2] * 3, [1.3] * 3, [1.3] * 3],
+            [1.2] * 3 + [1.3] * 3 + [1.3] * 3,
+        ),  # those that passed at first too
         ([[1.3] * 3, [0.9] * 4], [1.3] * 3 + [0.9] * 4),  # as soon as there is no doubt
     ],
 )
-def test_what_is_near_the_bound_is_measured_again_and_all_of_it_counts(monkeypatch, rounds, found):
+def test_a_ratio_near_the_limit_is_measured_again_and_all_of_it_counts(monkeypatch, rounds, found):
     asked: list[list[Ratio]] = []
 
     def measure(wanted: Any) -> dict[Ratio, list[float]]:
@@ -102,9 +97,9 @@ def compared(monkeypatch, *options: str) -> tuple[int, list[tuple[Any, ...]]]:
 COMPARISON = ("--benchmark-compare-fail=median:25%",)
 
 
-def test_a_baseline_tells_what_it_is_of(stored):
+def test_a_baseline_names_its_machine(stored):
     store(stored, "an abacus", {"a ratio": 1.5})
-    assert baseline.of() == "an abacus"
+    assert baseline.stored_machine() == "an abacus"
     assert baseline.medians() == {"a ratio": 1.5}
 
 
@@ -119,7 +114,7 @@ def test_a_baseline_tells_what_it_is_of(stored):
 def test_what_cannot_be_compared_is_said_and_fails_if_it_is_required(
     monkeypatch, capsys, stored, options, fails, kind, known, why
 ):
-    store(stored, kind or baseline.here(), {known: 1.0})
+    store(stored, kind or baseline.this_machine(), {known: 1.0})
     assert compared(monkeypatch, *options) == (fails, [])
     assert why in capsys.readouterr().out
 
@@ -141,37 +136,42 @@ def test_a_baseline_that_cannot_be_read_is_an_error_that_names_it(
     if text is not None:
         stored.write_text(text, encoding="utf-8")
     assert compared(monkeypatch, *options) == (2, [])
-    told = capsys.readouterr().err
-    assert told.startswith(f"compare: {stored}: ")
-    assert why in told
-    assert told.endswith("`make baseline` stores one\n")
+    reported = capsys.readouterr().err
+    assert reported.startswith(f"compare: {stored}: ")
+    assert why in reported
+    assert reported.endswith("`make baseline` stores one\n")
 
 
 def test_a_ratio_that_the_baseline_does_not_know_is_skipped_and_that_is_said(monkeypatch, capsys, stored):
-    store(stored, baseline.here(), {ratio.name: 1.0 for ratio in RATIOS[1:]})
+    store(stored, baseline.this_machine(), {ratio.name: 1.0 for ratio in RATIOS[1:]})
     assert compared(monkeypatch, "--require")[1] == [(f"--benchmark-compare={stored}", *COMPARISON)]
     assert capsys.readouterr().out == f"compare: not in the baseline, not compared: {RATIOS[0].name}\n"
 
 
 def test_the_baseline_is_compared_with_and_renewed(monkeypatch, capsys, stored):
-    store(stored, baseline.here(), {ratio.name: 1.0 for ratio in RATIOS})
+    store(stored, baseline.this_machine(), {ratio.name: 1.0 for ratio in RATIOS})
     assert compared(monkeypatch) == (1, [(f"--benchmark-compare={stored}", *COMPARISON)])
     assert capsys.readouterr().out == ""
     stored.unlink()
     assert compared(monkeypatch, "--renew") == (1, [(f"--benchmark-json={stored}",)])
 
 
-def bring(folder, *names):
-    """Put files of the benchmarks there."""
-    for name in names:
-        shutil.copyfile(BENCHMARKS / name, folder / name)
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """A copy of the benchmarks, to run with other ratios."""
+    shutil.copytree(
+        ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path / "benchmarks"
+
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--benchmark-only"]
 
 
 @pytest.mark.slow
-def test_one_that_is_new_does_not_stop_the_others(tmp_path):
+def test_a_new_ratio_does_not_stop_the_others(copied, tmp_path):
     """The real test of the ratios, on made-up figures, with a baseline that knows one of two."""
-    bring(tmp_path, "conftest.py", "replay.py", "baseline.py", "test_ratios.py")
-    (tmp_path / "ratios.py").write_text(
+    (copied / "regression" / "ratios.py").write_text(
         "from collections import namedtuple\n"
         "Ratio = namedtuple('Ratio', 'name')\n"
         "RATIOS = (Ratio('old'), Ratio('new'))\n"
@@ -181,12 +181,11 @@ def test_one_that_is_new_does_not_stop_the_others(tmp_path):
         "settled = measure\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--benchmark-only"]
-    stored = tmp_path / "baseline.json"
-    first = [*command, f"--benchmark-json={stored}", "test_ratios.py", "-k", "old"]
+    stored = copied / "regression" / "baseline.json"
+    first = [*PYTEST, f"--benchmark-json={stored}", "benchmarks/test_ratios.py", "-k", "old"]
     subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
     assert json.loads(stored.read_text(encoding="utf-8"))["benchmarks"][0]["stats"]["rounds"] == 3
-    again = [*command, f"--benchmark-compare={stored}", *COMPARISON, "test_ratios.py"]
+    again = [*PYTEST, f"--benchmark-compare={stored}", *COMPARISON, "benchmarks/test_ratios.py"]
     done = subprocess.run(again, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 1 skipped" in done.stdout
@@ -199,32 +198,22 @@ def test_the_committed_baseline_has_every_ratio():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("factor", "fails"), [(1.0, False), (0.5, True)])
-def test_pytest_benchmark_compares_the_ratios(tmp_path, factor, fails):
+def test_pytest_benchmark_compares_the_ratios(copied, tmp_path, factor, fails):
     """The real plug-in on made-up figures: the one ratio is 1.5, and was `factor` of that."""
-    bring(tmp_path, "conftest.py", "replay.py", "baseline.py")
-    (tmp_path / "test_one.py").write_text(
+    (copied / "test_one.py").write_text(
         "import pytest\n"
-        "from replay import Clock\n"
+        "from benchmarks.harness.replay import Clock\n"
         "clock = Clock()\n"
         "@pytest.mark.benchmark(group='ratios', timer=clock)\n"
         "def test_one(benchmark):\n"
         "    benchmark.pedantic(clock.replay([1.5, 1.5, 1.5]), rounds=3, iterations=1)\n",
         encoding="utf-8",
     )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--benchmark-only",
-        "test_one.py",
-    ]
+    command = [*PYTEST, "benchmarks/test_one.py"]
     stored = tmp_path / "stored.json"
     subprocess.run([*command, f"--benchmark-json={stored}"], cwd=tmp_path, check=True, capture_output=True)
     text = json.loads(stored.read_text(encoding="utf-8"))
-    assert text["machine_info"]["kind"] == baseline.here()
+    assert text["machine_info"]["kind"] == baseline.this_machine()
     assert "node" not in text["machine_info"]
     text["benchmarks"][0]["stats"]["median"] *= factor
     stored.write_text(json.dumps(text), encoding="utf-8")
