@@ -79,6 +79,7 @@ def test_a_pool_is_timed_in_its_faster_form(statement, calls):
 FORMS = """
 from benchmarks.harness.sampling import loop
 from benchmarks.peers.connection_pools import BARE
+from benchmarks.peers.stdlib import STDLIB
 pools = [package.make for package in BARE.values() if not package.missing()]
 for make in (*pools, *STDLIB.values()):
     adapter = make(1)
