@@ -2,10 +2,10 @@
 //
 //   core_scaling CONTENDER PATTERN THREADS TURNS
 //
-// prints the nanoseconds that a turn took, of which each thread did TURNS. A turn is one block taken and one given back;
-// it does not touch the block's memory. Patterns: "same": by the same thread. "next": each thread gives back what the one
-// before it took; batches of 32 go round. "random": each block goes into a slot chosen at random, and what was there is
-// given back.
+// prints the nanoseconds of a turn; each thread does TURNS of them. A turn acquires one block and releases one, and does
+// not touch the block's memory. Patterns: "same": a thread releases its own blocks. "next": each thread releases what the
+// previous one acquired; batches of 32 go round. "random": each block goes into a random slot, and the block that was there
+// is released.
 #include "arena.hpp"
 
 #include <atomic>
@@ -30,8 +30,8 @@ constexpr std::size_t kSmall = 1024, kLarge = std::size_t{1} << 20;   // bytes a
 template <std::size_t nbytes, std::uint64_t limit>
 class Pool {
   public:
-    void* take() noexcept { return arena_->acquire(nbytes).address; }
-    void give(void* block) noexcept { Arena::release(block); }
+    void* acquire() noexcept { return arena_->acquire(nbytes).address; }
+    void release(void* block) noexcept { Arena::release(block); }
 
   private:
     static Arena* make() {
@@ -55,12 +55,12 @@ class Stack {
     Stack() {
         for (std::uint32_t i = 0; i < kReady; ++i) list_.push(nodes_, i);
     }
-    void* take() noexcept {
+    void* acquire() noexcept {
         std::uint32_t left;
         const std::uint32_t index = list_.pop(nodes_, left);
         return index == kNone ? nullptr : &nodes_[index];
     }
-    void give(void* block) noexcept { list_.push(nodes_, static_cast<std::uint32_t>(static_cast<Node*>(block) - nodes_)); }
+    void release(void* block) noexcept { list_.push(nodes_, static_cast<std::uint32_t>(static_cast<Node*>(block) - nodes_)); }
 
   private:
     struct Node {
@@ -77,14 +77,14 @@ class Locked {
     Locked() {
         for (std::uint32_t i = 0; i < kReady; ++i) blocks_.push_back(&memory_[i]);
     }
-    void* take() {
+    void* acquire() {
         const std::lock_guard<std::mutex> guard(mutex_);
         if (blocks_.empty()) return nullptr;
         void* const block = blocks_.back();
         blocks_.pop_back();
         return block;
     }
-    void give(void* block) {
+    void release(void* block) {
         const std::lock_guard<std::mutex> guard(mutex_);
         blocks_.push_back(block);
     }
@@ -96,20 +96,20 @@ class Locked {
 };
 
 struct Malloc {
-    void* take() noexcept {
+    void* acquire() noexcept {
         void* const block = std::malloc(kSmall);
         keep(block);
         return block;
     }
-    void give(void* block) noexcept { std::free(block); }
+    void release(void* block) noexcept { std::free(block); }
     static void keep(void* block) noexcept { __asm__ __volatile__("" : : "r"(block) : "memory"); }   // a pair may vanish else
 };
 
 // No pool at all: what a pattern's own loop and transport take.
 struct Nothing {
     char memory[kGranule];
-    void* take() noexcept { return memory; }
-    void give(void* block) noexcept { Malloc::keep(block); }
+    void* acquire() noexcept { return memory; }
+    void release(void* block) noexcept { Malloc::keep(block); }
 };
 
 // --- what blocks pass through ---
@@ -161,12 +161,12 @@ class Patience {
 template <class Contender>
 void fill(Contender& contender, void** batch) {
     for (std::uint64_t i = 0; i < kBatch; ++i) {
-        for (Patience patience; (batch[i] = contender.take()) == nullptr;) patience.wait();
+        for (Patience patience; (batch[i] = contender.acquire()) == nullptr;) patience.wait();
     }
 }
 template <class Contender>
 void drain(Contender& contender, void** batch) {
-    for (std::uint64_t i = 0; i < kBatch; ++i) contender.give(batch[i]);
+    for (std::uint64_t i = 0; i < kBatch; ++i) contender.release(batch[i]);
 }
 
 // Seconds until the last of the threads was done.
@@ -175,9 +175,9 @@ double timed(unsigned threads, Work work) {
     std::atomic<unsigned> ready{0};
     std::atomic<bool> go{false};
     std::vector<double> took(threads);
-    std::vector<std::thread> crew;
+    std::vector<std::thread> workers;
     for (unsigned t = 0; t < threads; ++t) {
-        crew.emplace_back([&, t] {
+        workers.emplace_back([&, t] {
             ready.fetch_add(1);
             while (!go.load()) cpu_relax();
             const auto started = std::chrono::steady_clock::now();
@@ -187,7 +187,7 @@ double timed(unsigned threads, Work work) {
     }
     while (ready.load() != threads) cpu_yield();
     go.store(true);
-    for (std::thread& each : crew) each.join();
+    for (std::thread& each : workers) each.join();
     double most = 0;
     for (const double each : took) most = each > most ? each : most;
     return most;
@@ -197,8 +197,8 @@ template <class Contender>
 double same(Contender& contender, unsigned threads, std::uint64_t turns) {
     return timed(threads, [&](unsigned) {
         for (std::uint64_t i = 0; i < turns; ++i) {
-            void* const block = contender.take();
-            if (block != nullptr) contender.give(block);
+            void* const block = contender.acquire();
+            if (block != nullptr) contender.release(block);
         }
     });
 }
@@ -246,13 +246,13 @@ double random(Contender& contender, unsigned threads, std::uint64_t turns) {
             dice ^= dice << 13;
             dice ^= dice >> 17;
             dice ^= dice << 5;
-            void* block = contender.take();
+            void* block = contender.acquire();
             if (block != nullptr) block = slots[dice % kSlots].block.exchange(block, std::memory_order_acq_rel);
-            if (block != nullptr) contender.give(block);
+            if (block != nullptr) contender.release(block);
         }
     });
     for (unsigned i = 0; i < kSlots; ++i) {
-        if (void* const block = slots[i].block.load()) contender.give(block);
+        if (void* const block = slots[i].block.load()) contender.release(block);
     }
     return took;
 }

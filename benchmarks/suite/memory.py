@@ -185,9 +185,9 @@ def _in_threads(
     group = tuple(contender(how, count) for how in (*linear, *SHARED_BY_THREADS) for count in (one, many))
     checks = [Check(how, f"{how} x {many}", f"{how} x {one}", target) for how, target in linear.items()]
     checks += [
-        Check(how, f"{how} x {many}", f"{rival} x {many}", target)
+        Check(how, f"{how} x {many}", f"{other} x {many}", target)
         for how in ours
-        for rival, target in SHARED_BY_THREADS.items()
+        for other, target in SHARED_BY_THREADS.items()
     ]
     checks += [
         Check(how, f"{how} x {many}", f"np.empty x {many}", target) for how, target in (plain or {}).items()

@@ -142,12 +142,12 @@ def _measure_waiters(name: str, many: int, checks: tuple[Check, ...], plan: Plan
         return {"name": name, "how": how, "count": count}
 
     few = many // 10
-    rivals = {check.theirs for check in checks} - {_waiters(few), ""}
-    missing = {how: ASYNC_POOLS[how].missing() if how in ASYNC_POOLS else "" for how in rivals}
+    others = {check.theirs for check in checks} - {_waiters(few), ""}
+    missing = {how: ASYNC_POOLS[how].missing() if how in ASYNC_POOLS else "" for how in others}
     probes: dict[str, Probe] = {
         "lease": probe("lease", many),
         _waiters(few): probe("lease", few),
-        **{how: probe(how, many) for how in rivals if not missing[how]},
+        **{how: probe(how, many) for how in others if not missing[how]},
     }
     found = _ask(probes, min(3, plan.rounds))
     results = []
@@ -255,8 +255,8 @@ BENCHMARKS = (
                         f"{MANY_TASKS:,} tasks, bytes", "lease", _waiters(MANY_TASKS // 10), cost(1.5, of="B")
                     ),
                     *(
-                        Check(f"{MANY_TASKS:,} tasks, {what}", "lease", rival, target)
-                        for rival in ("asyncio.Queue", "psycopg_pool, async")
+                        Check(f"{MANY_TASKS:,} tasks, {what}", "lease", other, target)
+                        for other in ("asyncio.Queue", "psycopg_pool, async")
                         for what, target in (("time", NO_TARGET), ("bytes", reported("B")))
                     ),
                 ),

@@ -144,15 +144,15 @@ def handoff(how: str, size: int, *, count: int) -> Sample:
 
     def build(number: int, n: int) -> Sample:
         buffer, empty = pool.buffer, pool.empty
-        take: dict[str, Callable[[], list[Any]]] = {
+        acquire: dict[str, Callable[[], list[Any]]] = {
             "buffer": lambda: [buffer(n) for _ in range(BATCH)],
             "empty": lambda: [empty(n, np.uint8) for _ in range(BATCH)],
             "np.empty": lambda: [np.empty(n, np.uint8) for _ in range(BATCH)],
             "list": lambda: [locked_pop() for _ in range(BATCH)],
             "queue": lambda: [waiting.get() for _ in range(BATCH)],
         }
-        give: dict[str, Callable[[Any], None]] = {"list": locked_append, "queue": waiting.put}
-        batch, put_back = take[how], give.get(how)
+        release: dict[str, Callable[[Any], None]] = {"list": locked_append, "queue": waiting.put}
+        batch, put_back = acquire[how], release.get(how)
         mine, next_ones = ring[number], ring[(number + 1) % count]
         for _ in range(AHEAD):
             next_ones.put(batch())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from benchmarks.harness.targets import NO_TARGET, Check, Result
 from benchmarks.page import run_file
 from benchmarks.page.pages import ClaimError, claims

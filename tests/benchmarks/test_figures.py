@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from benchmarks.harness.targets import (
     NO_TARGET,
     Check,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import pytest
+
 from benchmarks.harness.benchmark import Comparison, Measurement
 from benchmarks.harness.interleaved import Plan
 from benchmarks.harness.packages import Package

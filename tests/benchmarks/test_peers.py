@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from benchmarks.harness import interleaved
 from benchmarks.harness.benchmark import Comparison
 from benchmarks.harness.interleaved import Contender, Plan

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.regression import baseline, compare, ratios
 from benchmarks.regression.ratios import RATIOS, Ratio
 
