@@ -41,10 +41,10 @@ export REQUIREMENTS
 demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipeline, plain and pooled: a table and a picture
 	"$(PY)" -m bufpool demo $(ARGS)
 
-bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers ## Every claim of speed on this machine, beside its target (ARGS=--quick)
+bench: $(VENV)/.installed $(VENV)/.extra-bench $(VENV)/.extra-peers ## Every claim of speed on this machine, beside its target (ARGS=--quick)
 	"$(PY)" -m benchmarks $(ARGS)
 
-scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
+scaling: $(VENV)/.installed $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
 	"$(PY)" -m benchmarks.scaling.core_scaling
 	"$(PY)" -m benchmarks --row threads --row threads-handoff
 
