@@ -15,6 +15,7 @@ SUBJECTS = {
     "scratch": "scratch, by calls",
     "scratch-with": "scratch, by `with`",
     "empty": "an array, untouched",
+    "lease-array": "an array, leased by `with`",
     "four": "four arrays at once",
     "bytes": "bytes, untouched",
     "expression": "`sqrt(a*a + b*b) + c*d`",
