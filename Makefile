@@ -41,22 +41,22 @@ export REQUIREMENTS
 demo: $(VENV)/.installed $(VENV)/.extra-demo ## Real photographs through a pipeline, plain and pooled: a table and a picture
 	"$(PY)" -m bufpool demo $(ARGS)
 
-bench: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## Ratios on this machine, each beside its bound
-	"$(PY)" -m bufpool bench $(ARGS)
+bench: $(VENV)/.installed $(VENV)/.extra-bench $(VENV)/.extra-peers ## Every claim of speed on this machine, beside its target (ARGS=--quick)
+	"$(PY)" -m benchmarks $(ARGS)
 
-scaling: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
-	"$(PY)" benchmarks/core_scaling.py
-	"$(PY)" -m bufpool bench --row threads --row threads-handoff
+scaling: $(VENV)/.installed $(VENV)/.extra-bench ## How checkout scales with threads: the core; a free-threaded Python's objects
+	"$(PY)" -m benchmarks.scaling.core_scaling
+	"$(PY)" -m benchmarks --row threads --row threads-handoff
 
-figures: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers $(VENV)/.apart ## One run against every peer: the tables and charts of docs/performance.md (ARGS=--render: no run)
-	"$(PY)" benchmarks/figures.py $(ARGS)
+figures: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers ## One run of all: docs/performance.md and the README's table (ARGS=--render: no run)
+	"$(PY)" -m benchmarks.page.figures $(ARGS)
 
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
 TEST_EXTRAS ?= test demo bench peers
 
-test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) $(if $(filter bench,$(TEST_EXTRAS)),$(VENV)/.apart) ## The whole test suite
+test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
 	cd tests && "$(PY)" -m pytest $(ARGS)
 
 numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
@@ -75,10 +75,10 @@ mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see
 	cd tests && "$(PY)" -m prove.seed $(ARGS)
 
 compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails (ARGS=--require: nothing to compare too)
-	"$(PY)" benchmarks/compare.py $(ARGS)
+	"$(PY)" -m benchmarks.regression.compare $(ARGS)
 
 baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew and store them
-	"$(PY)" benchmarks/compare.py --renew
+	"$(PY)" -m benchmarks.regression.compare --renew
 
 portable: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-portable ## For Windows, macOS, aarch64 by zig: compiled, run in emulators (PART=ci: compiled)
 	cd tests && "$(PY)" -m prove portable $(if $(PART),,--full)
@@ -119,7 +119,7 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 	"$(PY)" -m ruff check --select I --fix
 	"$(PY)" -m ruff format
 
-typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package and examples, stubs against modules
+typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, examples and benchmarks, stubs against modules
 	"$(PY)" -m mypy
 	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
 	"$(VENV)/bin/pyright" --pythonpath "$(PY)"
@@ -133,7 +133,8 @@ api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of 
 
 ##@ Package
 
-# The extras beside a wheel: what every Python has wheels of. Tests of the demo and the bench skip themselves.
+# The extras beside a wheel: what every Python has wheels of. Tests of the demo skip themselves, and those of the
+# benchmarks too, which are in the checkout alone.
 WHEEL_EXTRAS ?= test
 
 wheels: $(VENV)/.extra-wheels ## From the sdist, a wheel for each Python found or in PYTHONS: looked at, tried elsewhere
@@ -164,7 +165,7 @@ help: ## This list
 	@printf '\n  Variables: ARGS=... for the program; PYTHON=python3.12 when an environment is made; BUFPOOL_DEBUG=1\n'
 
 # All that the other commands would set up one by one, so that several of them can run at once.
-setup: $(VENV)/.installed $(addprefix $(VENV)/.extra-,test demo bench peers dev docs wheels portable) $(VENV)/.apart ## Environment and build for every command, at once
+setup: $(VENV)/.installed $(addprefix $(VENV)/.extra-,test demo bench peers dev docs wheels portable) ## Environment and build for every command, at once
 
 # Set-up. The files below are stamps: they exist when the step they name is done, and are as old as its last run.
 
@@ -178,11 +179,6 @@ $(VENV)/.created:
 $(VENV)/.extra-%: pyproject.toml $(VENV)/.created
 	"$(PY)" -c "$$REQUIREMENTS" $* >$@.txt
 	$(PIP) install --prefer-binary -r $@.txt
-	@touch $@
-
-# What no environment can hold beside the rest; a script that needs nothing installed.
-$(VENV)/.apart: src/bufpool/cli/bench/apart.py $(VENV)/.created
-	"$(PY)" $<
 	@touch $@
 
 # Compiled in build/, so that only what changed is compiled again; files copied there before are not trusted.

@@ -1,7 +1,7 @@
-"""Lets pytest-benchmark report races that ran interleaved.
+"""Lets pytest-benchmark report contenders that were timed interleaved.
 
-pytest-benchmark finishes with one test before it starts the next.  The first test of a crew therefore has the whole
-crew run, in turns, and every test of the crew replays its own samples to pytest-benchmark, on a clock of its own.
+pytest-benchmark finishes one test before it starts the next. So the first test of a group measures the whole group in
+turns, and every test of the group replays its own samples to pytest-benchmark.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import baseline
 import pytest
-from replay import Clock
 
-from bufpool.cli.bench.parts import Crew
-from bufpool.cli.bench.timing import QUICK, Entrant, Plan, Samples, race
+from benchmarks.harness.benchmark import Group
+from benchmarks.harness.interleaved import QUICK, Contender, Plan, Samples, measure
+from benchmarks.harness.replay import Clock
+from benchmarks.regression import baseline
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,14 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_benchmark_scale_unit(benchmarks: list[dict[str, Any]]) -> tuple[str, float] | None:
-    """Ratios are shown as they are; pytest-benchmark would tell them in milliseconds."""
+    """Show ratios as they are; pytest-benchmark would show them in milliseconds."""
     return ("", 1.0) if all(each["group"] == "ratios" for each in benchmarks) else None
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
-    """Tell what ratios are comparable with, and nothing else: another build of the kernel is no other machine."""
+    """Store only what decides whether ratios are comparable; another build of the kernel does not matter."""
     machine_info.clear()
-    machine_info["kind"] = baseline.here()
+    machine_info["kind"] = baseline.this_machine()
 
 
 @pytest.fixture(scope="session")
@@ -41,29 +41,31 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def samples_of(plan: Plan) -> Callable[[Crew], Samples]:
-    """The samples of a crew, by contender; measured once."""
+def samples_of(plan: Plan) -> Callable[[Group], Samples]:
+    """The samples of a group, by contender; measured once."""
 
     @cache
-    def run(crew: Crew) -> Samples:
-        return race([entrant for entrant in crew if not entrant.lacks()], plan)
+    def run(group: Group) -> Samples:
+        return measure([contender for contender in group if not contender.missing()], plan)
 
     return run
 
 
 @pytest.fixture
-def contend(
-    benchmark, plan: Plan, samples_of: Callable[[Crew], Samples]
-) -> Callable[[Crew, Entrant, Clock], None]:
-    """Report one contender of a crew, or skip with what to install."""
+def report_contender(
+    benchmark: Any, plan: Plan, samples_of: Callable[[Group], Samples]
+) -> Callable[[Group, Contender, Clock], None]:
+    """Report one contender of a group, or skip it and say what to install."""
 
-    def report(crew: Crew, entrant: Entrant, clock: Clock) -> None:
-        if not plan.includes(entrant.size):
+    def report(group: Group, contender: Contender, clock: Clock) -> None:
+        if not plan.includes(contender.size):
             pytest.skip("above 16 MiB")
-        if entrant.lacks():
-            pytest.skip(entrant.lacks())
-        samples = samples_of(crew)[entrant.name]
-        benchmark.extra_info.update(workload=entrant.workload, contender=entrant.name, bytes=entrant.size)
+        if contender.missing():
+            pytest.skip(contender.missing())
+        samples = samples_of(group)[contender.name]
+        benchmark.extra_info.update(
+            workload=contender.workload, contender=contender.name, bytes=contender.size
+        )
         benchmark.pedantic(clock.replay(samples), rounds=len(samples), iterations=1)
 
     return report

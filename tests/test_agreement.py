@@ -21,7 +21,7 @@ def read(page: str) -> str:
 
 @in_checkout
 def test_the_expression_of_the_readme_is_the_one_that_is_measured() -> None:
-    """The example that a reader tries first, the table's first row, and what the bench runs."""
+    """The example that a reader tries first, the table's first row, and what the benchmarks run."""
 
     def bare(expression: str) -> str:
         return re.sub(r"np\.|\s", "", expression)
@@ -29,7 +29,7 @@ def test_the_expression_of_the_readme_is_the_one_that_is_measured() -> None:
     readme = read("README.md")
     (shown,) = re.findall(r"^    return (np\.sqrt\(.*)$", readme, re.MULTILINE)
     rows = [bare(row) for row in re.findall(r"^\| `(sqrt\(.+?)`", readme, re.MULTILINE)]
-    measured = re.findall(r'loop\("y = (sqrt\(.+?)"', read("src/bufpool/cli/bench/workloads.py"))
+    measured = re.findall(r'loop\("y = (sqrt\(.+?)"', read("benchmarks/workloads/memory.py"))
     assert rows
     assert measured
     assert {bare(shown), *rows, *map(bare, measured)} == {bare(shown)}

@@ -173,7 +173,7 @@ def test_named_commands_exist(page: str) -> None:
     for target in re.findall(r"(?:`|\$ )make ([a-z][a-z-]*)", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
     for command in re.findall(r"python -m bufpool ([a-z]+)", text):
-        assert command in ("run", "demo", "bench"), f"{page}: python -m bufpool {command}"
+        assert command in ("run", "demo"), f"{page}: python -m bufpool {command}"
     known = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
     for extras in re.findall(r"(?:bufpool|'\.)\[([\w,]+)\]", text):
         assert set(extras.split(",")) <= set(known), f"{page}: [{extras}]"
@@ -246,7 +246,7 @@ def test_architecture_names_every_source_file() -> None:
 
 @in_checkout
 def test_the_readme_claims_no_figure_by_heart() -> None:
-    """A cell of the performance table says how to get the figure, or holds what the bench printed."""
+    """A cell of the performance table says how to get the figure, or holds what `make figures` measured."""
     text = read("README.md")
     table = text.partition("## Performance")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("|")]

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 from programs import beside_places
-from prove.compiled import LACKS_COMPILER, LACKS_LIBRARY, NoSanitizerError, build, run
+from prove.compiled import LACKS_COMPILER, LACKS_LIBRARY, NoSanitizerError, build, preloaded, run
 from prove.sanitized import Build
 from toolbox import ROOT, git
 
 import bufpool
-from bufpool.cli.bench.allocators import preloaded
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(bufpool.__file__).parent
@@ -38,6 +37,7 @@ ELSEWHERE = (
     "test_run.py",
     "test_run_pool.py::test_multiprocessing_works",
     "test_words.py",
+    "benchmarks/test_workers.py::test_a_worker_reports_its_exceptions_and_goes_on",
 )
 # Spaces, other letters than ASCII, and longer than the first line of a script and the name of a socket may be.
 ANY_NAME = f"a b/Prüfung/{'lang' * 32}/bufpool"
@@ -218,15 +218,11 @@ def test_each_target_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
     """And with an interpreter that lies in such a folder: what is not quoted in a recipe falls apart there."""
     folder = tmp_path / ODD
     (folder / "tests" / "numpy_suite").mkdir(parents=True)
-    (folder / "src").mkdir()
     (folder / "tools").mkdir()
     packaged = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
     for name in ("Makefile", "tests/numpy_suite/run", *packaged):
         shutil.copy2(ROOT / name, folder / name)
-    apart = "src/bufpool/cli/bench/apart.py"
-    (folder / apart).parent.mkdir(parents=True)
-    shutil.copy2(ROOT / apart, folder / apart)
-    (folder / "src" / "bufpool" / "core").mkdir()
+    (folder / "src" / "bufpool" / "core").mkdir(parents=True)
     (folder / "tools" / "wheels.txt").touch()
     shutil.copytree(ROOT / ".github", folder / ".github")
     git(folder, "init", "--quiet")

@@ -71,7 +71,7 @@ def test_such_a_place_is_found(tmp_path: Path) -> None:
 @in_checkout
 def test_no_message_has_a_figure_before_a_fixed_plural() -> None:
     paths = [path for path in (ROOT / "src").rglob("*.py*") if path.suffix in (".py", ".pyx")]
-    paths += [*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    paths += [*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
     assert len(paths) > 80
     assert [place for path in sorted(paths) for place in figures_before_plurals(path)] == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -52,6 +53,19 @@ def build(
     if built.returncode != 0:
         raise RuntimeError(f"{program.name} does not compile:\n{built.stderr}")
     return to
+
+
+def preloaded(library: str) -> dict[str, str]:
+    """The variables that preload a library.
+
+    The loader splits LD_PRELOAD at spaces, without quoting, and LD_LIBRARY_PATH only at colons. The second one also
+    changes where other libraries come from, so it is set only for a folder with a space in its name.
+    """
+    if " " not in library:
+        return {"LD_PRELOAD": library}
+    folder, name = os.path.split(library)
+    places = [folder, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+    return {"LD_PRELOAD": name, "LD_LIBRARY_PATH": os.pathsep.join(places)}
 
 
 def run(program: Path, *arguments: object, seconds: float = 300) -> subprocess.CompletedProcess[str]:

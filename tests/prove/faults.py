@@ -15,9 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from bufpool.cli.bench.allocators import preloaded
 from prove import compiled, separate
-from prove.compiled import LACKS_COMPILER
+from prove.compiled import LACKS_COMPILER, preloaded
 from prove.proof import Found, Proof
 from prove.stress import LACKS_SOURCES, climb
 

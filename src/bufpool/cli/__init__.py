@@ -22,7 +22,6 @@ __all__ = ["main", "make_parser"]
 COMMANDS = {
     "run": "run an unchanged program with its NumPy memory from a pool",
     "demo": "a real picture pipeline on 4K frames, plain and under the pool, side by side",
-    "bench": "every claim of speed and memory, measured on this machine beside its bound",
 }
 
 NOT_READ = 141  # as a shell reports a program that SIGPIPE ended: 128 and the signal's number

@@ -1,0 +1,1 @@
+"""How benchmarks are described, timed in worker processes, and reported."""

@@ -1,0 +1,1 @@
+"""What users could choose instead of bufpool, each set up for its fastest use."""

@@ -1,0 +1,1 @@
+"""Ratios of the hot paths, compared with a stored baseline."""

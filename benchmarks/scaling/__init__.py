@@ -1,0 +1,1 @@
+"""How the C++ core scales with threads."""
