@@ -92,7 +92,13 @@ def measure(work: Callable[..., Any], arguments: list[str]) -> dict[str, Any]:
         results, mean, sampling = stepwise(results)
         began += sampling
     seconds = time.perf_counter() - began
-    found = {"seconds": seconds, "faults": faults() - faults_before, "imports": imports, "peak": peak(), "mean": mean}
+    found = {
+        "seconds": seconds,
+        "faults": faults() - faults_before,
+        "imports": imports,
+        "peak": peak(),
+        "mean": mean,
+    }
     found["sha"] = digest(results)
     del results
     gc.collect()

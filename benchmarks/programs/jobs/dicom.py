@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - its users call it so
 from scipy import ndimage
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
