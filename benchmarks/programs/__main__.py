@@ -43,7 +43,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--file",
         type=Path,
-        help=f"where to store the figures (default: {RUN.relative_to(ROOT)}, if all was measured)",
+        help="where to store the figures (default: docs/figures/programs.json, if everything was measured)",
     )
     parser.add_argument(
         "--render", action="store_true", help="measure nothing: put the stored figures into the page"
@@ -66,7 +66,7 @@ def listing() -> None:
 def render(file: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(fill(page, blocks(load(file))), encoding="utf-8")
-    print(f"programs: {PAGE.relative_to(ROOT)}")
+    print(f"programs: {PAGE}")
 
 
 def progress(words: str) -> None:

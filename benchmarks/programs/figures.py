@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 #: What one process reports, and with how many decimals the file keeps it.
-DECIMALS = {"seconds": 4, "faults": 0, "imports": 1, "peak": 1, "mean": 1, "end": 1, "idle": 1}
+DECIMALS = {"seconds": 6, "faults": 0, "imports": 1, "peak": 1, "mean": 1, "end": 1, "idle": 1}
 
 
 @dataclass
@@ -26,14 +26,17 @@ class Series:
     idle: list[float] = field(
         default_factory=list
     )  #: at the end and after `max_idle`; the first round of a job
-    sha: list[str] = field(default_factory=list)
+    sha: list[str] = field(
+        default_factory=list
+    )  #: every different checksum of the results: one, if all is well
 
     def add(self, reported: dict[str, Any]) -> None:
         """Add the figures of one more process."""
         for name, decimals in DECIMALS.items():
             if reported.get(name) is not None:
                 getattr(self, name).append(round(reported[name], decimals or None))
-        self.sha.append(reported["sha"])
+        if reported["sha"] not in self.sha:
+            self.sha.append(reported["sha"])
 
     def typical(self, name: str) -> float:
         """The median of a figure over the rounds."""

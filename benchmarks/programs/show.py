@@ -139,7 +139,8 @@ def setting(run: Run) -> str:
     machine = run.machine
     return (
         f"Medians of {run.rounds} {plural(run.rounds, 'round')}, {run.date}: {machine['cpu']}, "
-        f"{machine['cores']} cores, {machine['system']}, {machine['python']}, NumPy {machine['numpy']}, bufpool {machine['bufpool']}."
+        f"{machine['cores']} {plural(machine['cores'], 'core')}, {machine['system']}, {machine['python']}, "
+        f"NumPy {machine['numpy']}, bufpool {machine['bufpool']}."
     )
 
 
