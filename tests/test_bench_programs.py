@@ -325,6 +325,13 @@ def test_a_result_that_differs_is_reported(programs, capsys, tmp_path):
     assert show.verdicts(run)[-1].holds is False
 
 
+def test_a_result_that_changes_from_round_to_round_is_reported(programs, capsys, tmp_path):
+    programs("changes", "import os\n\ndef work():\n    return [os.getpid()]\n")
+    _, _, run = measured(capsys, tmp_path)
+    assert {len(each.sha) for each in run.programs["changes"].series.values()} == {2}
+    assert show.verdicts(run)[-1].note == "of plain NumPy, bufpool"
+
+
 def test_a_package_that_is_missing_is_named_with_what_to_install(programs, capsys, tmp_path):
     programs("lacking", "import no_such_module\n")
     status, text, run = measured(capsys, tmp_path, "--strict")
@@ -374,7 +381,7 @@ def test_results_of_other_types_or_shapes_are_others():
 def test_every_file_is_a_program_and_knows_nothing_of_bufpool():
     files = {*HERE.glob("jobs/*.py"), *HERE.glob("patterns/*.py")}
     assert files == {program.file for program in PROGRAMS.values()}
-    assert len(list(HERE.glob("jobs/*.py"))), len(list(HERE.glob("patterns/*.py"))) == (12, 8)
+    assert [len(list(HERE.glob(f"{folder}/*.py"))) for folder in ("jobs", "patterns")] == [12, 8]
     assert [file.name for file in files if "bufpool" in file.read_text(encoding="utf-8")] == []
 
 
