@@ -10,12 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from .catalogue import PROGRAMS
-from .contenders import CONTENDERS, PLAIN, POOLED
-from .figures import load, save
-from .runner import empty_run, measure
-from .shared import fill
-from .show import blocks, program_text, summary_text, verdicts
+from benchmarks.programs.catalogue import PROGRAMS
+from benchmarks.programs.contenders import CONTENDERS, PLAIN, POOLED
+from benchmarks.programs.figures import load, save
+from benchmarks.programs.runner import empty_run, measure
+from benchmarks.programs.shared import fill
+from benchmarks.programs.show import blocks, program_text, summary_text, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "docs" / "figures" / "programs.json"

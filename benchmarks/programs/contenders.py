@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .shared import environment, missing
+from benchmarks.programs.shared import ALLOCATORS, environment, locate, missing
 
 REPORT = Path(__file__).with_name("report.py")
 
@@ -32,6 +32,11 @@ class Contender:
     def missing(self) -> str:
         """Why it cannot run here, with what to install; empty where it can."""
         return missing(self.allocator)
+
+    def library(self) -> str:
+        """The name of the library that is preloaded, with its version; empty where there is none."""
+        allocator = ALLOCATORS[self.allocator]
+        return Path(str(locate(allocator))).resolve().name if allocator.library else ""
 
     def command(self, file: Path, arguments: tuple[str, ...]) -> list[str]:
         run = ["-m", "bufpool", "run"] if self.pooled else []

@@ -99,7 +99,7 @@ def load(path: Path) -> Run:
     """Read what `save` wrote."""
     run = Run(**json.loads(path.read_text(encoding="utf-8")))
     for name, outcome in run.programs.items():
-        found = Outcome(**outcome)  # type: ignore[arg-type]
-        found.series = {contender: Series(**series) for contender, series in outcome["series"].items()}  # type: ignore[index]
+        found = Outcome(**outcome)
+        found.series = {contender: Series(**series) for contender, series in outcome["series"].items()}
         run.programs[name] = found
     return run

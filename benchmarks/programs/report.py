@@ -55,7 +55,7 @@ def load(path: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules["program"] = module  # child processes find its classes by this name
     spec.loader.exec_module(module)
-    return module.work  # type: ignore[no-any-return]
+    return module.work
 
 
 def stepwise(steps: Generator[None, None, list[Any]]) -> tuple[list[Any], float, float]:

@@ -9,11 +9,11 @@ from datetime import date
 from importlib import metadata
 from typing import Any
 
-from .catalogue import Program
-from .contenders import PLAIN, POOLED, Contender
-from .figures import Outcome, Run, Series
-from .report import IDLE
-from .shared import OWN_GROUP, describe
+from benchmarks.programs.catalogue import Program
+from benchmarks.programs.contenders import PLAIN, POOLED, Contender
+from benchmarks.programs.figures import Outcome, Run, Series
+from benchmarks.programs.report import IDLE
+from benchmarks.programs.shared import OWN_GROUP, describe
 
 LIMIT = 300  #: seconds that one process may take
 #: By then a pool has given idle memory back: that takes up to 1.5 times its `max_idle`, which is 10 s by default.
@@ -90,5 +90,7 @@ def empty_run(programs: Sequence[Program], contenders: Sequence[Contender], roun
         except metadata.PackageNotFoundError:
             continue  # the programs that need it say so
     absent = {contender.name: contender.missing() for contender in contenders if contender.missing()}
+    there = [contender for contender in contenders if contender.name not in absent]
+    versions |= {contender.allocator: contender.library() for contender in there if contender.library()}
     names = [contender.name for contender in contenders]
     return Run(describe(), date.today().isoformat(), rounds, versions, names, absent)

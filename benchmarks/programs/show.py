@@ -5,11 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from bufpool._words import plural
-
-from .catalogue import JOBS
-from .figures import Run, Series
-from .targets import Verdict, judge, judge_mean
+from benchmarks.programs.catalogue import JOBS
+from benchmarks.programs.figures import Run, Series
+from benchmarks.programs.shared import plural
+from benchmarks.programs.targets import Verdict, judge, judge_mean
 
 WIDTH = 100
 _MEASURED = (20, 10, 10, 12, 12, 12, 12)

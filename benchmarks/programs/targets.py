@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import geometric_mean, median
 
-from .catalogue import JOBS
-from .contenders import JEMALLOC, JEMALLOC_KEEPS, MIMALLOC, PLAIN, POOLED, TUNED
-from .figures import Outcome, Run
+from benchmarks.programs.catalogue import JOBS
+from benchmarks.programs.contenders import JEMALLOC, JEMALLOC_KEEPS, MIMALLOC, PLAIN, POOLED, TUNED
+from benchmarks.programs.figures import Outcome, Run
 
 FASTEST = "fastest"  #: in place of a rival's name: of those below, the one that makes the ratio worst
 RIVALS = (PLAIN.name, TUNED.name, JEMALLOC.name, JEMALLOC_KEEPS.name, MIMALLOC.name)
