@@ -53,7 +53,7 @@ POOLED = Contender("bufpool", pooled=True, about="python -m bufpool run, default
 TUNED = Contender("glibc tuned", "glibc tuned", about="thresholds so high that it never gives back")
 RAISED = Contender("glibc raised", "glibc raised", about="thresholds as after free(malloc(33 MB))")
 JEMALLOC = Contender("jemalloc", "jemalloc", without="MALLOC_CONF", about="its default settings")
-JEMALLOC_KEEPS = Contender("jemalloc, no decay", "jemalloc", about="set so that it never gives back")
+JEMALLOC_KEEPS = Contender("jemalloc no decay", "jemalloc", about="set so that it never gives back")
 MIMALLOC = Contender("mimalloc", "mimalloc", about="its default settings")
 
 CONTENDERS = {
