@@ -51,6 +51,9 @@ scaling: $(VENV)/.installed $(VENV)/.extra-bench ## How checkout scales with thr
 figures: $(VENV)/.installed $(VENV)/.extra-demo $(VENV)/.extra-bench $(VENV)/.extra-peers ## One run of all: docs/performance.md and the README's table (ARGS=--render: no run)
 	"$(PY)" -m benchmarks.page.figures $(ARGS)
 
+programs: $(VENV)/.installed $(VENV)/.extra-programs ## Whole programs on real data: time and memory beside plain NumPy, glibc, jemalloc and mimalloc
+	"$(PY)" -m benchmarks.programs $(ARGS)
+
 ##@ Prove
 
 # The extras that the suite needs; without those of the demo and the bench, their tests skip themselves.
@@ -187,4 +190,4 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/.extra-build
 	$(PIP) install --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable prove release reproducible scaling setup soak test typecheck wheels
+.PHONY: api baseline bench clean compare demo docs exits figures format help lint matrix mutants numpy-suite portable programs prove release reproducible scaling setup soak test typecheck wheels
