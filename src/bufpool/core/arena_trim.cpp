@@ -404,6 +404,8 @@ void Arena::tick(std::uint64_t now) noexcept {
             }
             klass.low_water.store_relaxed(klass.idle.size(nodes));
         }
+    }
+    if (config.max_idle_ns != 0) {
         const std::uint64_t listed = charged_ - counters.used.load_relaxed();   // idle, but not in the page heap
         const std::uint64_t keep = config.min_retained > listed ? config.min_retained - listed : 0;
         const std::uint64_t gone = heap_.purge_older(to_ms(now - config.max_idle_ns), keep);
