@@ -6,7 +6,7 @@
 // it does not touch the block's memory. Patterns: "same": by the same thread. "next": each thread gives back what the one
 // before it took; batches of 32 go round. "random": each block goes into a slot chosen at random, and what was there is
 // given back.
-#include "arena.hpp"
+#include "bufpool/memory/core/arena.hpp"
 
 #include <atomic>
 #include <chrono>

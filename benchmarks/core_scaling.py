@@ -22,7 +22,7 @@ from bufpool.cli.bench.report import Report
 from bufpool.cli.bench.timing import compare
 
 HERE = Path(__file__).parent
-CORE = HERE.parent / "src" / "bufpool" / "core"
+SOURCES = HERE.parent / "src"
 CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc", "nothing")
 TURNS = 1_000_000
 #: At least so much of linear, for the pool as it is by default; the others are published without a claim.
@@ -46,10 +46,9 @@ def compiled(folder: Path) -> Path:
         "-fno-exceptions",
         "-fno-rtti",
         "-pthread",
-        f"-I{CORE.parents[1]}",
-        f"-I{CORE}",
+        f"-I{SOURCES}",
     ]
-    sources = [HERE / "core_scaling.cpp", *sorted(CORE.glob("*.cpp"))]
+    sources = [HERE / "core_scaling.cpp", *sorted(SOURCES.glob("bufpool/**/*core/*.cpp"))]
     subprocess.run([compiler, *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
 

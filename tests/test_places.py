@@ -226,7 +226,7 @@ def test_each_target_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
     apart = "src/bufpool/cli/bench/apart.py"
     (folder / apart).parent.mkdir(parents=True)
     shutil.copy2(ROOT / apart, folder / apart)
-    (folder / "src" / "bufpool" / "core").mkdir()
+    (folder / "src" / "bufpool" / "_core").mkdir()
     (folder / "tools" / "wheels.txt").touch()
     shutil.copytree(ROOT / ".github", folder / ".github")
     git(folder, "init", "--quiet")

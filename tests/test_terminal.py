@@ -110,7 +110,7 @@ sys.meta_path.insert(0, Interrupting())
     [
         ("numpy", ""),
         ("numpy._core._multiarray_umath", ""),
-        ("bufpool.native._arena", ""),
+        ("bufpool.memory.native._arena", ""),
         ("bufpool.objects.pool", ""),
         ("bufpool.__main__", ""),
         ("bufpool.cli", ""),

@@ -8,9 +8,9 @@
 """
 
 # `_startup` first: it is for Ctrl-C during all the others.
-from bufpool import _startup, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from bufpool import _startup, _subinterpreters, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from bufpool._version import __version__
-from bufpool.buffer_pool import BufferPool, default_pool
+from bufpool.memory.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
     AllocationWarning,
@@ -33,17 +33,17 @@ from bufpool.errors import (
     SizeError,
     TooManyWaitersError,
 )
-from bufpool.native._arena import good_size
-from bufpool.native._buffer import Buffer
-from bufpool.native._lease import Lease
-from bufpool.native._pool_lease import AsyncPoolLease, PoolLease
-from bufpool.native._scratch import Scratch
+from bufpool.memory.native._arena import good_size
+from bufpool.memory.native._buffer import Buffer
+from bufpool.memory.native._lease import Lease
+from bufpool.objects.native._lease import AsyncPoolLease, PoolLease
+from bufpool.memory.native._scratch import Scratch
 from bufpool.objects.advice import Advice, ObjectStats
 from bufpool.objects.async_pool import AsyncPool
 from bufpool.objects.pool import Pool
 from bufpool.objects.tracing import Holder
-from bufpool.registry import PoolsReading, pools
-from bufpool.stats import ClassStats, PoolStats
+from bufpool.memory.registry import PoolsReading, pools
+from bufpool.memory.stats import ClassStats, PoolStats
 
 __all__ = [
     "Advice",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from bufpool._words import plural
-from bufpool.stats import Counts
+from bufpool.memory.stats import Counts
 
 if TYPE_CHECKING:
     from bufpool.objects.lifecycle import Lifecycle

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bufpool import settings
+from bufpool import _validate
 from bufpool._words import plural
 from bufpool.errors import (
     ClosedError,
@@ -23,9 +23,9 @@ from bufpool.errors import (
     ReentrantError,
     TooManyWaitersError,
 )
-from bufpool.native._measures import Count, Times
-from bufpool.native._pool_core import MOST, PoolCore
-from bufpool.native._pool_turn import (
+from bufpool.objects.native._histogram import Count, Times
+from bufpool.objects.native._pool_state import MOST, PoolCore
+from bufpool.objects.native._checkout import (
     CLOSED,
     FULL,
     OBJECT,
@@ -37,7 +37,7 @@ from bufpool.native._pool_turn import (
 )
 from bufpool.objects import maintenance_thread, tracing
 from bufpool.objects.log import log
-from bufpool.objects.ports import THREADS, Port, inside, run
+from bufpool.objects.runtimes import THREADS, Port, inside, run
 
 if TYPE_CHECKING:
     from bufpool.objects.settings import PoolSettings
@@ -396,11 +396,11 @@ class Lifecycle:
 
     def seconds(self, what: str, value: Any) -> float | None:
         """A time that the user gave, checked."""
-        return settings.seconds(what, value, self.name)
+        return _validate.seconds(what, value, self.name)
 
     def whole(self, what: str, value: Any, least: int, most: int) -> int:
         """A number that the user gave, checked."""
-        return settings.count(what, value, self.name, least, most)
+        return _validate.count(what, value, self.name, least, most)
 
     def show(self, thing: object) -> str:
         """An object in a message: short, and whatever its own `repr` does."""

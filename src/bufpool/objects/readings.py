@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn, TypeVar
 
 from bufpool._words import plural
-from bufpool.native._pool_lease import PoolFront
+from bufpool.objects.native._lease import PoolFront
 from bufpool.objects import tracing
 from bufpool.objects.advice import Advice, ObjectStats, advise, read
 from bufpool.objects.tracing import Holder

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
-from bufpool import settings
+from bufpool import _validate
 from bufpool.errors import FactoryError, SettingError
-from bufpool.native._pool_core import MOST
+from bufpool.objects.native._pool_state import MOST
 
 __all__ = ["PoolSettings", "Settings", "checked"]
 
@@ -102,7 +102,7 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
             )
 
     def seconds(what: str) -> float | None:
-        return settings.seconds(what, chosen[what], name)
+        return _validate.seconds(what, chosen[what], name)
 
     def finite(what: str) -> float:
         value = seconds(what)
@@ -112,19 +112,19 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
 
     def whole(what: str, least: int) -> int | None:
         value = chosen[what]
-        return None if value is None else settings.count(what, value, name, least, MOST)
+        return None if value is None else _validate.count(what, value, name, least, MOST)
 
-    max_size = settings.count("max_size", chosen["max_size"], name, 1, MOST)
+    max_size = _validate.count("max_size", chosen["max_size"], name, 1, MOST)
     debug = chosen["debug"]
     return PoolSettings(
         name=name,
-        min_size=settings.count("min_size", chosen["min_size"], name, 0, max_size),
+        min_size=_validate.count("min_size", chosen["min_size"], name, 0, max_size),
         max_size=max_size,
         timeout=seconds("timeout"),
         max_waiting=whole("max_waiting", 0),
-        overflow=settings.choice("overflow", chosen["overflow"], name, OVERFLOWS),
-        fair=settings.flag("fair", chosen["fair"], name),
-        lifo=settings.flag("lifo", chosen["lifo"], name),
+        overflow=_validate.choice("overflow", chosen["overflow"], name, OVERFLOWS),
+        fair=_validate.flag("fair", chosen["fair"], name),
+        lifo=_validate.flag("lifo", chosen["lifo"], name),
         check=chosen["check"],
         check_on=_moments(chosen["check_on"], name, chosen["check"] is not None),
         check_after=finite("check_after"),
@@ -137,7 +137,7 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         backoff=_backoff(chosen["backoff"], name),
         discard_on=_exceptions(chosen["discard_on"], name),
         leak_threshold=seconds("leak_threshold"),
-        debug=sys.flags.dev_mode if debug is None else settings.flag("debug", debug, name),
+        debug=sys.flags.dev_mode if debug is None else _validate.flag("debug", debug, name),
     )
 
 
@@ -149,7 +149,7 @@ def _moments(value: str | Collection[str], name: str, checks: bool) -> frozenset
             f"pool {name!r}: check_on must be one of {', '.join(MOMENTS)}, or several of them, not {value!r}"
         ) from None
     for word in words:
-        settings.choice("check_on", word, name, MOMENTS)
+        _validate.choice("check_on", word, name, MOMENTS)
     if checks and not words:
         raise SettingError(f"pool {name!r}: check_on must name a moment when there is a check")
     return frozenset(words) if checks else frozenset()
@@ -160,7 +160,7 @@ def _backoff(value: Any, name: str) -> tuple[float, float]:
         first, longest = value
     except (TypeError, ValueError):
         raise TypeError(f"pool {name!r}: backoff must be two numbers of seconds, not {value!r}") from None
-    pair = settings.seconds("backoff", first, name), settings.seconds("backoff", longest, name)
+    pair = _validate.seconds("backoff", first, name), _validate.seconds("backoff", longest, name)
     if pair[0] is None or pair[1] is None or not 0 < pair[0] <= pair[1]:
         raise SettingError(
             f"pool {name!r}: backoff must be (first, longest) with 0 < first <= longest, not {value!r}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prove.bug import Bug, Suite
 
-POOL = "buffer_pool.py"
-SETTINGS = "settings.py"
-STATS = "stats.py"
+POOL = "memory/buffer_pool.py"
+SETTINGS = "_validate.py"
+STATS = "memory/stats.py"
 ADVICE = "objects/advice.py"
-DECORATE = "decorate.py"
+DECORATE = "memory/decorate.py"
 THREADS = "cli/run/threads.py"
 
 PYTHON = (

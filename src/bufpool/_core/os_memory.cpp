@@ -1,0 +1,307 @@
+// The operating systems behind os_memory.hpp.
+#include "os_memory.hpp"
+
+#include "atomics.hpp"
+
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+#endif
+
+namespace bufpool {
+
+void touch_pages(void* start, std::size_t bytes) noexcept {
+    if (bytes == 0) return;
+    volatile char* const p = static_cast<volatile char*>(start);
+    for (std::size_t i = 0; i < bytes; i += kPage) p[i] = p[i];
+    p[bytes - 1] = p[bytes - 1];
+}
+
+#if defined(_WIN32)
+
+namespace {
+
+// Windows locks no more than the least working set of the process, some 200 KiB at first: it grows by as much.
+bool lock_region(void* start, std::size_t bytes) noexcept {
+    if (VirtualLock(start, bytes)) return true;
+    SIZE_T least, most;
+    const HANDLE self = GetCurrentProcess();
+    if (!GetProcessWorkingSetSize(self, &least, &most)) return false;
+    return SetProcessWorkingSetSize(self, least + bytes, most + bytes) && VirtualLock(start, bytes);
+}
+
+}  // namespace
+
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
+    const std::size_t rounded = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    // Windows aligns to 64 KiB by itself; its large pages need a privilege that users do not have, so that huge_advised
+    // means plain pages here and huge_explicit is reported as degraded.
+    void* const start = VirtualAlloc(nullptr, rounded, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    if (start == nullptr) return MapResult::no_memory;
+    if (upstream.lock && !lock_region(start, rounded)) {
+        VirtualFree(start, 0, MEM_RELEASE);
+        return MapResult::not_lockable;
+    }
+    if (upstream.prefault) touch_pages(start, rounded);
+    out = Region{start, rounded, upstream.pages == Pages::huge_explicit};
+    return MapResult::ok;
+}
+
+void unmap_region(void* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
+
+char* reserve_space(std::size_t bytes) noexcept {
+    // Aligned by trial: more is reserved to find a place, and then just that place.
+    for (int trial = 0; trial < 8; ++trial) {
+        void* const wide = VirtualAlloc(nullptr, bytes + kHugePage, MEM_RESERVE, PAGE_NOACCESS);
+        if (wide == nullptr) return nullptr;
+        const std::uintptr_t aligned = (reinterpret_cast<std::uintptr_t>(wide) + kHugePage - 1) & ~(kHugePage - 1);
+        VirtualFree(wide, 0, MEM_RELEASE);
+        void* const start = VirtualAlloc(reinterpret_cast<void*>(aligned), bytes, MEM_RESERVE, PAGE_NOACCESS);
+        if (start != nullptr) return static_cast<char*>(start);
+    }
+    return nullptr;
+}
+
+void release_space(char* start, std::size_t) noexcept { VirtualFree(start, 0, MEM_RELEASE); }
+
+bool allow_access(char*, std::size_t) noexcept { return true; }
+
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept {
+    if (VirtualAlloc(start, bytes, MEM_COMMIT, PAGE_READWRITE) == nullptr) return MapResult::no_memory;
+    if (upstream.lock && !lock_region(start, bytes)) return MapResult::not_lockable;
+    if (upstream.prefault) touch_pages(start, bytes);
+    degraded = upstream.pages == Pages::huge_explicit;
+    return MapResult::ok;
+}
+
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) VirtualUnlock(start, bytes);
+    return VirtualFree(start, bytes, MEM_DECOMMIT) != 0;
+}
+
+void advise_huge(char*, std::size_t) noexcept {}
+void advise_small(char*, std::size_t) noexcept {}
+
+bool barrier_everywhere() noexcept {
+    FlushProcessWriteBuffers();
+    return true;
+}
+
+std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
+
+std::uint64_t precise_ns() noexcept {
+    LARGE_INTEGER ticks, each_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&each_second);
+    const auto count = static_cast<std::uint64_t>(ticks.QuadPart);
+    const auto frequency = static_cast<std::uint64_t>(each_second.QuadPart);
+    return count / frequency * 1000000000u + count % frequency * 1000000000u / frequency;
+}
+
+std::uint64_t physical_memory() noexcept {
+    MEMORYSTATUSEX status;
+    status.dwLength = sizeof status;
+    std::uint64_t bytes = GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+    // A container on Windows is a job. No handle means the job of this process; outside of one the call fails.
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION job;
+    if (bytes != 0 && QueryInformationJobObject(nullptr, JobObjectExtendedLimitInformation, &job, sizeof job, nullptr)) {
+        const DWORD flags = job.BasicLimitInformation.LimitFlags;
+        if ((flags & JOB_OBJECT_LIMIT_JOB_MEMORY) != 0 && job.JobMemoryLimit < bytes) bytes = job.JobMemoryLimit;
+        if ((flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY) != 0 && job.ProcessMemoryLimit < bytes) bytes = job.ProcessMemoryLimit;
+    }
+    return bytes;
+}
+
+#else
+
+namespace {
+
+// Not a static of a function: its guard would need the C++ run-time library.
+const std::size_t g_system_page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+
+void* map_anonymous(std::size_t bytes, int flags) noexcept {
+    void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? nullptr : p;
+}
+
+// The kernel refuses to split a map when a process has as many as it may (65,530 on Linux). Then the addresses stay taken,
+// and the memory goes back all the same.
+void give_up(void* start, std::size_t bytes) noexcept {
+    if (munmap(start, bytes) == 0) return;
+    munlock(start, bytes);
+    madvise(start, bytes, MADV_DONTNEED);
+}
+
+// The kernel may happen to give an aligned map; if not, map more and cut both ends off.
+void* map_aligned(std::size_t bytes, std::size_t alignment) noexcept {
+    void* const first = map_anonymous(bytes, 0);
+    if (first == nullptr || (reinterpret_cast<std::uintptr_t>(first) & (alignment - 1)) == 0) return first;
+    give_up(first, bytes);
+    char* const wide = static_cast<char*>(map_anonymous(bytes + alignment, 0));
+    if (wide == nullptr) return nullptr;
+    const std::size_t head = -reinterpret_cast<std::uintptr_t>(wide) & (alignment - 1);
+    if (head != 0) give_up(wide, head);
+    if (head != alignment) give_up(wide + head + bytes, alignment - head);
+    return wide + head;
+}
+
+}  // namespace
+
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept {
+    // Whole granules, so that no granule of the page map is shared with somebody else's memory.
+    const std::size_t granule = g_system_page > kRegionAlign ? g_system_page : kRegionAlign;
+    std::size_t rounded = (bytes + granule - 1) & ~(granule - 1);
+    void* start = nullptr;
+    bool degraded = false;
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
+    if (upstream.pages == Pages::huge_explicit && rounded >= kHugePage) {
+        const std::size_t whole = (rounded + kHugePage - 1) & ~(kHugePage - 1);
+        start = map_anonymous(whole, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);   // 2^21: the system's own size may be another
+        degraded = start == nullptr;
+        if (!degraded) rounded = whole;
+    }
+#else
+    degraded = upstream.pages == Pages::huge_explicit;
+#endif
+    if (start == nullptr) {
+        start = map_aligned(rounded, rounded >= kHugePage ? kHugePage : kRegionAlign);
+        if (start == nullptr) return MapResult::no_memory;
+#if defined(MADV_HUGEPAGE)
+        // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
+        if (upstream.pages != Pages::plain && rounded >= kHugePage) madvise(start, rounded, MADV_HUGEPAGE);
+#endif
+    }
+    if (upstream.lock && mlock(start, rounded) != 0) {
+        give_up(start, rounded);
+        return MapResult::not_lockable;
+    }
+    if (upstream.prefault) touch_pages(start, rounded);
+    out = Region{start, rounded, degraded};
+    return MapResult::ok;
+}
+
+void unmap_region(void* start, std::size_t bytes) noexcept { give_up(start, bytes); }
+
+namespace {
+
+// Without MAP_NORESERVE: what may be written to counts for the system's bounds of what it promises, so that a request
+// which it could never serve is refused, as malloc's would be.
+constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS;
+
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
+// Explicit huge pages in place of the range's plain ones. They are got first and moved there then, because a map on top
+// of another that fails may leave a hole, which another thread's map could fill.
+bool place_huge_pages(char* start, std::size_t bytes) noexcept {
+    void* const got = map_anonymous(bytes, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);
+    if (got == nullptr) return false;
+    if (mremap(got, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, start) == start) return true;
+    munmap(got, bytes);
+    return false;
+}
+#endif
+
+}  // namespace
+
+char* reserve_space(std::size_t bytes) noexcept {
+    void* const wide = mmap(nullptr, bytes + kHugePage, PROT_NONE, kSpace, -1, 0);
+    if (wide == MAP_FAILED) return nullptr;
+    char* const from = static_cast<char*>(wide);
+    const std::size_t head = -reinterpret_cast<std::uintptr_t>(from) & (kHugePage - 1);
+    if (head != 0) munmap(from, head);
+    munmap(from + head + bytes, kHugePage - head);
+    return from + head;
+}
+
+void release_space(char* start, std::size_t bytes) noexcept { munmap(start, bytes); }
+
+bool allow_access(char* start, std::size_t bytes) noexcept {
+    return mprotect(start, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept {
+#if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
+    if (upstream.pages == Pages::huge_explicit && !place_huge_pages(start, bytes)) {
+        degraded = true;
+        advise_huge(start, bytes);
+    }
+#else
+    degraded = upstream.pages == Pages::huge_explicit;
+#endif
+    if (upstream.lock && mlock(start, bytes) != 0) return MapResult::not_lockable;
+    if (upstream.prefault) touch_pages(start, bytes);
+    return MapResult::ok;
+}
+
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept {
+    if (upstream.lock) munlock(start, bytes);
+#if defined(__linux__)
+    if (upstream.pages != Pages::huge_explicit && madvise(start, bytes, MADV_DONTNEED) == 0) return true;
+#endif
+    // Fresh plain memory in its place: the one way that every system has, and what explicit huge pages go by.
+    return mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0) == start;
+}
+
+void advise_huge(char* start, std::size_t bytes) noexcept {
+#if defined(MADV_HUGEPAGE)
+    // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
+    madvise(start, bytes, MADV_HUGEPAGE);
+#else
+    (void)start, (void)bytes;
+#endif
+}
+
+void advise_small(char* start, std::size_t bytes) noexcept {
+#if defined(MADV_NOHUGEPAGE)
+    madvise(start, bytes, MADV_NOHUGEPAGE);
+#else
+    (void)start, (void)bytes;
+#endif
+}
+
+bool barrier_everywhere() noexcept {
+#if defined(SYS_membarrier)
+    // Linux 4.14. The numbers are the kernel's, whose header may be older. Registered once; a child of a fork is so too.
+    constexpr int kPrivateExpedited = 1 << 3, kRegisterPrivateExpedited = 1 << 4;
+    if (syscall(SYS_membarrier, kPrivateExpedited, 0, 0) == 0) return true;
+    return syscall(SYS_membarrier, kRegisterPrivateExpedited, 0, 0) == 0 &&
+           syscall(SYS_membarrier, kPrivateExpedited, 0, 0) == 0;
+#else
+    return false;
+#endif
+}
+
+namespace {
+
+std::uint64_t read_clock(clockid_t clock) noexcept {
+    timespec now;
+    clock_gettime(clock, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+std::uint64_t monotonic_ns() noexcept {
+#if defined(CLOCK_MONOTONIC_COARSE)
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+#else
+    return read_clock(CLOCK_MONOTONIC);
+#endif
+}
+
+std::uint64_t precise_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
+
+std::uint64_t physical_memory() noexcept {
+#if defined(_SC_PHYS_PAGES)
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    if (pages > 0) return static_cast<std::uint64_t>(pages) * g_system_page;
+#endif
+    return 0;
+}
+
+#endif
+
+}  // namespace bufpool

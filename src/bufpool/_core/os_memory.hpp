@@ -1,0 +1,73 @@
+// Memory of the operating system: regions mapped and unmapped, huge pages, locking, first touch, the clock.
+//
+// An Upstream says where regions come from. Plain maps, huge-page advice and explicit huge pages are here; shared
+// memory and pinned memory of a GPU come as further upstreams with the same two functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bufpool {
+
+constexpr std::size_t kPage = 4096;                      // bytes; what sizes are rounded to, on every target
+constexpr std::size_t kHugePage = std::size_t{2} << 20;  // bytes
+constexpr std::size_t kRegionAlign = std::size_t{64} << 10;  // bytes; Windows' granularity, and the page map's
+
+enum class Pages : std::uint32_t {
+    plain = 0,         // 4 KiB pages, whatever the system's default advice
+    huge_advised = 1,  // transparent huge pages where a region holds a whole one; plain where refused
+    huge_explicit = 2  // MAP_HUGETLB from the system's reserve; advised where the reserve is empty
+};
+
+struct Upstream {
+    Pages pages;
+    bool lock;      // mlock: never swapped out
+    bool prefault;  // touched when mapped, not on first use
+};
+
+enum class MapResult : std::uint32_t { ok = 0, no_memory = 1, not_lockable = 2 };
+
+struct Region {
+    void* start;          // aligned to kRegionAlign; except on Windows, to kHugePage from kHugePage bytes up
+    std::size_t bytes;
+    bool degraded;        // explicit huge pages were asked for and not to be had
+};
+
+// Zero-filled, readable and writable memory of at least `bytes`, rounded up to kRegionAlign.
+MapResult map_region(const Upstream& upstream, std::size_t bytes, Region& out) noexcept;
+void unmap_region(void* start, std::size_t bytes) noexcept;
+
+// --- address space apart from memory, for the page heap ---
+
+// Windows gives memory to a range before it is first written to; elsewhere the first write does.
+#if defined(_WIN32)
+constexpr bool kCommitsPages = true;
+#else
+constexpr bool kCommitsPages = false;
+#endif
+
+// Addresses without memory, aligned to kHugePage; null: none to be had. `bytes` is a multiple of kHugePage.
+char* reserve_space(std::size_t bytes) noexcept;
+void release_space(char* start, std::size_t bytes) noexcept;
+// The range may be committed from now on. False: the system refuses.
+bool allow_access(char* start, std::size_t bytes) noexcept;
+// Pages of the range become resident as the upstream says. With explicit huge pages it consists of whole ones.
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept;
+// The range's memory goes back to the system; its next use finds zeros. False: the system refuses, and nothing changed.
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
+// Transparent huge pages for the range, where the system has them.
+void advise_huge(char* start, std::size_t bytes) noexcept;
+// No longer.
+void advise_small(char* start, std::size_t bytes) noexcept;
+
+// Touches every page of [start, start + bytes) without changing its contents.
+void touch_pages(void* start, std::size_t bytes) noexcept;
+
+// Every running thread of this process passes a full memory barrier before it returns. False: the system cannot do that.
+bool barrier_everywhere() noexcept;
+
+std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
+std::uint64_t precise_ns() noexcept;    // exact, from a zero of its own; for waiting
+std::uint64_t physical_memory() noexcept;  // bytes, or what the job of the process (Windows) allows; 0 if unknown
+
+}  // namespace bufpool

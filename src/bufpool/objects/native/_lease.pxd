@@ -1,0 +1,18 @@
+# The faces of an object pool: for threads and for tasks.
+from bufpool.objects.native._pool_state cimport Claim, PoolCore
+
+cdef class PoolFront:
+    cdef readonly PoolCore _core
+    cdef object __weakref__
+
+cdef class ThreadFront(PoolFront):
+    pass
+
+cdef class TaskFront(PoolFront):
+    cdef readonly object _port     # how callbacks are called and tasks wait
+
+cdef class PoolLease(Claim):
+    pass
+
+cdef class AsyncPoolLease(Claim):
+    cdef object port
