@@ -6,12 +6,9 @@ import operator
 from contextlib import suppress
 from typing import Any
 
-from bufpool.memory.sizes import parse_size
 from bufpool.errors import SettingError
 
-__all__ = ["UPSTREAMS", "choice", "count", "flag", "nbytes", "seconds"]
-
-UPSTREAMS = ("plain", "thp", "hugetlb")  # where a buffer pool's memory comes from
+__all__ = ["choice", "count", "flag", "seconds"]
 
 LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock's nanoseconds
 
@@ -31,26 +28,6 @@ def seconds(what: str, value: Any, name: str) -> float | None:
     if not number >= 0:
         raise SettingError(f"pool {name!r}: {what} must be 0 seconds or more, or None, not {value!r}")
     return None if number > LONGEST_WAIT else number
-
-
-def nbytes(what: str, value: Any, name: str) -> int | None:
-    """A number of bytes, or None; as text too: see `parse_size`."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            raise SettingError(f"pool {name!r}: {what} {error}") from None
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"pool {name!r}: {what} must be a whole number of bytes, a text such as '2 GiB', or None, not {value!r}"
-        ) from None
-    if isinstance(value, bool) or not 0 <= number < 1 << 63:
-        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
-    return number
 
 
 def count(what: str, value: Any, name: str, least: int, most: int) -> int:

@@ -5,7 +5,6 @@
 
 #if !defined(_WIN32)
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -89,17 +88,6 @@ void advise_small(char*, std::size_t) noexcept {}
 bool barrier_everywhere() noexcept {
     FlushProcessWriteBuffers();
     return true;
-}
-
-std::uint64_t monotonic_ns() noexcept { return GetTickCount64() * 1000000u; }
-
-std::uint64_t precise_ns() noexcept {
-    LARGE_INTEGER ticks, each_second;
-    QueryPerformanceCounter(&ticks);
-    QueryPerformanceFrequency(&each_second);
-    const auto count = static_cast<std::uint64_t>(ticks.QuadPart);
-    const auto frequency = static_cast<std::uint64_t>(each_second.QuadPart);
-    return count / frequency * 1000000000u + count % frequency * 1000000000u / frequency;
 }
 
 std::uint64_t physical_memory() noexcept {
@@ -273,26 +261,6 @@ bool barrier_everywhere() noexcept {
     return false;
 #endif
 }
-
-namespace {
-
-std::uint64_t read_clock(clockid_t clock) noexcept {
-    timespec now;
-    clock_gettime(clock, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-}  // namespace
-
-std::uint64_t monotonic_ns() noexcept {
-#if defined(CLOCK_MONOTONIC_COARSE)
-    return read_clock(CLOCK_MONOTONIC_COARSE);
-#else
-    return read_clock(CLOCK_MONOTONIC);
-#endif
-}
-
-std::uint64_t precise_ns() noexcept { return read_clock(CLOCK_MONOTONIC); }
 
 std::uint64_t physical_memory() noexcept {
 #if defined(_SC_PHYS_PAGES)

@@ -1,4 +1,4 @@
-// Memory of the operating system: regions mapped and unmapped, huge pages, locking, first touch, the clock.
+// Memory of the operating system: regions mapped and unmapped, huge pages, locking, first touch.
 //
 // An Upstream says where regions come from. Plain maps, huge-page advice and explicit huge pages are here; shared
 // memory and pinned memory of a GPU come as further upstreams with the same two functions.
@@ -66,8 +66,6 @@ void touch_pages(void* start, std::size_t bytes) noexcept;
 // Every running thread of this process passes a full memory barrier before it returns. False: the system cannot do that.
 bool barrier_everywhere() noexcept;
 
-std::uint64_t monotonic_ns() noexcept;  // coarse (milliseconds) and cheap; for ageing, not for timing
-std::uint64_t precise_ns() noexcept;    // exact, from a zero of its own; for waiting
 std::uint64_t physical_memory() noexcept;  // bytes, or what the job of the process (Windows) allows; 0 if unknown
 
 }  // namespace bufpool

@@ -16,5 +16,3 @@ cdef extern from "bufpool/_core/os_memory.hpp" namespace "bufpool" nogil:
 
     void touch_pages(void* start, size_t nbytes) noexcept   # contents stay
     uint64_t physical_memory() noexcept                      # bytes, or what a Windows job allows; 0 if unknown
-    uint64_t monotonic_ns() noexcept                         # coarse and cheap
-    uint64_t precise_ns() noexcept                           # the same clock, exact

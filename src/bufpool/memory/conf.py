@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from bufpool._validate import seconds
 from bufpool.memory.sizes import parse_size
-from bufpool._validate import UPSTREAMS, seconds
 
-__all__ = ["VARIABLE", "with_defaults"]
+__all__ = ["UPSTREAMS", "VARIABLE", "with_defaults"]
 
 VARIABLE = "BUFPOOL_CONF"
+
+UPSTREAMS = ("plain", "thp", "hugetlb")  # where a pool's memory comes from
 
 #: What a pool is made with where neither the caller nor the variable says anything.
 BUILT_IN: dict[str, Any] = {

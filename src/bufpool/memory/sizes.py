@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import re
+from typing import Any
 
+from bufpool.errors import SettingError
 from bufpool.memory.container import available_memory
 
-__all__ = ["MOST", "parse_size"]
+__all__ = ["MOST", "nbytes", "parse_size"]
 
 #: What a size looks like, for messages.
 ALLOWED = (
@@ -63,3 +66,23 @@ def _share(text: str, part: int, of: int) -> int:
             f"must be a number of bytes, not {text!r}: the system does not say how much memory there is"
         )
     return part * memory // of
+
+
+def nbytes(what: str, value: Any, name: str) -> int | None:
+    """A number of bytes, or None; as text too: see `parse_size`."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            raise SettingError(f"pool {name!r}: {what} {error}") from None
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"pool {name!r}: {what} must be a whole number of bytes, a text such as '2 GiB', or None, not {value!r}"
+        ) from None
+    if isinstance(value, bool) or not 0 <= number < 1 << 63:
+        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
+    return number

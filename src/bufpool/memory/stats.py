@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bufpool.memory.tables import Table, clipped, readable
+from bufpool._counts import Counts
 from bufpool._words import plural
 
-__all__ = ["ClassStats", "Counts", "PoolStats"]
+__all__ = ["ClassStats", "PoolStats"]
 
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
-
-
-class Counts(Mapping[str, int]):
-    """Counts by their reason, read-only: `types.MappingProxyType` cannot be pickled, nor copied deeply."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        self._counts = dict(counts)
-
-    def __getitem__(self, reason: str, /) -> int:
-        return self._counts[reason]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._counts)
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def __repr__(self) -> str:
-        return repr(self._counts)
-
-    def __reduce__(self) -> tuple[type[Counts], tuple[dict[str, int]]]:
-        return Counts, (self._counts.copy(),)
 
 
 class ClassStats(NamedTuple):

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "arena.hpp"
+#include "bufpool/_core/clock.hpp"
 #include "page_map.hpp"
 
 namespace bufpool {

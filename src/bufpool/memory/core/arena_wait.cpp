@@ -1,6 +1,8 @@
 // A request that waits at an arena's limit.
 #include "limit_wait.hpp"
 
+#include "bufpool/_core/clock.hpp"
+
 namespace bufpool {
 
 namespace {

@@ -37,8 +37,3 @@ cdef void call_when_refused(RefusedHook hook) noexcept
 cdef Block arena_acquire_in_turn(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
 # At the limit: collects garbage and waits as any request does, but for signals. `waited_ns`: 0 if it may not wait.
 cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept
-
-# For who waits, in whatever pool.
-cdef uint64_t coarse_ns() noexcept nogil       # milliseconds, and cheap
-cdef uint64_t precise_ns() noexcept nogil      # exact, from a zero of its own
-cdef object breathe()                          # lets CPython do what it keeps for this thread

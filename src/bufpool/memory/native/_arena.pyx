@@ -24,12 +24,13 @@ from bufpool.memory.core.arena cimport (
 )
 from bufpool.memory.core.limit_queue cimport Bells, Slept
 from bufpool.memory.core.limit_wait cimport LimitWait
-from bufpool._core.os_memory cimport Pages, kHugePage, monotonic_ns, physical_memory
-from bufpool._core.os_memory cimport precise_ns as exact_ns
+from bufpool._core.clock cimport precise_ns
+from bufpool._core.os_memory cimport Pages, kHugePage, physical_memory
 from bufpool._core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
 
 from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 
+from bufpool._waiting import BREATHE
 from bufpool._words import plural
 from bufpool.errors import (
     AlignmentError,
@@ -55,11 +56,6 @@ cdef extern from "pythread.h":
     void PyThread_release_lock(PyThread_type_lock) noexcept nogil
     unsigned long PyThread_get_thread_ident() nogil
 
-
-# Run by a waiter between its looks: a bytecode lets CPython deliver what it keeps for this thread. Without the GIL
-# those are also objects of ours whose last reference another thread dropped, and they may hold the memory that is
-# waited for.
-cdef object BREATHE = compile("None", "<bufpool waits>", "eval")
 
 PAGES = {"plain": <int>Pages.plain, "thp": <int>Pages.huge_advised, "hugetlb": <int>Pages.huge_explicit}
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
@@ -145,18 +141,6 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
     # NumPy's size is a guess and is not used: the block is found by its address.
     if address != NULL:
         Arena.release(address)
-
-
-cdef uint64_t coarse_ns() noexcept nogil:
-    return monotonic_ns()
-
-
-cdef uint64_t precise_ns() noexcept nogil:
-    return exact_ns()
-
-
-cdef object breathe():
-    eval(BREATHE)
 
 
 # --- waiting at the limit ----------------------------------------------------------------------------------------
@@ -409,7 +393,7 @@ cdef class PoolBase:
 
     cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
         if changed_often(&self.callers):
-            look_at_callers(self, &self.callers, exact_ns())
+            look_at_callers(self, &self.callers, precise_ns())
         cdef Block block = arena_acquire(self.arena, nbytes, alignment)
         if block.address == NULL:
             return self.take_slowly(nbytes, alignment, block, zeroed)

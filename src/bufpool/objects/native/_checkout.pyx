@@ -7,9 +7,10 @@ from libc.stdlib cimport free, malloc
 cimport cython
 
 from bufpool.objects.core.object_pool cimport Answer, ObjectNode, ObjectPool, Put, Sieve, kNone, kOwned, kUntilEmpty
-from bufpool.memory.native._arena cimport breathe, coarse_ns, precise_ns
+from bufpool._core.clock cimport coarse_ns, precise_ns
 from bufpool.objects.native._pool_state cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore, Stage, generation
 
+from bufpool._waiting import BREATHE
 from bufpool.errors import FactoryError
 
 cdef extern from "pythread.h":
@@ -127,7 +128,7 @@ cdef class Turn:
                 return
             PyErr_CheckSignals()
             if WITHOUT_GIL:
-                breathe()
+                eval(BREATHE)
             if until != FOREVER and precise_ns() >= until:
                 return
 

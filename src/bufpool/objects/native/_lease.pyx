@@ -11,7 +11,7 @@ from types import GenericAlias
 cimport cython
 
 from bufpool.objects.core.object_pool cimport Answer, ObjectPool, Standing, kNone
-from bufpool.memory.native._arena cimport precise_ns
+from bufpool._core.clock cimport precise_ns
 from bufpool.objects.native._pool_state cimport HAND, LENT, NEW, Claim, PoolCore, is_finalizing
 from bufpool.objects.native._checkout cimport moved, turn_of
 

@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc
 cimport cython
 
 from bufpool.objects.core.object_pool cimport Held, ObjectNode, ObjectPool, Put, Standing, Waiter, kNone
-from bufpool.memory.native._arena cimport coarse_ns, precise_ns
+from bufpool._core.clock cimport coarse_ns, precise_ns
 
 from bufpool.errors import DoubleReleaseError, ForeignReleaseError
 
