@@ -106,9 +106,9 @@ def test_numpy_is_the_only_dependency() -> None:
 
 
 def loaded_by_import() -> list[str]:
-    """Modules that ``import bufpool`` loads after NumPy."""
+    """Modules that all names of ``bufpool`` load after NumPy."""
     code = (
-        "import sys, json, numpy; before = set(sys.modules); import bufpool; "
+        "import sys, json, numpy; before = set(sys.modules); from bufpool import *; "
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     return [str(name) for name in json.loads(python(code))]
@@ -134,13 +134,13 @@ def test_import_loads_little_on_top_of_numpy() -> None:
 def test_import_leaves_numpys_allocator_alone() -> None:
     code = (
         "import numpy; from numpy._core.multiarray import get_handler_name as name; before = name(); "
-        "import bufpool; print(before == name())"
+        "from bufpool import *; print(before == name())"
     )
     assert python(code).strip() == "True"
 
 
 def test_import_starts_no_thread() -> None:
-    assert python("import threading, bufpool; print(threading.active_count())").strip() == "1"
+    assert python("import threading; from bufpool import *; print(threading.active_count())").strip() == "1"
 
 
 @pytest.mark.skipif(

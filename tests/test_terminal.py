@@ -108,10 +108,10 @@ sys.meta_path.insert(0, Interrupting())
 @pytest.mark.parametrize(
     ("module", "command"),
     [
-        ("numpy", ""),
-        ("numpy._core._multiarray_umath", ""),
-        ("bufpool.memory.native._arena", ""),
-        ("bufpool.objects.pool", ""),
+        ("numpy", " bench"),
+        ("numpy._core._multiarray_umath", " bench"),
+        ("bufpool.memory.native._arena", " run"),
+        ("bufpool.errors", ""),
         ("bufpool.__main__", ""),
         ("bufpool.cli", ""),
         ("argparse", ""),
@@ -123,8 +123,9 @@ sys.meta_path.insert(0, Interrupting())
 def test_ctrl_c_during_an_import_leaves_no_traceback(options, module, command, tmp_path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT, encoding="utf-8")
     found = environment()
+    arguments = ["run", "--help"] if command == " run" else ["bench", "--list"]
     done = subprocess.run(
-        [sys.executable, *options, "bench", "--list"],
+        [sys.executable, *options, *arguments],
         env=found | {"INTERRUPTED_AT": module, "PYTHONPATH": os.pathsep.join([str(tmp_path), found["PYTHONPATH"]])},
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ exception passes on.
 
 from __future__ import annotations
 
-import random
 import reprlib
 import weakref
 from collections.abc import Callable
@@ -269,14 +268,20 @@ class Lifecycle:
     def _lifetime(self) -> int:
         """Of a new object, in nanoseconds; 0: no end."""
         most = self.chosen.max_lifetime
-        return 0 if most is None else max(1, int(1e9 * most * (1 - JITTER * random.random())))
+        if most is None:
+            return 0
+        from random import random  # few pools need it, and it takes long to import
+
+        return max(1, int(1e9 * most * (1 - JITTER * random())))
 
     def _failed(self, error: Exception) -> None:
+        from random import random
+
         self.failures.add()
         first, longest = self.chosen.backoff
         self._pause = min(longest, 2 * self._pause) if self._pause else first
         # Full jitter would let a client try at once: between half of it and all.
-        self._retry_at = monotonic() + self._pause * (1 - random.random() / 2)
+        self._retry_at = monotonic() + self._pause * (1 - random() / 2)
         self._failure = error
 
     async def _is_sound(self, turn: Turn, port: Port, keep_place: bool = False) -> bool:

@@ -6,7 +6,6 @@ nothing that its port awaits ever suspends; a task awaits it.
 
 from __future__ import annotations
 
-import inspect
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -155,6 +154,10 @@ class Tasks:
     """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
 
     def __init__(self) -> None:
+        # asyncio imports `inspect` anyway; a pool for threads need not, because that takes as long as this package.
+        from inspect import isawaitable
+
+        self._is_awaitable = isawaitable
         self._loop: asyncio.AbstractEventLoop | None = None  # that made an object last
         self._maintaining: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._background: set[asyncio.Task[Any]] = set()
@@ -169,7 +172,7 @@ class Tasks:
         """Call it, and await what it returns if that is awaitable."""
         with Callback(owner, here()):
             result = function(*args)
-            return await result if inspect.isawaitable(result) else result
+            return await result if self._is_awaitable(result) else result
 
     def prepare(self, turn: Turn) -> None:
         """Tell the turn how to wake this task."""

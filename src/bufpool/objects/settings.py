@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Collection
-from inspect import iscoroutinefunction
+from operator import methodcaller
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 from bufpool import _validate
@@ -18,6 +19,10 @@ T = TypeVar("T")
 
 MOMENTS = ("checkout", "return", "idle")
 OVERFLOWS = ("wait", "fail", "create")
+
+CO_COROUTINE = 0x80  # of a code object: `inspect.CO_COROUTINE`
+#: What is never a coroutine function.
+PLAIN = (type, BuiltinFunctionType, MethodDescriptorType, methodcaller)
 
 _numbers = itertools.count(1)
 
@@ -85,6 +90,18 @@ class PoolSettings(NamedTuple):
     debug: bool
 
 
+def _makes_coroutines(function: object) -> bool:
+    """Whether it is a coroutine function. The usual callbacks are told without `inspect`, which takes long to import."""
+    if isinstance(function, PLAIN):
+        return False
+    function = getattr(function, "__func__", function)  # of a bound method
+    if isinstance(function, FunctionType) and not function.__dict__:  # a mark that says so would stand there
+        return bool(function.__code__.co_flags & CO_COROUTINE)
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(function)
+
+
 def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSettings:
     """Raises `SettingError`, or `TypeError` for what is of another kind."""
     name = chosen["name"]
@@ -96,7 +113,7 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         value = factory if what == "factory" else chosen[what]
         if not callable(value) and (what == "factory" or value is not None):
             raise TypeError(f"pool {name!r}: {what} must be callable, not {value!r}")
-        if in_threads and iscoroutinefunction(value):
+        if in_threads and value is not None and _makes_coroutines(value):
             raise FactoryError(
                 f"pool {name!r}: {what} is a coroutine function: such callbacks need a bufpool.AsyncPool"
             )
