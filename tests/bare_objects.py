@@ -40,10 +40,11 @@ def classes() -> list[type]:
                 found[id(each)] = each
                 todo.append(each)
     # Cython's own classes, for the state of a generator, have no members.
+    names = {native.__name__ for native in NATIVE}
     own = {
         (each.__module__, each.__name__): each
         for each in found.values()
-        if str(each.__module__).startswith(tuple(f"{native.__name__}." for native in NATIVE)) and "__pyx" not in each.__name__
+        if str(each.__module__).rpartition(".")[0] in names and "__pyx" not in each.__name__
     }
     return [own[name] for name in sorted(own)]
 

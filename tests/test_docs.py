@@ -300,7 +300,8 @@ def test_the_examples_of_a_docstring_run(name: str) -> None:
 )
 def test_docstrings_of_compiled_code_are_found(source: Path) -> None:
     """Every docstring with an example in a ``.pyx`` is among those tried, behind the signature that Cython adds."""
-    found = [words(doc) for doc, module in EXAMPLES.values() if module.__name__ == f"bufpool.{source.parts[-3]}.native.{source.stem}"]
+    name = f"bufpool.{source.parts[-3]}.native.{source.stem}"
+    found = [words(doc) for doc, module in EXAMPLES.values() if module.__name__ == name]
     written = [
         doc
         for doc in re.findall(r'"""(.*?)"""', source.read_text(encoding="utf-8"), re.DOTALL)

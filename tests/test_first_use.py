@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import environment
 from conserving import run_python
+from programs import environment
 
 import bufpool
 from bufpool.objects.settings import CO_COROUTINE, _makes_coroutines
@@ -116,7 +116,7 @@ def test_coroutine_functions_are_told_as_inspect_tells_them(function: Callable[.
     assert inspect.CO_COROUTINE == CO_COROUTINE
 
 
-# What a module shows ---------------------------------------------------------------------------------------------------
+# What a module shows -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", ["", "bufpool.BufferPool().ones(9); bufpool.Pool(list); bufpool.resources.files;"])
@@ -171,7 +171,7 @@ def test_a_name_that_is_missing_is_missed_as_in_any_module(module: str) -> None:
     assert not hasattr(bufpool, "__wrapped__")
 
 
-# The lists of names ----------------------------------------------------------------------------------------------------
+# The lists of names --------------------------------------------------------------------------------------------------
 
 
 def imported_for_types() -> Iterator[tuple[str, str]]:
@@ -190,7 +190,7 @@ def test_type_checkers_and_the_interpreter_find_each_name_in_the_same_place() ->
     assert {name for _, name in lazily} | eagerly == set(bufpool.__all__)
 
 
-# Copies, threads, and what cannot be imported ---------------------------------------------------------------------------
+# Copies, threads, and what cannot be imported ------------------------------------------------------------------------
 
 
 def kept() -> list[object]:

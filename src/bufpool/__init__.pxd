@@ -1,1 +1,1 @@
-# For `cimport`: the contracts stand in bufpool._core, and in the folders core and native of bufpool.memory and bufpool.objects.
+# For `cimport`: the contracts stand in bufpool._core, and in the folders core and native of the wings.

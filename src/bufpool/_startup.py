@@ -1,8 +1,8 @@
 """``python -m bufpool`` before it has a handler for Ctrl-C of its own: while the package is being imported.
 
 Python imports this package before it runs any code of the command line. So the package imports this module before all
-others, and the command line calls `end` where it starts to catch `KeyboardInterrupt`. Every program that uses the package
-imports this, so it imports nothing that only the command line needs.
+others, and the command line calls `end` where it starts to catch `KeyboardInterrupt`. Every program that uses the
+package imports this module, so it imports nothing that only the command line needs.
 """
 
 from __future__ import annotations

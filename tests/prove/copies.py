@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prove.bug import Bug, Ladder, Suite, TableError
-from prove.compiled import COMPILER, CORES, LACKS_LIBRARY, SANITIZERS, SOURCES, TESTS, NoSanitizerError, core_files
+from prove.compiled import (
+    COMPILER,
+    CORES,
+    LACKS_LIBRARY,
+    SANITIZERS,
+    SOURCES,
+    TESTS,
+    NoSanitizerError,
+    core_files,
+)
 
 CHECKOUT = TESTS.parent
 #: The module that the sources of the cores are linked into.

@@ -97,7 +97,8 @@ def compile_core(system: str) -> Found:
     headers, sources = core_files(SOURCES, ".hpp"), core_files(SOURCES, ".cpp")
     with tempfile.TemporaryDirectory() as folder:
         together = Path(folder, "headers.cpp")
-        together.write_text("".join(f'#include "{path.relative_to(SOURCES.parent).as_posix()}"\n' for path in headers), encoding="utf-8")
+        lines = [f'#include "{path.relative_to(SOURCES.parent).as_posix()}"\n' for path in headers]
+        together.write_text("".join(lines), encoding="utf-8")
         trouble = compile_each(system, (together, *sources), *WARNINGS)
     return Found(f"{len(sources)} sources, {len(headers)} headers", trouble)
 

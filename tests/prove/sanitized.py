@@ -202,7 +202,8 @@ def is_ours(report: str, modules: Sequence[str]) -> bool:
     # Who made the threads, or the memory, took no part in a race.
     apart = ("Thread T", "Location is", "Mutex ", "As if synchronized")
     stacks = [part for part in report.split("\n\n") if not part.strip().startswith(apart)]
-    ours = re.compile("|".join((r"\bbufpool/(?:_core|\w+/core|\w+/native)/", *(re.escape(f"{name}+0x") for name in modules))))
+    sources = r"\bbufpool/(?:_core|\w+/core|\w+/native)/"
+    ours = re.compile("|".join((sources, *(re.escape(f"{name}+0x") for name in modules))))
     return any(ours.search(stack) for stack in stacks)
 
 

@@ -7,17 +7,17 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar
 
-from bufpool.memory.conf import UPSTREAMS, with_defaults
-from bufpool.memory.container import available_memory
-from bufpool.memory.sizes import MOST, nbytes, parse_size
+from bufpool._validate import choice, flag, seconds
 from bufpool._words import plural
 from bufpool.errors import ClosedError, LimitError, SizeError
+from bufpool.memory.conf import UPSTREAMS, with_defaults
+from bufpool.memory.container import available_memory
 from bufpool.memory.native._arena import good_size
 from bufpool.memory.native._arrays import touch
 from bufpool.memory.native._buffer import BufferMaker
 from bufpool.memory.native._lease import LeaseMaker
 from bufpool.memory.native._scratch import ScratchMaker
-from bufpool._validate import choice, flag, seconds
+from bufpool.memory.sizes import MOST, nbytes, parse_size
 from bufpool.memory.stats import PoolStats, from_reading
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from bufpool.memory.tables import Table, clipped, readable
 from bufpool._counts import Counts
 from bufpool._words import plural
+from bufpool.memory.tables import Table, clipped, readable
 
 __all__ = ["ClassStats", "PoolStats"]
 

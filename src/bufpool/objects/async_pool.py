@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from bufpool.objects.native._lease import TaskFront
 from bufpool.objects.manager import Manager
-from bufpool.objects.runtimes import Tasks, TasksInThreads
+from bufpool.objects.native._lease import TaskFront
 from bufpool.objects.readings import Readings
+from bufpool.objects.runtimes import Tasks, TasksInThreads
 from bufpool.objects.settings import Settings, checked
 
 if TYPE_CHECKING:

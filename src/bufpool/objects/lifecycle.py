@@ -22,8 +22,8 @@ from bufpool.errors import (
     ReentrantError,
     TooManyWaitersError,
 )
-from bufpool.objects.native._histogram import Count, Times
-from bufpool.objects.native._pool_state import MOST, PoolCore
+from bufpool.objects import maintenance_thread, tracing
+from bufpool.objects.log import log
 from bufpool.objects.native._checkout import (
     CLOSED,
     FULL,
@@ -34,8 +34,8 @@ from bufpool.objects.native._checkout import (
     Turn,
     discarded,
 )
-from bufpool.objects import maintenance_thread, tracing
-from bufpool.objects.log import log
+from bufpool.objects.native._histogram import Count, Times
+from bufpool.objects.native._pool_state import MOST, PoolCore
 from bufpool.objects.runtimes import THREADS, Port, inside, run
 
 if TYPE_CHECKING:

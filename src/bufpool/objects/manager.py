@@ -10,11 +10,11 @@ from typing import Any
 
 from bufpool._words import plural
 from bufpool.errors import ClosedError, PoolTimeoutError
-from bufpool.objects.native._pool_state import MOST
-from bufpool.objects.native._checkout import UNTIL_EMPTY, Turn, sift
 from bufpool.objects import tracing
 from bufpool.objects.lifecycle import Lifecycle
 from bufpool.objects.log import log
+from bufpool.objects.native._checkout import UNTIL_EMPTY, Turn, sift
+from bufpool.objects.native._pool_state import MOST
 from bufpool.objects.runtimes import THREADS, Port, run
 
 __all__ = ["Manager"]

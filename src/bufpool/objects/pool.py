@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from bufpool.objects.native._lease import ThreadFront
 from bufpool.objects.manager import Manager
-from bufpool.objects.runtimes import THREADS, run
+from bufpool.objects.native._lease import ThreadFront
 from bufpool.objects.readings import Readings
+from bufpool.objects.runtimes import THREADS, run
 from bufpool.objects.settings import checked
 
 if TYPE_CHECKING:

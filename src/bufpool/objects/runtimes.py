@@ -16,15 +16,15 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
-from bufpool.objects.native._checkout import call_within, reset
 from bufpool.objects import maintenance_thread
 from bufpool.objects.loops import imported_asyncio
+from bufpool.objects.native._checkout import call_within, reset
 
 if TYPE_CHECKING:
     import asyncio
 
-    from bufpool.objects.native._checkout import Turn
     from bufpool.objects.maintenance_thread import Maintained
+    from bufpool.objects.native._checkout import Turn
 
 __all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
 

@@ -91,7 +91,7 @@ class PoolSettings(NamedTuple):
 
 
 def _makes_coroutines(function: object) -> bool:
-    """Whether it is a coroutine function. The usual callbacks are told without `inspect`, which takes long to import."""
+    """Whether it is a coroutine function; known without `inspect`, slow to import, for the usual callbacks."""
     if isinstance(function, PLAIN):
         return False
     function = getattr(function, "__func__", function)  # of a bound method

@@ -107,9 +107,9 @@ def main(args: argparse.Namespace) -> int:
         and its traceback will be shown without the frames that lie above it.
     """
     from bufpool import BufferPool
-    from bufpool.memory.buffer_pool import make_default
     from bufpool.cli.run.report import Report, report_refusals
     from bufpool.cli.run.threads import Threads
+    from bufpool.memory.buffer_pool import make_default
 
     if args.plain:
         if args.limit is not None or args.max_retained is not None:

@@ -5,7 +5,7 @@ if every reference to the array is such a name, then no view, export or containe
 
 Whether a name holds a reference is an implementation detail of the interpreter. From Python 3.14 on an argument may
 borrow its caller's reference, and so may a name that is assigned from the argument. So each name counts only if this
-Python's names were found to count: `bufpool.memory.native._names` tries that once, at import. Otherwise all names together
+Python's names were found to count: `_names` beside this tries that once, at import. Otherwise all names together
 account for one reference: one of them holds it, or all of them borrow it from a name of a function further out.
 
 Where names may be borrowed, the operands of the caller's current instruction may be, too: in ``a[0] = x`` NumPy works

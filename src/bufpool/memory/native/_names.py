@@ -1,6 +1,6 @@
 """Functions that find out whether each local name of this Python holds a reference of its own.
 
-`bufpool.memory.native._frames` runs them once, at import, cold and warmed up. Each function assigns a new object to some names
+`_frames` beside this runs them once, at import, cold and warmed up. Each function assigns a new object to some names
 and returns the surplus: the number of references beyond one for each name in its frame.
 """
 

@@ -8,7 +8,17 @@ cimport cython
 
 from bufpool.objects.core.object_pool cimport Answer, ObjectNode, ObjectPool, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool._core.clock cimport coarse_ns, precise_ns
-from bufpool.objects.native._pool_state cimport ENDED, HAND, PLACE, WITHOUT_GIL, Bell, Claim, PoolCore, Stage, generation
+from bufpool.objects.native._pool_state cimport (
+    ENDED,
+    HAND,
+    PLACE,
+    WITHOUT_GIL,
+    Bell,
+    Claim,
+    PoolCore,
+    Stage,
+    generation,
+)
 
 from bufpool._waiting import BREATHE
 from bufpool.errors import FactoryError
