@@ -38,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bufpool import resources as resources
     from bufpool.memory.buffer_pool import BufferPool, default_pool
-    from bufpool.memory.native._arena import good_size
+    from bufpool.memory.native._block_sizes import good_size
     from bufpool.memory.native._buffer import Buffer
     from bufpool.memory.native._lease import Lease
     from bufpool.memory.native._scratch import Scratch
@@ -95,7 +95,7 @@ __all__ = [
 # Where the names are that are imported at their first use, so that a program with a `Pool` alone loads no NumPy.
 _HOMES = {
     "bufpool.memory.buffer_pool": ("BufferPool", "default_pool"),
-    "bufpool.memory.native._arena": ("good_size",),
+    "bufpool.memory.native._block_sizes": ("good_size",),
     "bufpool.memory.native._buffer": ("Buffer",),
     "bufpool.memory.native._lease": ("Lease",),
     "bufpool.memory.native._scratch": ("Scratch",),

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from bufpool.objects.manager import Manager
-from bufpool.objects.native._lease import TaskFront
+from bufpool.objects.native._front import TaskFront
 from bufpool.objects.readings import Readings
 from bufpool.objects.runtimes import Tasks, TasksInThreads
 from bufpool.objects.settings import Settings, checked

@@ -7,7 +7,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from bufpool.objects.manager import Manager
-from bufpool.objects.native._lease import ThreadFront
+from bufpool.objects.native._front import ThreadFront
 from bufpool.objects.readings import Readings
 from bufpool.objects.runtimes import THREADS, run
 from bufpool.objects.settings import checked

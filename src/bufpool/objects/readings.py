@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 from bufpool._words import plural
 from bufpool.objects import tracing
 from bufpool.objects.advice import Advice, ObjectStats, advise, read
-from bufpool.objects.native._lease import PoolFront
+from bufpool.objects.native._front import PoolFront
 from bufpool.objects.tracing import Holder
 
 __all__ = ["Readings"]

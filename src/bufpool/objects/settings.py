@@ -22,7 +22,7 @@ OVERFLOWS = ("wait", "fail", "create")
 
 CO_COROUTINE = 0x80  # of a code object: `inspect.CO_COROUTINE`
 #: What is never a coroutine function.
-PLAIN = (type, BuiltinFunctionType, MethodDescriptorType, methodcaller)
+PLAIN: tuple[type, ...] = (type, BuiltinFunctionType, MethodDescriptorType, methodcaller)
 
 _numbers = itertools.count(1)
 

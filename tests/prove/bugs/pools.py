@@ -217,7 +217,7 @@ WAITING = (
     ),
     Bug(
         "any alignment will do",
-        ARENA,
+        "memory/native/_block_sizes.pyx",
         "if value <= 0 or value > kHugePage or value & (value - 1):",
         "if value <= 0 or value > kHugePage:",
         Suite("test_bad_input.py::test_alignment"),

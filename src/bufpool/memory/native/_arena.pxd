@@ -18,8 +18,6 @@ cdef class PoolBase:
     cdef object refusal(self, size_t nbytes, Refusal why, object waited)
     cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved)
 
-cdef size_t checked_alignment(object alignment, str pool) except 0
-
 # What the hooks of NumPy's allocator and the objects' deallocators call: no GIL, no Python object.
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
 cdef void arena_release(void* address) noexcept nogil

@@ -25,15 +25,15 @@ from bufpool.memory.core.arena cimport (
 from bufpool.memory.core.limit_queue cimport Bells, Slept
 from bufpool.memory.core.limit_wait cimport LimitWait
 from bufpool._core.clock cimport precise_ns
-from bufpool._core.os_memory cimport Pages, kHugePage, physical_memory
+from bufpool._core.os_memory cimport Pages, physical_memory
 from bufpool._core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
 
 from bufpool.memory.native._sharing cimport changed_often, look_at_callers
+from bufpool.memory.native._block_sizes cimport checked_alignment
 
-from bufpool._waiting import BREATHE
+from bufpool._waiting import BREATHE as _BREATHE
 from bufpool._words import plural
 from bufpool.errors import (
-    AlignmentError,
     ClosedError,
     LimitError,
     LimitTimeoutError,
@@ -212,50 +212,6 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
     return block
 
 
-# --- checks ------------------------------------------------------------------------------------------------------
-
-cdef size_t checked_alignment(object alignment, str pool) except 0:
-    """Bytes, at least a cache line. Raises `AlignmentError`, or `TypeError` for what is no integer."""
-    cdef object value = operator.index(alignment)
-    if value <= 0 or value > kHugePage or value & (value - 1):
-        raise AlignmentError(
-            f"pool {pool!r}: alignment must be a power of two from 1 to {kHugePage} bytes, not {value}"
-        )
-    return max(<size_t>value, kGranule)
-
-
-def good_size(nbytes):
-    """Bytes in the block that serves a request of `nbytes`.
-
-    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 455 bytes.
-
-    Parameters
-    ----------
-    nbytes : int
-        What is asked for, in bytes, from 0 to 64 TiB.
-
-    Returns
-    -------
-    int
-        The size of the block in bytes, a multiple of 64.
-
-    Raises
-    ------
-    SizeError
-        `nbytes` is negative or above 64 TiB.
-
-    Examples
-    --------
-    >>> import bufpool
-    >>> bufpool.good_size(1_000_000)
-    1048576
-    """
-    cdef object value = operator.index(nbytes)
-    if value < 0 or value > kMaxBlock:
-        raise SizeError(f"a block has 0 to {kMaxBlock} bytes, not {value}")
-    return class_size(class_of(<size_t>value or 1))
-
-
 def total_memory():
     """Bytes of the machine's memory, or of what a Windows job leaves of it; 0 if the system does not say."""
     return physical_memory()
@@ -419,7 +375,7 @@ cdef class PoolBase:
                         break
                     if wait.interrupted:
                         PyErr_CheckSignals()
-                    eval(BREATHE)
+                    eval(_BREATHE)
             finally:
                 wait.end()
             if block.address != NULL:

@@ -17,9 +17,10 @@ from libc.string cimport memset
 
 from bufpool.memory.core.arena cimport Refusal
 from bufpool._core.size_classes cimport kMaxBlock
-from bufpool.memory.native._arena cimport arena_clear, arena_owner, arena_release, checked_alignment
+from bufpool.memory.native._arena cimport arena_clear, arena_owner, arena_release
 from bufpool.memory.native._handler cimport put_back, put_handler
 from bufpool.memory.native._refused cimport Building, build_from, build_was_refused
+from bufpool.memory.native._block_sizes cimport checked_alignment
 from bufpool.memory.native._trace cimport track, untrack
 from bufpool.memory.native._unique cimport anyones, sole_reference
 

@@ -12,9 +12,10 @@ from cpython.ref cimport Py_REFCNT, PyObject
 
 cimport cython
 
-from bufpool.memory.native._arena cimport PoolBase, arena_release, checked_alignment
+from bufpool.memory.native._arena cimport PoolBase, arena_release
 from bufpool.memory.native._calls cimport bind_calls
 from bufpool.memory.native._frames cimport names_in_caller
+from bufpool.memory.native._block_sizes cimport checked_alignment
 from bufpool.memory.native._trace cimport track, untrack
 from bufpool.memory.native._unique cimport anyones
 

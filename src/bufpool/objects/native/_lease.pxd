@@ -1,18 +1,11 @@
-# The faces of an object pool: for threads and for tasks.
-from bufpool.objects.native._pool_state cimport Claim, PoolCore
-
-cdef class PoolFront:
-    cdef readonly PoolCore _core
-    cdef object __weakref__
-
-cdef class ThreadFront(PoolFront):
-    pass
-
-cdef class TaskFront(PoolFront):
-    cdef readonly object _port     # how callbacks are called and tasks wait
+# Leases of objects, for threads and for tasks.
+from bufpool.objects.native._pool_state cimport Claim
 
 cdef class PoolLease(Claim):
     pass
 
 cdef class AsyncPoolLease(Claim):
     cdef object port
+
+# An idle object in hand, if nothing stands against it; false: ask the lifecycle.
+cdef bint quick(Claim claim) except -1
