@@ -112,10 +112,10 @@ lint: $(VENV)/.extra-dev ## Style of Python, Cython, C++ headers, spelling, work
 	@for system in "linux x86_64" "linux aarch64" "macos x86_64" "macos arm64" "windows AMD64" "windows ARM64"; do \
 		"$(VENV)/bin/cibuildwheel" --print-build-identifiers --platform $${system% *} --archs $${system#* } || exit 1; \
 	done | diff tools/wheels.txt - || { echo "lint: tools/wheels.txt lists other wheels than cibuildwheel would build" >&2; exit 1; }
-	@# Each file of the core stands on its own: it includes what it uses, and compiles without a warning.
-	@for file in $$(find src/bufpool/core -name '*.hpp' -o -name '*.cpp'); do \
+	@# Each file of a core stands on its own: it includes what it uses, and compiles without a warning.
+	@for file in $$(find src/bufpool -path '*core/*' -a \( -name '*.hpp' -o -name '*.cpp' \)); do \
 		echo "#include \"$${file#src/}\"" | $(CXX) -x c++ -std=c++17 -O1 -Wall -Wextra -Wpedantic -Werror \
-			-fno-exceptions -fno-rtti -Isrc -Isrc/bufpool/core -S -o /dev/null - || { echo "in $$file" >&2; exit 1; }; done
+			-fno-exceptions -fno-rtti -Isrc -S -o /dev/null - || { echo "in $$file" >&2; exit 1; }; done
 	@echo "lint: clean"
 
 format: $(VENV)/.extra-dev ## Sort imports and lay out Python files

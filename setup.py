@@ -2,7 +2,7 @@
 
 What else there is to say about the package stands in ``pyproject.toml``.
 
-Every ``src/bufpool/native/*.pyx`` becomes one extension module; a new file needs no change here.
+Every ``.pyx`` in the folder ``native`` of a wing becomes one extension module; a new file needs no change here.
 ``BUFPOOL_DEBUG=1`` in the environment gives the debug build: invariants checked, symbols kept, little optimisation.
 """
 
@@ -29,8 +29,11 @@ from setuptools.command.sdist import sdist
 DEBUG = os.environ.get("BUFPOOL_DEBUG", "") not in ("", "0")
 
 # Paths are relative, as setuptools wants them: a build always runs in the folder of this file.
-CORE = Path("src/bufpool/core")
-NATIVE = Path("src/bufpool/native")
+PACKAGE = Path("src/bufpool")
+CORES = (PACKAGE / "_core", PACKAGE / "memory/core", PACKAGE / "objects/core")
+NATIVES = (PACKAGE / "memory/native", PACKAGE / "objects/native")
+# State that exists once per process lives in the cores' own sources, linked into this module alone.
+LINKED_WITH_CORES = "bufpool.memory.native._arena"
 
 # A debug build lies beside the release build, so that switching between them never reuses the other's objects.
 BUILD_BASE = "build/debug" if DEBUG else "build/release"
@@ -168,7 +171,7 @@ def _flags(compiler: str) -> tuple[list[str], list[str]]:
 
 def _older_than_this_file(translated: Path) -> bool:
     here = Path("setup.py").stat().st_mtime
-    outputs = [translated / path.with_suffix(".cpp") for path in NATIVE.glob("*.pyx")]
+    outputs = [translated / path.with_suffix(".cpp") for folder in NATIVES for path in folder.glob("*.pyx")]
     return any(output.exists() and output.stat().st_mtime < here for output in outputs)
 
 
@@ -207,18 +210,18 @@ def _jobs() -> int:
 def _extensions() -> list[Extension]:
     """One extension for each ``.pyx``; an edit to any header or ``.pxd`` rebuilds them all."""
     headers = [
-        path for folder in (CORE, NATIVE) for path in folder.glob("*") if path.suffix in (".hpp", ".pxd")
+        path for folder in (*CORES, *NATIVES) for path in folder.glob("*") if path.suffix in (".hpp", ".pxd")
     ]
     depends = ["setup.py", *sorted(path.as_posix() for path in headers)]
     extensions = []
-    for path in sorted(NATIVE.glob("*.pyx")):
-        # State that exists once per process lives in the core's own sources, linked into the arena's module alone.
-        extra = sorted(CORE.glob("*.cpp")) if path.stem == "_arena" else []
+    sources = sorted(path.as_posix() for folder in CORES for path in folder.glob("*.cpp"))
+    for path in sorted(path for folder in NATIVES for path in folder.glob("*.pyx")):
+        name = ".".join(path.relative_to("src").with_suffix("").parts)
         extensions.append(
             Extension(
-                f"bufpool.native.{path.stem}",
-                [path.as_posix(), *(source.as_posix() for source in extra)],
-                include_dirs=["src", CORE.as_posix(), np.get_include()],
+                name,
+                [path.as_posix(), *(sources if name == LINKED_WITH_CORES else [])],
+                include_dirs=["src", np.get_include()],
                 define_macros=MACROS,
                 depends=depends,
                 language="c++",

@@ -19,16 +19,19 @@ from contextlib import suppress
 from typing import Any
 
 import bufpool
-from bufpool import native
+import bufpool.memory.native
+import bufpool.objects.native
 
+NATIVE = (bufpool.memory.native, bufpool.objects.native)
 KEYWORD = re.compile(r"keyword-only argument '?(\w+)")
 MOST_ARGUMENTS = 3
 
 
 def classes() -> list[type]:
     """Those of all compiled modules, whether or not a module names them."""
-    for module in pkgutil.iter_modules(native.__path__):
-        importlib.import_module(f"{native.__name__}.{module.name}")
+    for native in NATIVE:
+        for module in pkgutil.iter_modules(native.__path__, f"{native.__name__}."):
+            importlib.import_module(module.name)
     found: dict[int, type] = {}  # by identity: a class of somebody else's may compare as it likes
     todo: list[type] = [object]
     while todo:
@@ -37,10 +40,11 @@ def classes() -> list[type]:
                 found[id(each)] = each
                 todo.append(each)
     # Cython's own classes, for the state of a generator, have no members.
+    names = {native.__name__ for native in NATIVE}
     own = {
         (each.__module__, each.__name__): each
         for each in found.values()
-        if str(each.__module__).startswith(f"{native.__name__}.") and "__pyx" not in each.__name__
+        if str(each.__module__).rpartition(".")[0] in names and "__pyx" not in each.__name__
     }
     return [own[name] for name in sorted(own)]
 

@@ -1,4 +1,4 @@
-"""The layers of ``src/bufpool``, and a reader of imports that finds every one that points upward.
+"""The layers of ``src/bufpool``, and a reader of imports that finds every one that points the wrong way.
 
 The table ``LAYERS`` is the picture in ARCHITECTURE.md in a form that a machine can hold against the sources. Imports
 are read from the text of Python, Cython and C++ files, those inside functions and under ``TYPE_CHECKING`` included;
@@ -11,32 +11,77 @@ import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
 
-# From the bottom to the top. A module's .pxd, .pyi, header and source lie in one layer: one pattern names them all.
-LAYERS: tuple[tuple[float, tuple[str, ...]], ...] = (
-    (0, ("core/__init__.pxd", *(f"core/{name}.*" for name in ("atomics", "os_memory", "size_classes", "thread_end")))),
-    (0, ("core/libc_malloc.*",)),
-    (1, ("core/freelist.*", "core/counters.*", "core/magazine.*", "core/recent_peak.*")),
-    (2, ("core/page_heap*", "core/page_map.*", "core/slab.*", "core/object_table.*", "core/idle_objects.*")),
-    (2, ("core/waiter_queue.*", "core/limit_queue.*")),
-    (3, ("core/arena.*", "core/arena_*", "core/limit_wait.*", "core/maintenance.*", "core/object_pool.*")),
+
+class Layer(NamedTuple):
+    """Files that lie together, and the layers that they may use besides their own.
+
+    The rows go from the bottom to the top: a file may use those of its own row and of the rows below it. A module's
+    .pxd, .pyi, header and source lie in one row: one pattern names them all.
+    """
+
+    uses: frozenset[str]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def layer(uses: str, *rows: str) -> Layer:
+    return Layer(frozenset(filter(None, uses.split(", "))), tuple(tuple(row.split()) for row in rows))
+
+
+# Two wings, memory and objects, over what both stand on. Neither wing uses the other.
+LAYERS: dict[str, Layer] = {
+    "core": layer(
+        "",
+        "_core/__init__.pxd _core/atomics.* _core/clock.* _core/os_memory.* _core/size_classes.* _core/thread_end.*",
+        "_core/freelist.*",
+        "_core/waiter_queue.*",
+    ),
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
-    (3.5, ("errors.*", "_version.*", "_typing.*", "_words.*", "_startup.*")),
-    (4, ("native/*",)),
-    (5, ("_tables.*", "stats.*", "decorate.*", "settings.*", "_sizes.*", "_container.*", "_conf.*")),
-    # The pool of objects, from what its callbacks run in to what it says of itself.
-    (5.1, tuple(f"objects/{name}.*" for name in ("ports", "tracing", "log", "settings"))),
-    (5.1, ("objects/maintenance_thread.*", "objects/loops.*")),
-    (5.2, ("objects/lifecycle.*",)),
-    (5.3, ("objects/manager.*", "objects/advice.*")),
-    (5.4, ("objects/readings.*",)),
-    (6, ("buffer_pool.*", "registry.*", "objects/__init__.*", "objects/pool.*", "objects/async_pool.*")),
-    (6.5, ("__init__.*",)),
-    (7, ("cli/*", "__main__.*", "resources/*")),
+    "shared": layer(
+        "",
+        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _waiting.*",
+        "_validate.*",
+    ),
+    "memory core": layer(
+        "core",
+        "memory/core/__init__.pxd memory/core/libc_malloc.*",
+        "memory/core/counters.* memory/core/magazine.* memory/core/recent_peak.*",
+        "memory/core/page_heap* memory/core/page_map.* memory/core/slab.* memory/core/limit_queue.*",
+        "memory/core/arena.* memory/core/arena_* memory/core/limit_wait.* memory/core/maintenance.*",
+    ),
+    "memory native": layer("core, memory core, shared", "memory/native/*"),
+    "memory": layer(
+        "memory native, shared",
+        "memory/tables.* memory/stats.* memory/decorate.* memory/sizes.* memory/container.* memory/conf.*",
+        "memory/buffer_pool.* memory/registry.* memory/__init__.py",
+    ),
+    "objects core": layer(
+        "core",
+        "objects/core/__init__.pxd objects/core/object_table.* objects/core/idle_objects.*",
+        "objects/core/object_pool.*",
+    ),
+    "objects native": layer("core, objects core, shared", "objects/native/*"),
+    # From what callbacks run in to what a pool says of itself.
+    "objects": layer(
+        "objects native, shared",
+        "objects/runtimes.* objects/tracing.* objects/log.* objects/settings.* objects/maintenance_thread.* "
+        "objects/loops.*",
+        "objects/lifecycle.*",
+        "objects/manager.* objects/advice.*",
+        "objects/readings.*",
+        "objects/__init__.py objects/pool.* objects/async_pool.*",
+    ),
+    "resources": layer("objects, shared", "resources/*"),
+    "public names": layer("memory, memory native, objects, objects native, shared, resources", "__init__.*"),
+    "command line": layer("public names, memory, resources, shared", "cli/* __main__.*"),
+}
+STANDS_ALONE = tuple(
+    f"{name}.py"
+    for name in ("errors", "_version", "_typing", "_words", "_startup", "_subinterpreters", "_counts", "_waiting")
 )
-STANDS_ALONE = ("errors.py", "_version.py", "_typing.py", "_words.py", "_startup.py")
 
 PYTHON, CYTHON, CPP = (".py", ".pyi"), (".pyx", ".pxd"), (".hpp", ".cpp")
 
@@ -145,6 +190,9 @@ def cython_headers(text: str) -> Iterator[tuple[int, str]]:
         for token in named:
             if token[0] in "\"'":
                 yield line, token.strip("\"'<>")
+    # C++ that stands in a string of the file.
+    for match in re.finditer(r"^[ \t]*#include\s*[<\"](bufpool/[^>\"]+)[>\"]", text, re.MULTILINE):
+        yield text.count("\n", 0, match.start()) + 1, match[1]
 
 
 def cpp_headers(text: str) -> Iterator[tuple[int, str]]:
@@ -202,17 +250,21 @@ def _module_file(module: str, known: set[str]) -> str | None:
 
 
 def _header_target(source: str, header: str, known: set[str]) -> str | None:
-    beside = (Path(source).parent / header).as_posix()
-    return next(
-        (path for path in (beside, header.removeprefix("bufpool/"), f"core/{header}") if path in known), None
-    )
+    beside = normpath(Path(source).parent / header).replace("\\", "/")
+    return next((path for path in (beside, header.removeprefix("bufpool/")) if path in known), None)
 
 
 # Judging -------------------------------------------------------------------------------------------------------------
 
 
-def places(path: str) -> list[float]:
-    return [layer for layer, patterns in LAYERS for pattern in patterns if fnmatchcase(path, pattern)]
+def places(path: str) -> list[tuple[str, int]]:
+    """The layer and the row of a file: one, in a sound tree."""
+    return [
+        (name, row)
+        for name, layer in LAYERS.items()
+        for row, patterns in enumerate(layer.rows)
+        if any(fnmatchcase(path, pattern) for pattern in patterns)
+    ]
 
 
 def faults(package: Path) -> list[str]:
@@ -228,9 +280,13 @@ def faults(package: Path) -> list[str]:
             found.append(f"{here}: imports {arrow.target}, but must stand alone")
         below, above = places(arrow.target), places(arrow.source)
         if len(below) == len(above) == 1:
-            if below > above:
-                found.append(f"{here}: in layer {above[0]:g}, imports {arrow.target} of layer {below[0]:g}")
-            elif below == above:
+            (user, row), (used, used_row) = above[0], below[0]
+            if user != used:
+                if used not in LAYERS[user].uses:
+                    found.append(f"{here}: in layer {user!r}, imports {arrow.target} of layer {used!r}")
+            elif used_row > row:
+                found.append(f"{here}: imports {arrow.target} of a row above it in layer {user!r}")
+            elif used_row == row:
                 units = (_unit(arrow.source), _unit(arrow.target))
                 level.setdefault(units[0], set()).add(units)
     return found + cycles({unit: {target for _, target in pairs} - {unit} for unit, pairs in level.items()})
@@ -260,10 +316,10 @@ def cycles(graph: dict[str, set[str]]) -> list[str]:
 
 
 def python_in_core(package: Path) -> list[str]:
-    """Traces of Python or NumPy in the core, which must work without either and without the GIL."""
+    """Traces of Python or NumPy in the cores, which must work without either and without the GIL."""
     found: list[str] = []
     for path in sources(package):
-        if not path.startswith("core/"):
+        if Path(path).parent.name not in ("_core", "core"):
             continue
         text = (package / path).read_text(encoding="utf-8")
         if Path(path).suffix in CPP:

@@ -194,7 +194,7 @@ def test_a_thread_that_cannot_start_stops_nobody() -> None:
     """Calls do its work, and it is tried again a second later."""
     assert run_python("""
         import resource, time, bufpool
-        import bufpool.native
+        import bufpool.memory.native
         soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         pool = bufpool.BufferPool(max_idle=0.1)
         resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))

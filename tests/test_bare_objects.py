@@ -11,7 +11,7 @@ import bare_objects
 import pytest
 from programs import TESTS, environment
 
-NATIVE = Path(__file__).resolve().parents[1] / "src" / "bufpool" / "native"
+SOURCES = Path(__file__).resolve().parents[1] / "src"
 
 
 def test_nothing_that_one_can_do_with_a_bare_object_crashes() -> None:
@@ -36,11 +36,11 @@ def test_nothing_that_one_can_do_with_a_bare_object_crashes() -> None:
     assert crashes == []
 
 
-@pytest.mark.skipif(not NATIVE.is_dir(), reason="no source tree here: this test runs beside an installed wheel")
+@pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree here: this test runs beside an installed wheel")
 def test_every_compiled_class_is_tried() -> None:
     written = {
-        (f"bufpool.native.{file.stem}", name)
-        for file in NATIVE.glob("*.pyx")
+        (".".join(file.relative_to(SOURCES).with_suffix("").parts), name)
+        for file in SOURCES.glob("bufpool/*/native/*.pyx")
         for name in re.findall(r"^cdef class (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert written

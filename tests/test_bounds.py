@@ -157,10 +157,11 @@ def test_a_huge_page_that_was_advised_once_does_not_break_the_limit() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on addresses is Linux's")
 def test_a_process_with_few_addresses_left_is_served() -> None:
     assert run_python("""
-        import resource, bufpool
+        import resource
+        from bufpool import BufferPool
         from pathlib import Path
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        pool = bufpool.BufferPool()
+        pool = BufferPool()
         resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
         print(pool.ones(4 << 20, "u1").nbytes)
     """) == "4194304\n"

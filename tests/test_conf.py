@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bufpool import BufferPool, _conf
-from bufpool._conf import BUILT_IN, parse
+from bufpool import BufferPool
+from bufpool.memory import conf
+from bufpool.memory.conf import BUILT_IN, parse
 
 ALL = (
     "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,"
@@ -112,7 +113,7 @@ def test_an_item_that_means_nothing_is_told_and_the_others_count(item: str, word
 
 SEEN = """
     import bufpool
-    from bufpool.native._arena import PoolBase
+    from bufpool.memory.native._arena import PoolBase
     seen = {}
     set_up = PoolBase._set_up
     class Pool(bufpool.BufferPool):
@@ -239,4 +240,4 @@ def test_it_is_read_when_the_first_pool_is_made() -> None:
 
 
 def test_the_variable_is_the_one_that_the_pages_name() -> None:
-    assert _conf.VARIABLE == "BUFPOOL_CONF"
+    assert conf.VARIABLE == "BUFPOOL_CONF"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from conserving import run_python
 
-from bufpool import BufferPool, _container
-from bufpool._container import Mount, available_memory, cgroup_limit
+from bufpool import BufferPool
+from bufpool.memory import container
+from bufpool.memory.container import Mount, available_memory, cgroup_limit
 
 MIB = 1 << 20
 
@@ -172,7 +173,7 @@ def test_a_group_may_have_any_name(tmp_path: Path) -> None:
 def of_this_machine() -> Iterator[tuple[Mount, Path]]:
     """Hierarchies here in which a group with a limit can be made."""
     try:
-        mounts = list(_container._mounts(Path("/")))
+        mounts = list(container._mounts(Path("/")))
     except OSError:  # no Linux
         return
     for mount in mounts:
@@ -189,7 +190,7 @@ def test_the_limit_of_a_real_group(tmp_path: Path) -> None:
         except OSError:
             continue
         try:
-            file = group / _container.LIMIT_FILES[mount.kind]
+            file = group / container.LIMIT_FILES[mount.kind]
             if not file.exists():
                 continue
             file.write_text(str(192 * MIB), encoding="ascii")
@@ -214,7 +215,7 @@ def test_the_limit_of_a_real_group(tmp_path: Path) -> None:
 def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
     """What the cgroup says, in a list of one; asked anew."""
     found: list[int | None] = [None]
-    monkeypatch.setattr(_container, "cgroup_limit", lambda: found[0])
+    monkeypatch.setattr(container, "cgroup_limit", lambda: found[0])
     available_memory.cache_clear()
     yield found
     available_memory.cache_clear()
@@ -227,7 +228,7 @@ def test_a_pool_keeps_a_quarter_of_the_container(limit: list[int | None]) -> Non
 
 
 def test_a_container_larger_than_the_machine_is_the_machine(limit: list[int | None]) -> None:
-    machine = _container.total_memory()
+    machine = container.total_memory()
     assert machine > 0
     limit[0] = 2 * machine
     assert BufferPool().max_retained == machine // 4
@@ -238,7 +239,7 @@ def test_a_container_larger_than_the_machine_is_the_machine(limit: list[int | No
 
 def test_it_is_asked_once_and_only_by_a_pool_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(_container, "cgroup_limit", lambda: asked.append(1))
+    monkeypatch.setattr(container, "cgroup_limit", lambda: asked.append(1))
     available_memory.cache_clear()
     try:
         BufferPool(limit=MIB)

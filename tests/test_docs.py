@@ -30,8 +30,8 @@ from clients import until
 from postgres_server import Server
 
 import bufpool
-import bufpool.native
-import bufpool.objects
+import bufpool.memory.native
+import bufpool.objects.native
 import bufpool.resources
 from bufpool.cli import make_parser
 
@@ -228,15 +228,10 @@ def test_architecture_names_every_source_file() -> None:
     suffixes = (".py", ".pyx", ".pxd", ".hpp", ".cpp")
     files = {
         path.name
-        for folder in (
-            package,
-            package / "core",
-            package / "native",
-            package / "objects",
-            package / "resources",
-        )
-        for path in folder.iterdir()
-        if path.suffix in suffixes and not (path.suffix == ".cpp" and path.with_suffix(".pyx").exists())
+        for path in package.rglob("*")
+        if path.suffix in suffixes
+        and "cli" not in path.relative_to(package).parts
+        and not (path.suffix == ".cpp" and path.with_suffix(".pyx").exists())
     }
     assert files
     assert {name for name in files if f"`{name}`" not in text and name != "__main__.py"} == set()
@@ -260,7 +255,8 @@ def test_the_readme_claims_no_figure_by_heart() -> None:
 def modules() -> Iterator[ModuleType]:
     """The package's own modules, the compiled ones and the recipes; the command line has tests of its own."""
     yield bufpool
-    for package in (bufpool, bufpool.native, bufpool.objects, bufpool.resources):
+    wings = (bufpool.memory, bufpool.memory.native, bufpool.objects, bufpool.objects.native)
+    for package in (bufpool, *wings, bufpool.resources):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if not module.ispkg and not module.name.endswith((".__main__", ".sqlalchemy")):
                 yield importlib.import_module(module.name)
@@ -300,11 +296,12 @@ def test_the_examples_of_a_docstring_run(name: str) -> None:
 
 @in_checkout
 @pytest.mark.parametrize(
-    "source", sorted((ROOT / "src/bufpool/native").glob("*.pyx")), ids=lambda path: path.stem
+    "source", sorted((ROOT / "src/bufpool").glob("*/native/*.pyx")), ids=lambda path: f"{path.parts[-3]}-{path.stem}"
 )
 def test_docstrings_of_compiled_code_are_found(source: Path) -> None:
     """Every docstring with an example in a ``.pyx`` is among those tried, behind the signature that Cython adds."""
-    found = [words(doc) for doc, module in EXAMPLES.values() if module.__name__.endswith(f".{source.stem}")]
+    name = f"bufpool.{source.parts[-3]}.native.{source.stem}"
+    found = [words(doc) for doc, module in EXAMPLES.values() if module.__name__ == name]
     written = [
         doc
         for doc in re.findall(r'"""(.*?)"""', source.read_text(encoding="utf-8"), re.DOTALL)

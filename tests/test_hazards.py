@@ -80,7 +80,7 @@ def test_subinterpreters_are_refused(kind: str, first: str) -> None:
     """FAULTS 90: with a reason; the main interpreter's pools work before and after, whoever came first."""
     pytest.importorskip("_testcapi", reason="Python has no _testcapi")
     asked = """if True:
-        for module in ("bufpool", "bufpool.native._arena", "bufpool.buffer_pool"):
+        for module in ("bufpool", "bufpool.memory.native._arena", "bufpool.memory.buffer_pool"):
             try:
                 __import__(module)
             except ImportError as error:

@@ -1,4 +1,4 @@
-"""Imports point downward: each layer of ``src/bufpool`` uses only what lies below it. ``layers.py`` is the judge."""
+"""Each layer of ``src/bufpool`` uses only those that it may, and neither wing the other. ``layers.py`` is the judge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import layers
 import pytest
-from layers import arrows, faults, python_in_core
+from layers import LAYERS, arrows, faults, python_in_core
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "bufpool"
 in_checkout = pytest.mark.skipif(
@@ -17,6 +17,16 @@ in_checkout = pytest.mark.skipif(
 @in_checkout
 def test_every_import_points_down() -> None:
     assert faults(PACKAGE) == []
+
+
+def test_the_table_has_no_way_up_or_across() -> None:
+    """A layer uses only those above it in the table; nothing of a wing reaches the other."""
+    names = list(LAYERS)
+    assert [name for name in names if not LAYERS[name].uses <= set(names[: names.index(name)])] == []
+    wings = {wing: {name for name in names if name.split()[0] == wing} for wing in ("memory", "objects")}
+    assert all(len(wing) == 3 for wing in wings.values())
+    assert [name for name in wings["memory"] if LAYERS[name].uses & wings["objects"]] == []
+    assert [name for name in wings["objects"] if LAYERS[name].uses & wings["memory"]] == []
 
 
 @in_checkout
@@ -39,95 +49,136 @@ def test_imports_of_every_kind_are_seen() -> None:
 
 
 SOUND = {
-    "core/atomics.hpp": "#include <atomic>\n",
-    "core/slab.hpp": '#include "atomics.hpp"\n// #include "arena.hpp": a comment\n/* #include <Python.h>\n*/\n',
-    "core/arena.hpp": "#include <bufpool/core/slab.hpp>\n",
-    "core/arena.pxd": 'cdef extern from "bufpool/core/arena.hpp" nogil:\n    int total() noexcept\n',
+    "_core/atomics.hpp": "#include <atomic>\n",
+    "memory/core/slab.hpp": '#include "bufpool/_core/atomics.hpp"\n// #include "arena.hpp": a comment\n'
+    "/* #include <Python.h>\n*/\n",
+    "memory/core/arena.hpp": "#include <bufpool/memory/core/slab.hpp>\n",
+    "memory/core/arena.pxd": 'cdef extern from "bufpool/memory/core/arena.hpp" nogil:\n    int total() noexcept\n',
+    "objects/core/object_pool.hpp": '#include "bufpool/_core/atomics.hpp"\n',
+    "objects/native/_lease.pyx": 'cdef extern from "bufpool/objects/core/object_pool.hpp":\n    pass\n',
+    "objects/pool.py": "from bufpool.objects.native._lease import ThreadFront\n",
     "errors.py": "class BufpoolError(Exception): ...\n",
     "_version.py": '__version__ = "1"\n',
-    "native/__init__.py": "",
-    "native/_arena.pxd": "from bufpool.core.arena cimport total\n",
-    "native/_arena.pyx": '"""Say: from bufpool import stats."""\nimport numpy\nfrom ..errors import BufpoolError\n',
-    "native/_lease.pyx": "from bufpool.native._arena cimport (\n    Arena,\n    Block as B,\n)\n",
-    "native/_lease.pyi": "class Lease: ...\n",
-    "stats.py": "from .native import _arena\n",
-    "buffer_pool.py": "from . import stats\nfrom .native._lease import Lease\n",
-    "__init__.py": "from ._version import __version__\nfrom .buffer_pool import BufferPool\n",
+    "memory/native/__init__.py": "",
+    "memory/native/_arena.pxd": "from bufpool.memory.core.arena cimport total\n",
+    "memory/native/_arena.pyx": '"""Say: from bufpool.memory import stats."""\nimport numpy\n'
+    "from ...errors import BufpoolError\n",
+    "memory/native/_lease.pyx": "from bufpool.memory.native._arena cimport (\n    Arena,\n    Block as B,\n)\n",
+    "memory/native/_lease.pyi": "class Lease: ...\n",
+    "memory/stats.py": "from .native import _arena\n",
+    "memory/buffer_pool.py": "from . import stats\nfrom .native._lease import Lease\n",
+    "__init__.py": "from ._version import __version__\nfrom .memory.buffer_pool import BufferPool\n",
     "__main__.py": "def main():\n    from bufpool.cli import main\n",
+    "resources/files.py": "from bufpool.objects.pool import Pool\n",
     "cli/__init__.py": "from bufpool import BufferPool\n",
     "cli/run.py": "import bufpool.errors\n",
 }
 
 MUTANTS = {
     "c++, quoted": (
-        "core/slab.hpp",
+        "memory/core/slab.hpp",
         '#include "arena.hpp"\n',
-        "core/slab.hpp:1: in layer 2, imports core/arena.hpp of layer 3",
+        "memory/core/slab.hpp:1: imports memory/core/arena.hpp of a row above it in layer 'memory core'",
     ),
     "c++, from the root": (
-        "core/atomics.hpp",
-        "#\tinclude <bufpool/core/slab.hpp>\n",
-        "imports core/slab.hpp of layer 2",
+        "_core/atomics.hpp",
+        "#\tinclude <bufpool/memory/core/slab.hpp>\n",
+        "_core/atomics.hpp:1: in layer 'core', imports memory/core/slab.hpp of layer 'memory core'",
     ),
     "c++, nowhere": (
-        "core/slab.hpp",
-        '#include "bufpool/core/gone.hpp"\n',
-        "imports bufpool/core/gone.hpp, which no file",
+        "memory/core/slab.hpp",
+        '#include "bufpool/memory/core/gone.hpp"\n',
+        "imports bufpool/memory/core/gone.hpp, which no file",
+    ),
+    "c++, the other wing": (
+        "objects/core/object_pool.hpp",
+        '#include "bufpool/memory/core/slab.hpp"\n',
+        "in layer 'objects core', imports memory/core/slab.hpp of layer 'memory core'",
+    ),
+    "c++, the other wing, by a path": (
+        "objects/core/object_pool.hpp",
+        '#include "../../memory/core/slab.hpp"\n',
+        "in layer 'objects core', imports memory/core/slab.hpp of layer 'memory core'",
     ),
     "declaration": (
-        "core/arena.pxd",
-        "from bufpool.native._arena cimport Arena\n",
-        "layer 3, imports native/_arena.pyx of layer 4",
+        "memory/core/arena.pxd",
+        "from bufpool.memory.native._arena cimport Arena\n",
+        "layer 'memory core', imports memory/native/_arena.pyx of layer 'memory native'",
     ),
     "cimport": (
-        "core/arena.pxd",
-        "cimport bufpool.native._arena as a\n",
-        "layer 3, imports native/_arena.pyx of layer 4",
+        "memory/core/arena.pxd",
+        "cimport bufpool.memory.native._arena as a\n",
+        "layer 'memory core', imports memory/native/_arena.pyx of layer 'memory native'",
+    ),
+    "cimport, the other wing": (
+        "objects/native/_lease.pyx",
+        "from bufpool.memory.native._arena cimport Arena\n",
+        "layer 'objects native', imports memory/native/_arena.pyx of layer 'memory native'",
+    ),
+    "c++ in compiled code, the other wing": (
+        "objects/native/_lease.pyx",
+        'cdef extern from *:\n    """\n    #include "bufpool/memory/core/slab.hpp"\n    """\n',
+        "objects/native/_lease.pyx:3: in layer 'objects native', imports memory/core/slab.hpp",
     ),
     "import in compiled code": (
-        "native/_arena.pyx",
-        "\n\nimport bufpool.stats\n",
-        "native/_arena.pyx:3: in layer 4, imports stats.py",
+        "memory/native/_arena.pyx",
+        "\n\nimport bufpool.memory.stats\n",
+        "memory/native/_arena.pyx:3: in layer 'memory native', imports memory/stats.py",
     ),
     "import in a function": (
-        "native/_arena.pyx",
+        "memory/native/_arena.pyx",
         "def f():\n    if 1: from ..stats import (\n  x)\n",
-        "pyx:2: in layer 4, imports stats.py",
+        "pyx:2: in layer 'memory native', imports memory/stats.py",
     ),
     "the public package": (
-        "native/_arena.pyx",
+        "memory/native/_arena.pyx",
         "from bufpool import BufferPool\n",
-        "imports __init__.py of layer 6.5",
+        "imports __init__.py of layer 'public names'",
     ),
     "python": (
-        "stats.py",
-        "from bufpool import buffer_pool\n",
-        "stats.py:1: in layer 5, imports buffer_pool.py of layer 6",
+        "memory/stats.py",
+        "from bufpool.memory import buffer_pool\n",
+        "memory/stats.py:1: imports memory/buffer_pool.py of a row above it in layer 'memory'",
     ),
     "python, relative": (
-        "stats.py",
+        "memory/stats.py",
         "from .buffer_pool import BufferPool\n",
-        "imports buffer_pool.py of layer 6",
+        "imports memory/buffer_pool.py of a row above",
+    ),
+    "python, the other wing": (
+        "objects/pool.py",
+        "from bufpool.memory.stats import PoolStats\n",
+        "in layer 'objects', imports memory/stats.py of layer 'memory'",
+    ),
+    "python, the public package": (
+        "objects/pool.py",
+        "from bufpool import BufferPool\n",
+        "in layer 'objects', imports __init__.py of layer 'public names'",
     ),
     "python, lazy": (
-        "buffer_pool.py",
-        "def f():\n    from .cli import run\n",
-        "buffer_pool.py:2: in layer 6, imports cli/run.py",
+        "memory/buffer_pool.py",
+        "def f():\n    from ..cli import run\n",
+        "memory/buffer_pool.py:2: in layer 'memory', imports cli/run.py",
     ),
     "python, for types": (
-        "buffer_pool.py",
-        "if TYPE_CHECKING:\n    from . import BufferPool\n",
-        "imports __init__.py of layer 6.5",
+        "memory/buffer_pool.py",
+        "if TYPE_CHECKING:\n    from .. import BufferPool\n",
+        "imports __init__.py of layer 'public names'",
+    ),
+    "a recipe that uses the wing of memory": (
+        "resources/files.py",
+        "from bufpool.memory.buffer_pool import BufferPool\n",
+        "in layer 'resources', imports memory/buffer_pool.py of layer 'memory'",
     ),
     "stub": (
-        "native/_lease.pyi",
+        "memory/native/_lease.pyi",
         "from ..stats import PoolStats\n",
-        "native/_lease.pyi:1: in layer 4, imports stats.py of layer 5",
+        "memory/native/_lease.pyi:1: in layer 'memory native', imports memory/stats.py of layer 'memory'",
     ),
     "python, nowhere": (
-        "stats.py",
+        "memory/stats.py",
         "import bufpool.gone\n",
-        "stats.py:1: imports bufpool.gone, which no file here provides",
+        "memory/stats.py:1: imports bufpool.gone, which no file here provides",
     ),
     "leaf": (
         "errors.py",
@@ -135,14 +186,14 @@ MUTANTS = {
         "errors.py:1: imports _version.py, but must stand alone",
     ),
     "cycle of headers": (
-        "core/atomics.hpp",
+        "_core/atomics.hpp",
         '#include "os_memory.hpp"\n',
-        "a cycle: core/atomics.hpp -> core/os_memory.hpp -> core/atomics.hpp",
+        "a cycle: _core/atomics.hpp -> _core/os_memory.hpp -> _core/atomics.hpp",
     ),
     "cycle of modules": (
-        "native/_arena.pyx",
+        "memory/native/_arena.pyx",
         "from ._lease cimport Lease\n",
-        "a cycle: native/_arena -> native/_lease -> native/_arena",
+        "a cycle: memory/native/_arena -> memory/native/_lease -> memory/native/_arena",
     ),
     "file without a layer": ("helpers.py", "", "helpers.py: in 0 layers"),
 }
@@ -159,33 +210,33 @@ def test_a_sound_tree_has_no_faults(tmp_path: Path) -> None:
     package = plant(tmp_path, SOUND)
     assert faults(package) == []
     assert python_in_core(package) == []
-    assert len(arrows(package)) == 14
+    assert len(arrows(package)) == 18
 
 
 @pytest.mark.parametrize(("path", "text", "fault"), MUTANTS.values(), ids=MUTANTS)
 def test_an_upward_import_is_reported(tmp_path: Path, path: str, text: str, fault: str) -> None:
-    files = SOUND | {"core/os_memory.hpp": '#include "atomics.hpp"\n', path: text}
+    files = SOUND | {"_core/os_memory.hpp": '#include "atomics.hpp"\n', path: text}
     assert [found for found in faults(plant(tmp_path, files)) if fault in found], "this mutant lives"
 
 
 def test_a_file_in_two_layers_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "LAYERS", (*layers.LAYERS, (8, ("stats.*",))))
-    assert "stats.py: in 2 layers" in faults(plant(tmp_path, SOUND))
+    monkeypatch.setitem(layers.LAYERS, "another", layers.layer("", "memory/stats.*"))
+    assert "memory/stats.py: in 2 layers" in faults(plant(tmp_path, SOUND))
 
 
 @pytest.mark.parametrize(
     ("path", "text", "fault"),
     [
-        ("core/slab.hpp", "#include <Python.h>\n", "core/slab.hpp:1: includes Python.h"),
+        ("_core/atomics.hpp", "#include <Python.h>\n", "_core/atomics.hpp:1: includes Python.h"),
         (
-            "core/slab.cpp",
+            "memory/core/slab.cpp",
             "#include <numpy/arrayobject.h>\n",
-            "core/slab.cpp:1: includes numpy/arrayobject.h",
+            "memory/core/slab.cpp:1: includes numpy/arrayobject.h",
         ),
-        ("core/slab.hpp", "void f(PyObject* x);\n", "core/slab.hpp: names PyObject"),
-        ("core/arena.pxd", "cdef extern from *:\n    object f()\n", "core/arena.pxd:2: names object"),
-        ("core/arena.pxd", "cimport numpy as np\n", "core/arena.pxd:1: names numpy"),
-        ("core/arena.py", "", "core/arena.py: is Python"),
+        ("objects/core/object_pool.hpp", "void f(PyObject* x);\n", "objects/core/object_pool.hpp: names PyObject"),
+        ("memory/core/arena.pxd", "cdef extern from *:\n    object f()\n", "memory/core/arena.pxd:2: names object"),
+        ("memory/core/arena.pxd", "cimport numpy as np\n", "memory/core/arena.pxd:1: names numpy"),
+        ("memory/core/arena.py", "", "memory/core/arena.py: is Python"),
     ],
 )
 def test_python_in_the_core_is_reported(tmp_path: Path, path: str, text: str, fault: str) -> None:

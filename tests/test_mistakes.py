@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conserving import all_back
 
-from bufpool import BufferPool, ClosedError, LimitError, SizeError, buffer_pool
+from bufpool import BufferPool, ClosedError, LimitError, SizeError
+from bufpool.memory import buffer_pool
 
 LIMIT = 1 << 20  # bytes
 

@@ -14,21 +14,21 @@ pytestmark = [pytest.mark.skipif(bool(lacks()), reason=lacks()), pytest.mark.slo
 RULES = Ladder("arena_rules", 20)
 STATS = Suite("test_stats.py -k hit_rate")
 
-CAUGHT = Bug("misses are hits", "stats.py", "hits=sum([each.hits ", "hits=sum([each.misses ", STATS)
+CAUGHT = Bug("misses are hits", "memory/stats.py", "hits=sum([each.hits ", "hits=sum([each.misses ", STATS)
 HARMLESS = Bug(
     "a comment",
-    "stats.py",
+    "memory/stats.py",
     "    checkouts = self.hits",
     "    # In all.\n        checkouts = self.hits",
     STATS,
 )
 IN_CORE = Bug(
-    "never at home", "core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES
+    "never at home", "memory/core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES
 )
-HARMLESS_IN_CORE = Bug("a comment", "core/arena.cpp", "// --- return ---", "// --- back ----", RULES)
+HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- return ---", "// --- back ----", RULES)
 HANGS = Bug(
     "for ever",
-    "core/atomics.hpp",
+    "_core/atomics.hpp",
     "void unlock() noexcept {",
     "void unlock() noexcept { while (true) {} ",
     RULES,
@@ -53,8 +53,8 @@ def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp
     """Nothing of the first stays in the copy when the second is judged."""
     checkouts = Suite("test_scratch.py -k same_array")
     bugs = [
-        Bug("two", "native/_scratch.pyx", "self.shelf.take()", "(self.shelf.take(), 1)", checkouts),
-        Bug("nothing", "native/_lease.pyx", "    # Ours is one", "    # Mine is one", checkouts),
+        Bug("two", "memory/native/_scratch.pyx", "self.shelf.take()", "(self.shelf.take(), 1)", checkouts),
+        Bug("nothing", "memory/native/_lease.pyx", "    # Ours is one", "    # Mine is one", checkouts),
     ]
     assert [each.word for each in Gate(tmp_path, jobs=1).judge(bugs)] == ["caught", "missed"]
 
@@ -62,13 +62,13 @@ def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp
 @pytest.mark.parametrize(
     "bug",
     [
-        Bug("no such text", "core/arena.cpp", "no such text", "", RULES),
-        Bug("it stands there often", "core/arena.cpp", "return", "", RULES),
-        Bug("does not compile", "core/arena.cpp", "// --- return ---", "return", RULES),
+        Bug("no such text", "memory/core/arena.cpp", "no such text", "", RULES),
+        Bug("it stands there often", "memory/core/arena.cpp", "return", "", RULES),
+        Bug("does not compile", "memory/core/arena.cpp", "// --- return ---", "return", RULES),
         Bug(
-            "no such test", "stats.py", "hits=sum([each.hits ", "hits=sum(", Suite("test_stats.py -k nonesuch")
+            "no such test", "memory/stats.py", "hits=sum([each.hits ", "hits=sum(", Suite("test_stats.py -k nonesuch")
         ),
-        Bug("cannot be imported", "stats.py", "hits=sum([each.hits ", "hits=sum(", STATS),
+        Bug("cannot be imported", "memory/stats.py", "hits=sum([each.hits ", "hits=sum(", STATS),
     ],
     ids=lambda bug: bug.name,
 )
@@ -102,7 +102,7 @@ def test_the_table_is_in_order() -> None:
     names = [bug.name for bug in BUGS]
     assert len(set(names)) == len(names)
     assert set(SAMPLE) <= {bug.name for bug in BUGS if not bug.hidden}
-    assert {bug.file.partition("/")[0] for bug in BUGS if bug.name in SAMPLE} > {"core", "native"}
+    assert {Path(bug.file).parent.name for bug in BUGS if bug.name in SAMPLE} > {"_core", "core", "native"}
 
 
 def test_the_tests_that_the_table_names_exist() -> None:

@@ -19,11 +19,18 @@ import bufpool
 
 INSTALLED = Path(bufpool.__file__).parent
 MODULES = sorted(
-    path for path in (INSTALLED / "native").iterdir() if path.name.endswith(tuple(EXTENSION_SUFFIXES))
+    path for path in INSTALLED.glob("*/native/*") if path.name.endswith(tuple(EXTENSION_SUFFIXES))
 )
 
+
+
+def dotted(module: Path) -> str:
+    """The name that a compiled file is imported by."""
+    return ".".join([*module.relative_to(INSTALLED.parent).parent.parts, module.name.split(".")[0]])
+
+
 on_elf = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads ELF files")
-each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name.split(".")[0])
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path).removeprefix("bufpool."))
 
 
 def python(code: str) -> str:
@@ -68,13 +75,13 @@ def test_every_compiled_module_has_a_stub() -> None:
     assert [
         path.name
         for path in MODULES
-        if not (INSTALLED / "native" / f"{path.name.split('.')[0]}.pyi").is_file()
+        if not path.with_name(f"{path.name.split('.')[0]}.pyi").is_file()
     ] == []
 
 
 def test_contracts_are_installed_for_other_extensions() -> None:
     """Each ``.pxd`` comes with the header that it declares, so that another extension can ``cimport`` it."""
-    contracts = sorted((INSTALLED / "core").glob("*.pxd"))
+    contracts = sorted(path for path in INSTALLED.rglob("*.pxd") if path.parent.name in ("_core", "core"))
     assert contracts
     for contract in contracts:
         for header in re.findall(r'extern from "([^"]+)"', contract.read_text(encoding="utf-8")):
@@ -99,9 +106,9 @@ def test_numpy_is_the_only_dependency() -> None:
 
 
 def loaded_by_import() -> list[str]:
-    """Modules that ``import bufpool`` loads after NumPy."""
+    """Modules that all names of ``bufpool`` load after NumPy."""
     code = (
-        "import sys, json, numpy; before = set(sys.modules); import bufpool; "
+        "import sys, json, numpy; before = set(sys.modules); from bufpool import *; "
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     return [str(name) for name in json.loads(python(code))]
@@ -127,13 +134,13 @@ def test_import_loads_little_on_top_of_numpy() -> None:
 def test_import_leaves_numpys_allocator_alone() -> None:
     code = (
         "import numpy; from numpy._core.multiarray import get_handler_name as name; before = name(); "
-        "import bufpool; print(before == name())"
+        "from bufpool import *; print(before == name())"
     )
     assert python(code).strip() == "True"
 
 
 def test_import_starts_no_thread() -> None:
-    assert python("import threading, bufpool; print(threading.active_count())").strip() == "1"
+    assert python("import threading; from bufpool import *; print(threading.active_count())").strip() == "1"
 
 
 @pytest.mark.skipif(
@@ -141,7 +148,7 @@ def test_import_starts_no_thread() -> None:
 )
 def test_the_gil_stays_off() -> None:
     """CPython turns the GIL on, with a warning, for a module that does not say it can do without."""
-    names = ", ".join(["bufpool", *(f"bufpool.native.{path.name.split('.')[0]}" for path in MODULES)])
+    names = ", ".join(["bufpool", *map(dotted, MODULES)])
     code = f"import numpy, sys; before = sys._is_gil_enabled(); import {names}; print(before, sys._is_gil_enabled())"
     assert python(code).split() == ["False", "False"]
 
@@ -151,7 +158,7 @@ def test_the_gil_stays_off() -> None:
 
 @each_module
 def test_compiled_module_imports_by_its_own_name(module: Path) -> None:
-    name = f"bufpool.native.{module.name.split('.')[0]}"
+    name = dotted(module)
     assert importlib.import_module(name).__name__ == name
 
 

@@ -222,7 +222,7 @@ def test_each_target_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
     packaged = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
     for name in ("Makefile", "tests/numpy_suite/run", *packaged):
         shutil.copy2(ROOT / name, folder / name)
-    (folder / "src" / "bufpool" / "core").mkdir(parents=True)
+    (folder / "src" / "bufpool" / "_core").mkdir(parents=True)
     (folder / "tools" / "wheels.txt").touch()
     shutil.copytree(ROOT / ".github", folder / ".github")
     git(folder, "init", "--quiet")

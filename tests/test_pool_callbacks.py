@@ -14,7 +14,7 @@ from clients import Client, Maker, Thing, overdue, usable, waiting_client
 
 from bufpool import Pool
 from bufpool.errors import FactoryError, ReentrantError
-from bufpool.objects import ports
+from bufpool.objects import runtimes
 
 
 class BreakError(BaseException):
@@ -294,7 +294,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
             self.itself = self
 
         def __del__(self) -> None:
-            asked.append(ports.inside(owner))
+            asked.append(runtimes.inside(owner))
 
     def callback() -> None:
         Cycle()
@@ -303,9 +303,9 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
 
     def run() -> None:
         if way == "call":
-            ports._call(owner, callback, ())
+            runtimes._call(owner, callback, ())
         else:
-            with ports.Callback(owner, threading.get_ident()):
+            with runtimes.Callback(owner, threading.get_ident()):
                 callback()
         gc.disable()
 
@@ -318,7 +318,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
             gc.collect()
             gc.disable()
             run()
-            assert ports._inside.get() == ()
+            assert runtimes._inside.get() == ()
 
     owner, moment = object(), 0
     asked: list[bool] = []

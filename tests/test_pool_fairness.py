@@ -12,8 +12,8 @@ from clients import Client, Thing, balanced, overdue, until, usable, waiting_cli
 
 from bufpool import Pool
 from bufpool.errors import PoolTimeoutError
-from bufpool.native._pool_core import MOST
-from bufpool.native._pool_turn import OBJECT, QUEUED, Turn
+from bufpool.objects.native._checkout import OBJECT, QUEUED, Turn
+from bufpool.objects.native._pool_state import MOST
 
 
 def queue_up(pool: Pool[Any]) -> Turn:

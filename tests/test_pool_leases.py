@@ -201,7 +201,7 @@ def test_of_the_ends_of_one_lease_in_several_threads_one_counts(pool: Pool[Thing
     """FAULTS 2, 12."""
     barrier = threading.Barrier(2)
 
-    def release(lease: bufpool.native._pool_lease.PoolLease) -> str:
+    def release(lease: bufpool.objects.native._lease.PoolLease) -> str:
         barrier.wait()
         try:
             lease.release()

@@ -34,7 +34,7 @@ from bufpool.errors import (
     PoolExhaustedError,
     PoolTimeoutError,
 )
-from bufpool.objects import lifecycle, manager, ports
+from bufpool.objects import lifecycle, manager, runtimes
 
 
 class Thing:
@@ -169,7 +169,7 @@ class Threads(RuleBasedStateMachine):
     @initialize(chosen=SETTINGS, checked=st.booleans(), treated=st.booleans())
     def begin(self, chosen: dict[str, Any], checked: bool, treated: bool) -> None:
         self.loop = SteppingLoop()
-        self.patches = [mock.patch.object(each, "monotonic", self.loop.time) for each in (lifecycle, manager, ports)]
+        self.patches = [mock.patch.object(each, "monotonic", self.loop.time) for each in (lifecycle, manager, runtimes)]
         for patch in self.patches:
             patch.start()
         self.checked, self.treated = checked, treated

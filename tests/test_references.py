@@ -19,7 +19,7 @@ import pytest
 from prove.references import random_functions
 
 from bufpool import BufferPool
-from bufpool.native import _frames
+from bufpool.memory.native import _frames
 
 N = 24 << 10
 FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()

@@ -1,6 +1,6 @@
 """Pools that several threads call at full speed, on the free-threaded builds: not counted, and given back all the same.
 
-`bufpool.native._sharing` says what happens to them: deferred references from Python 3.14 on, immortal on 3.13.
+`bufpool.memory.native._sharing` says what happens to them: deferred references from Python 3.14 on, immortal on 3.13.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def test_memory_of_one_that_is_referred_to_stays() -> None:
 
 @pytest.mark.skipif(not IMMORTAL, reason="the collector frees it")
 def test_the_collectors_own_runs_look_too_but_not_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bufpool.native import _sharing
+    from bufpool.memory.native import _sharing
 
     pool = shared()
     pool.full(8 * MIB, 1, "u1")

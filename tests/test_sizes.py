@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bufpool import BufferPool, SettingError, SizeError, _container
-from bufpool._sizes import parse_size
+from bufpool import BufferPool, SettingError, SizeError
+from bufpool.memory import container
+from bufpool.memory.sizes import parse_size
 
 SIZES = {
     "0": 0,
@@ -72,12 +73,12 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets how much memory there is."""
 
     def there_is(count: int) -> None:
-        monkeypatch.setattr(_container, "total_memory", lambda: count)
-        monkeypatch.setattr(_container, "cgroup_limit", lambda: None)
-        _container.available_memory.cache_clear()
+        monkeypatch.setattr(container, "total_memory", lambda: count)
+        monkeypatch.setattr(container, "cgroup_limit", lambda: None)
+        container.available_memory.cache_clear()
 
     yield there_is
-    _container.available_memory.cache_clear()
+    container.available_memory.cache_clear()
 
 
 SHARES = [

@@ -26,19 +26,21 @@ def test_a_snapshot_counts_blocks_and_bytes(pool: BufferPool) -> None:
 
 
 def test_purged_memory_is_address_space(pool: BufferPool) -> None:
+    """Addresses become usable 2 MiB at a time; an arena that is used again has those of its earlier pools."""
+    unused = pool.stats().purged_bytes
     array = pool.ones(8 * MIB, "u1")
     before = pool.stats()
-    assert before.purged_bytes <= 2 * MIB  # addresses become usable 2 MiB at a time
+    usable = before.purged_bytes + before.mapped_bytes
+    assert usable == unused or unused + 8 * MIB <= usable <= unused + 12 * MIB
     del array
     assert pool.stats().purged_bytes == before.purged_bytes
-    trimmed = pool.trim()
-    assert trimmed >= 8 * MIB
-    assert pool.stats().purged_bytes == before.purged_bytes + before.mapped_bytes
+    assert pool.trim() >= 8 * MIB
+    assert (pool.stats().purged_bytes, pool.stats().mapped_bytes) == (usable, 0)
     array = pool.ones(8 * MIB, "u1")
     assert pool.stats().purged_bytes == before.purged_bytes
     pool.close()
     del array
-    assert pool.stats().mapped_bytes == 0
+    assert (pool.stats().purged_bytes, pool.stats().mapped_bytes) == (usable, 0)
 
 
 def test_small_blocks_stay_in_the_list_of_their_class(pool: BufferPool) -> None:

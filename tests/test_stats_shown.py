@@ -16,7 +16,7 @@ from conserving import threads_ended
 
 import bufpool
 from bufpool import BufferPool, PoolStats
-from bufpool._tables import COLUMNS, clipped, readable, width
+from bufpool.memory.tables import COLUMNS, clipped, readable, width
 
 KIB, PAGE, MIB = 1 << 10, 1 << 12, 1 << 20
 

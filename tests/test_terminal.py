@@ -79,26 +79,30 @@ sys.meta_path.insert(0, Interrupting())
 """
 
 
+DEMO = ["demo", "--frames", "1", "--size", "64x64", "--output", "X.png"]
+
+
 @posix
 @pytest.mark.parametrize(
-    ("module", "command"),
+    ("module", "arguments", "command"),
     [
-        ("numpy", ""),
-        ("numpy._core._multiarray_umath", ""),
-        ("bufpool.native._arena", ""),
-        ("bufpool.objects.pool", ""),
-        ("bufpool.__main__", ""),
-        ("bufpool.cli", ""),
-        ("argparse", ""),
-        ("bufpool.cli.demo", " demo"),
+        pytest.param("numpy", DEMO, " demo", marks=needs_demo),
+        pytest.param("numpy._core._multiarray_umath", DEMO, " demo", marks=needs_demo),
+        ("bufpool.memory.native._arena", ["run", "--help"], " run"),
+        ("bufpool.errors", ["demo", "--help"], ""),
+        ("bufpool.__main__", ["demo", "--help"], ""),
+        ("bufpool.cli", ["demo", "--help"], ""),
+        ("argparse", ["demo", "--help"], ""),
+        ("bufpool.cli.demo", ["demo", "--help"], " demo"),
     ],
 )
 @pytest.mark.parametrize("options", [["-m", "bufpool"], ["-Bm", "bufpool"]], ids=" ".join)
-def test_ctrl_c_during_an_import_leaves_no_traceback(options, module, command, tmp_path) -> None:
+def test_ctrl_c_during_an_import_leaves_no_traceback(options, module, arguments, command, tmp_path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT, encoding="utf-8")
     found = environment()
     done = subprocess.run(
-        [sys.executable, *options, "demo", "--help"],
+        [sys.executable, *options, *arguments],
+        cwd=tmp_path,
         env=found | {"INTERRUPTED_AT": module, "PYTHONPATH": os.pathsep.join([str(tmp_path), found["PYTHONPATH"]])},
         capture_output=True,
         text=True,

@@ -15,17 +15,17 @@ pytestmark = needs_tools
 
 def test_wheel_must_hold_what_the_sources_have(tmp_path: Path) -> None:
     pytest.importorskip("elftools")
-    native = tmp_path / "src" / "bufpool" / "native"
+    native = tmp_path / "src" / "bufpool" / "memory" / "native"
     native.mkdir(parents=True)
     for name in ("_a.pyx", "_a.pyi", "_a.pxd"):
         (native / name).touch()
-    (native.parent / "py.typed").touch()
+    (native.parents[1] / "py.typed").touch()
     faults = tool("wheel_contents").misplaced
-    right = ["bufpool/", "bufpool/py.typed", "bufpool/native/_a.pyi", "bufpool/native/_a.pxd"]
-    right += ["bufpool/native/_a.cpython-313-x86_64-linux-gnu.so", "bufpool-1.dist-info/RECORD"]
+    right = ["bufpool/", "bufpool/py.typed", "bufpool/memory/native/_a.pyi", "bufpool/memory/native/_a.pxd"]
+    right += ["bufpool/memory/native/_a.cpython-313-x86_64-linux-gnu.so", "bufpool-1.dist-info/RECORD"]
     assert list(faults(right, tmp_path)) == []
     assert list(faults(right[2:], tmp_path)) == ["bufpool/py.typed is missing"]
-    for wrong in ("bufpool/native/_a.pyx", "benchmarks/__main__.py"):
+    for wrong in ("bufpool/memory/native/_a.pyx", "benchmarks/__main__.py"):
         assert list(faults([*right, wrong], tmp_path)) == [f"{wrong} does not belong there"]
 
 

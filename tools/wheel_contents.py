@@ -54,7 +54,9 @@ def misplaced(names: list[str], sources: Path) -> Iterator[str]:
         for path in package.rglob("*")
         if path.suffix in SHIPPED or path.name == "py.typed"
     }
-    expected |= {f"bufpool/native/{path.stem}.so" for path in package.glob("native/*.pyx")}
+    expected |= {
+        f"bufpool/{path.relative_to(package).with_suffix('.so').as_posix()}" for path in package.rglob("*.pyx")
+    }
     here = set()
     for name in names:
         path = PurePosixPath(name)

@@ -6,7 +6,7 @@
 // not touch the block's memory. Patterns: "same": a thread releases its own blocks. "next": each thread releases what the
 // previous one acquired; batches of 32 go round. "random": each block goes into a random slot, and the block that was there
 // is released.
-#include "arena.hpp"
+#include "bufpool/memory/core/arena.hpp"
 
 #include <atomic>
 #include <chrono>

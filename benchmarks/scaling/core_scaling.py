@@ -22,7 +22,7 @@ from benchmarks.harness.targets import NO_TARGET, Check, Result, cost, speed
 from benchmarks.harness.units import plural
 
 HERE = Path(__file__).parent
-CORE = HERE.parents[1] / "src" / "bufpool" / "core"
+SOURCES = HERE.parents[1] / "src"
 CONTENDERS = ("pool", "pool with a limit", "pool, 1 MiB", "stack alone", "list, mutex", "malloc", "nothing")
 TURNS = 1_000_000
 #: The least share of linear for the pool with default settings; the others have no target.
@@ -46,10 +46,9 @@ def compiled(folder: Path) -> Path:
         "-fno-exceptions",
         "-fno-rtti",
         "-pthread",
-        f"-I{CORE.parents[1]}",
-        f"-I{CORE}",
+        f"-I{SOURCES}",
     ]
-    sources = [HERE / "core_scaling.cpp", *sorted(CORE.glob("*.cpp"))]
+    sources = [HERE / "core_scaling.cpp", *sorted(SOURCES.glob("bufpool/**/*core/*.cpp"))]
     subprocess.run([compiler, *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
 

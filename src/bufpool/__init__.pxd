@@ -1,1 +1,1 @@
-# For `cimport`: the contracts stand in bufpool.core and bufpool.native.
+# For `cimport`: the contracts stand in bufpool._core, and in the folders core and native of the wings.

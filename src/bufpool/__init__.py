@@ -8,9 +8,8 @@
 """
 
 # `_startup` first: it is for Ctrl-C during all the others.
-from bufpool import _startup, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from bufpool import _startup, _subinterpreters, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from bufpool._version import __version__
-from bufpool.buffer_pool import BufferPool, default_pool
 from bufpool.errors import (
     AlignmentError,
     AllocationWarning,
@@ -33,17 +32,23 @@ from bufpool.errors import (
     SizeError,
     TooManyWaitersError,
 )
-from bufpool.native._arena import good_size
-from bufpool.native._buffer import Buffer
-from bufpool.native._lease import Lease
-from bufpool.native._pool_lease import AsyncPoolLease, PoolLease
-from bufpool.native._scratch import Scratch
-from bufpool.objects.advice import Advice, ObjectStats
-from bufpool.objects.async_pool import AsyncPool
-from bufpool.objects.pool import Pool
-from bufpool.objects.tracing import Holder
-from bufpool.registry import PoolsReading, pools
-from bufpool.stats import ClassStats, PoolStats
+
+# For type checkers, which take every variable of this name for true: the import of `typing` would cost more than ours.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bufpool import resources as resources
+    from bufpool.memory.buffer_pool import BufferPool, default_pool
+    from bufpool.memory.native._block_sizes import good_size
+    from bufpool.memory.native._buffer import Buffer
+    from bufpool.memory.native._lease import Lease
+    from bufpool.memory.native._scratch import Scratch
+    from bufpool.memory.registry import PoolsReading, pools
+    from bufpool.memory.stats import ClassStats, PoolStats
+    from bufpool.objects.advice import Advice, ObjectStats
+    from bufpool.objects.async_pool import AsyncPool
+    from bufpool.objects.native._lease import AsyncPoolLease, PoolLease
+    from bufpool.objects.pool import Pool
+    from bufpool.objects.tracing import Holder
 
 __all__ = [
     "Advice",
@@ -86,3 +91,41 @@ __all__ = [
     "good_size",
     "pools",
 ]
+
+# Where the names are that are imported at their first use, so that a program with a `Pool` alone loads no NumPy.
+_HOMES = {
+    "bufpool.memory.buffer_pool": ("BufferPool", "default_pool"),
+    "bufpool.memory.native._block_sizes": ("good_size",),
+    "bufpool.memory.native._buffer": ("Buffer",),
+    "bufpool.memory.native._lease": ("Lease",),
+    "bufpool.memory.native._scratch": ("Scratch",),
+    "bufpool.memory.registry": ("PoolsReading", "pools"),
+    "bufpool.memory.stats": ("ClassStats", "PoolStats"),
+    "bufpool.objects.advice": ("Advice", "ObjectStats"),
+    "bufpool.objects.async_pool": ("AsyncPool",),
+    "bufpool.objects.native._lease": ("AsyncPoolLease", "PoolLease"),
+    "bufpool.objects.pool": ("Pool",),
+    "bufpool.objects.tracing": ("Holder",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name):
+        if name == "resources":
+            return __import__("bufpool.resources").resources
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        try:
+            module = __import__(home, fromlist=(name,))
+        except ModuleNotFoundError as error:
+            if error.name != "numpy":
+                raise
+            raise ModuleNotFoundError(f"bufpool.{name} needs NumPy: {error}", name="numpy") from error
+        # Two threads may both come here: they find the same object.
+        found = globals()[name] = getattr(module, name)
+        return found
+
+    def __dir__():
+        return sorted([*__all__, "resources"])

@@ -1,15 +1,18 @@
-"""``python -m bufpool`` before it has a handler for Ctrl-C of its own: while NumPy and the package are being imported.
+"""``python -m bufpool`` before it has a handler for Ctrl-C of its own: while the package is being imported.
 
 Python imports this package before it runs any code of the command line. So the package imports this module before all
-others, and the command line calls `end` where it starts to catch `KeyboardInterrupt`.
+others, and the command line calls `end` where it starts to catch `KeyboardInterrupt`. Every program that uses the
+package imports this module, so it imports nothing that only the command line needs.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # type checkers take every variable of this name for true
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["INTERRUPTED", "end"]
 
@@ -37,13 +40,18 @@ def _module(words: list[str]) -> str | None:
 
 def _begin() -> None:
     """Let Ctrl-C end the process without a traceback, if Python is importing the package for ``python -m bufpool``."""
-    is_command_line = sys.argv[:1] == ["-m"] and _module(sys.orig_argv[1:]) == __package__
-    if is_command_line and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if sys.argv[:1] != ["-m"] or _module(sys.orig_argv[1:]) != __package__:
+        return
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
 
 
 def end() -> None:
     """Let Ctrl-C raise `KeyboardInterrupt` again."""
+    import signal
+
     if signal.getsignal(signal.SIGINT) is _stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

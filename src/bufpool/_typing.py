@@ -1,4 +1,4 @@
-"""L3.5: names that annotations share. Type checkers read this; the package itself imports it never.
+"""Names that annotations share. Type checkers read this; the package itself imports it never.
 
 As in NumPy's own stubs no dtype means float64, and a scalar type or a dtype tells the array's type. Beyond them, so do
 the strings below; other strings and Python's own types do not (for a type checker an int is a float, too).

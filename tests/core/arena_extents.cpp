@@ -2,8 +2,8 @@
 // After each step no two extents overlap, contents are kept, what is not resident is zero, neighbours are merged, each free
 // extent is in the tree of its kind, and the sums are right.
 #include "check.hpp"
-#include "page_heap.hpp"
-#include "size_classes.hpp"
+#include "bufpool/memory/core/page_heap.hpp"
+#include "bufpool/_core/size_classes.hpp"
 
 #include <cstring>
 #include <initializer_list>

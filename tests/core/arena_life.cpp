@@ -3,9 +3,9 @@
 //
 // Most of it is for ThreadSanitizer: the programs hand things over by relaxed words, so that an order which the arena
 // owes is not paid by the test.
-#include "arena_internal.hpp"
+#include "bufpool/memory/core/arena_internal.hpp"
 #include "arenas.hpp"
-#include "thread_end.hpp"
+#include "bufpool/_core/thread_end.hpp"
 
 #include <chrono>
 #include <deque>

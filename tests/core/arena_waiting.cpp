@@ -1,7 +1,7 @@
 // Waiting at an arena's limit, without Python. First each rule of the queue, with a clock that the program sets; then
 // threads: equal ones, and small ones that never stop while a large one wants most of the limit.
 #include "arenas.hpp"
-#include "limit_wait.hpp"
+#include "bufpool/memory/core/limit_wait.hpp"
 
 #include <chrono>
 #include <condition_variable>

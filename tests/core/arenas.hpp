@@ -1,7 +1,7 @@
 // What the programs about arenas share: checks that name their line, arenas with few settings, and the last look.
 #pragma once
 
-#include "arena.hpp"
+#include "bufpool/memory/core/arena.hpp"
 #include "check.hpp"
 
 #include <atomic>

@@ -7,7 +7,7 @@
 // whole: no block twice, none that a client owns, its counts right, and no more lost than the dead one had in hand. This
 // is also why a fork may come at any instruction of another thread: the child sees what a death there leaves.
 #include "check.hpp"
-#include "freelist.hpp"
+#include "bufpool/_core/freelist.hpp"
 
 #include <sched.h>
 #include <signal.h>

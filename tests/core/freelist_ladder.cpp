@@ -1,7 +1,7 @@
 // The ladder of crossbeam's tests for the shared free list: smoke, length, batches, wrap-around, many threads. The header is
 // compiled unchanged; the harness's own bookkeeping is relaxed, so that it adds no order that the list itself lacks.
 #include "check.hpp"
-#include "freelist.hpp"
+#include "bufpool/_core/freelist.hpp"
 
 #include <atomic>
 #include <cstdio>

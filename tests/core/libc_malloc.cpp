@@ -1,5 +1,5 @@
 // glibc's thresholds: raised once, whichever of several threads is first, to the most that glibc itself would.
-#include "libc_malloc.hpp"
+#include "bufpool/memory/core/libc_malloc.hpp"
 
 #include "check.hpp"
 

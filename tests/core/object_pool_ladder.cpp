@@ -2,7 +2,7 @@
 // that take, wait, give up, return and discard. Whoever has an object writes to it, so that two owners are a race; each
 // reference that the queue has is counted.
 #include "check.hpp"
-#include "object_pool.hpp"
+#include "bufpool/objects/core/object_pool.hpp"
 
 #include <atomic>
 #include <cstdio>

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bufpool import AsyncPool, ClosedError, PoolTimeoutError
-from bufpool.objects import lifecycle, manager, ports
+from bufpool.objects import lifecycle, manager, runtimes
 from prove.proof import Found, Proof
 from prove.stepping import SteppingLoop
 
@@ -340,7 +340,7 @@ def run(scenario: Scenario, departures: tuple[Departure, ...]) -> Ran:
         SteppingLoop() as loop,
         mock.patch.object(lifecycle, "monotonic", loop.time),
         mock.patch.object(manager, "monotonic", loop.time),
-        mock.patch.object(ports, "monotonic", loop.time),
+        mock.patch.object(runtimes, "monotonic", loop.time),
     ):
         world = World(scenario)
         fails, world.fails = world.fails, 0

@@ -13,9 +13,11 @@ from pathlib import Path
 import bufpool
 
 TESTS = Path(__file__).parents[1]
-#: Headers come from the package that is tested; the core's sources are in the checkout alone.
-HEADERS = Path(bufpool.__file__).parent / "core"
-SOURCES = TESTS.parent / "src" / "bufpool" / "core"
+#: Headers come from the package that is tested; the cores' sources are in the checkout alone.
+HEADERS = Path(bufpool.__file__).parent
+SOURCES = TESTS.parent / "src" / "bufpool"
+#: The folders of the package that hold C++ alone.
+CORES = ("_core", "memory/core", "objects/core")
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 LACKS_COMPILER = "" if COMPILER is not None and sys.platform != "win32" else "there is neither g++ nor clang++"
@@ -29,6 +31,11 @@ SANITIZERS: dict[str, tuple[str, ...]] = {
 
 #: What a linker says that has no run-time library of a sanitizer; a folder's name may have the same letters.
 LACKS_LIBRARY = re.compile(r"cannot find .*?(?:/lib|-l|/libclang_rt\.)(?:a|t|ub)san")
+
+
+def core_files(package: Path, suffix: str) -> list[Path]:
+    """The files of the cores, in order."""
+    return [path for core in CORES for path in sorted((package / core).glob(f"*{suffix}"))]
 
 
 class NoSanitizerError(Exception):
@@ -45,8 +52,7 @@ def build(
 ) -> Path:
     """Compile one program, and return where it is."""
     options = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags, "-pthread"]
-    includes = [f"-I{headers.parents[1]}", f"-I{headers}"]
-    command = [str(COMPILER), *options, *includes, *map(str, (program, *sources)), "-o", str(to)]
+    command = [str(COMPILER), *options, f"-I{headers.parent}", *map(str, (program, *sources)), "-o", str(to)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if LACKS_LIBRARY.search(built.stderr):
         raise NoSanitizerError(f"the compiler has no run-time library for {flags[0]}")

@@ -18,9 +18,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prove.bug import Bug, Ladder, Suite, TableError
-from prove.compiled import COMPILER, LACKS_LIBRARY, SANITIZERS, SOURCES, TESTS, NoSanitizerError
+from prove.compiled import (
+    COMPILER,
+    CORES,
+    LACKS_LIBRARY,
+    SANITIZERS,
+    SOURCES,
+    TESTS,
+    NoSanitizerError,
+    core_files,
+)
 
 CHECKOUT = TESTS.parent
+#: The module that the sources of the cores are linked into.
+LINKED_WITH_CORES = "memory/native/_arena"
 
 SANITIZER_OPTIONS = {"TSAN_OPTIONS": "halt_on_error=1", "ASAN_OPTIONS": "detect_leaks=0"}
 
@@ -82,12 +93,13 @@ class CoreCopy:
 
     def __init__(self, folder: Path, like: CoreCopy | None = None) -> None:
         self.folder = folder
-        self.core = folder / "bufpool" / "core"
+        self.package = folder / "bufpool"
         self.objects = folder / "objects"
         if like is not None:
             shutil.copytree(like.folder, folder)
             return
-        shutil.copytree(SOURCES, self.core, ignore=shutil.ignore_patterns("__pycache__"))
+        for core in CORES:
+            shutil.copytree(SOURCES / core, self.package / core, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(TESTS / "core", folder / "programs")
         self.objects.mkdir()
         writable(folder)
@@ -95,7 +107,7 @@ class CoreCopy:
     @contextmanager
     def with_bug(self, bug: Bug) -> Iterator[None]:
         """Change the file for as long as this lasts."""
-        path = self.folder / "bufpool" / bug.file
+        path = self.package / bug.file
         before = path.read_text(encoding="utf-8")
         path.write_text(bug.seeded(before), encoding="utf-8")
         try:
@@ -107,21 +119,20 @@ class CoreCopy:
         """Compile the program and run it. Raises `TableError` if that cannot be done."""
         program = self.objects / what.program
         flags = ["-std=c++17", "-O1", "-g", "-pthread", *SANITIZERS[what.sanitizer]]
-        sources = [self.folder / "programs" / f"{what.program}.cpp", *sorted(self.core.glob("*.cpp"))]
+        sources = [self.folder / "programs" / f"{what.program}.cpp", *core_files(self.package, ".cpp")]
         with ThreadPoolExecutor(2) as compilers:
             objects = list(compilers.map(lambda source: self._compiled(source, flags), sources))
         self._compiler([*flags, *map(str, objects), "-o", str(program)])
         return run_within([str(program), str(what.rounds)], seconds, env=SANITIZER_OPTIONS)
 
     def _compiled(self, source: Path, flags: list[str]) -> Path:
-        headers = sorted([*self.core.glob("*.hpp"), *source.parent.glob("*.hpp")])
+        headers = sorted({*core_files(self.package, ".hpp"), *source.parent.glob("*.hpp")})
         state = hashlib.sha256(repr((source.name, flags)).encode())
         for each in (source, *headers):
             state.update(each.read_bytes())
         compiled = self.objects / f"{state.hexdigest()}.o"
         if not compiled.exists():
-            includes = [f"-I{self.folder}", f"-I{self.core}"]
-            self._compiler([*flags, *includes, "-c", str(source), "-o", str(compiled)])
+            self._compiler([*flags, f"-I{self.folder}", "-c", str(source), "-o", str(compiled)])
         return compiled
 
     def _compiler(self, arguments: list[str]) -> None:
@@ -158,19 +169,21 @@ class PackageCopy:
         path = self.package / bug.file
         if path.suffix in (".hpp", ".pxd"):
             raise TableError("all modules depend on a header: a ladder should notice what is wrong in it")
-        module = None if path.suffix == ".py" else "_arena" if path.parent.name == "core" else path.stem
+        in_core = path.relative_to(self.package).parent.as_posix() in CORES
+        module = self.package / LINKED_WITH_CORES if in_core else path.with_suffix("")
         changing = [path]
-        if module is not None:
+        if path.suffix != ".py":
+            within = module.relative_to(self.package.parent)
             # In place, and where it was built: from there it is put in place again with every build.
-            changing += (self.package / "native").glob(f"{module}.*.so")
-            changing += (self.folder / "build").glob(f"*/lib.*/bufpool/native/{module}.*.so")
-            changing += (self.folder / "build").glob(f"*/cython/*/src/bufpool/native/{module}.cpp")
+            changing += module.parent.glob(f"{module.name}.*.so")
+            changing += (self.folder / "build").glob(f"*/lib.*/{within}.*.so")
+            changing += (self.folder / "build").glob(f"*/cython/*/src/{within}.cpp")
         with tempfile.TemporaryDirectory() as kept:
             for number, each in enumerate(changing):
                 shutil.copy2(each, Path(kept) / str(number))
             try:
                 path.write_text(bug.seeded(path.read_text(encoding="utf-8")), encoding="utf-8")
-                if module is not None:
+                if path.suffix != ".py":
                     self._build()
                 yield
             finally:

@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from prove.compiled import SOURCES, TESTS, said
+from prove.compiled import SOURCES, TESTS, core_files, said
 from prove.proof import Found, Proof
 
 LACKS_ZIG = "" if importlib.util.find_spec("ziglang") else "ziglang is not installed"
-LACKS_SOURCES = "" if (SOURCES / "arena.cpp").exists() else "the core's sources are in the checkout alone"
+LACKS_SOURCES = "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
 
 #: What Cython made of the modules, in the build that is tested.
-TRANSLATED = SOURCES.parents[2] / "build" / "release" / "cython" / "src" / "bufpool" / "native"
+TRANSLATED = SOURCES.parents[1] / "build" / "release" / "cython" / "src" / "bufpool"
 
 #: Where zig keeps what it made: the C libraries of all systems, among others.
-CACHE = SOURCES.parents[2] / "build" / "zig"
+CACHE = SOURCES.parents[1] / "build" / "zig"
 
 SYSTEMS = {
     "Linux on x86-64, glibc": "x86_64-linux-gnu",
@@ -42,7 +42,7 @@ SYSTEMS = {
     "Windows on x86-64": "x86_64-windows-gnu",
     "Windows on arm64": "aarch64-windows-gnu",
 }
-INCLUDES = (f"-I{SOURCES.parents[1]}", f"-I{SOURCES}")
+INCLUDES = (f"-I{SOURCES.parent}",)
 #: zig itself adds arguments that clang then does not use.
 FLAGS = ("-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti", "-Wno-unused-command-line-argument")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -94,11 +94,11 @@ def compile_each(system: str, files: Sequence[Path], *flags: str) -> tuple[str, 
 
 def compile_core(system: str) -> Found:
     """Each source, and all headers; that each header stands on its own is what ``make lint`` looks at."""
-    headers = sorted(SOURCES.glob("*.hpp"))
-    sources = sorted(SOURCES.glob("*.cpp"))
+    headers, sources = core_files(SOURCES, ".hpp"), core_files(SOURCES, ".cpp")
     with tempfile.TemporaryDirectory() as folder:
         together = Path(folder, "headers.cpp")
-        together.write_text("".join(f'#include "{path.name}"\n' for path in headers), encoding="utf-8")
+        lines = [f'#include "{path.relative_to(SOURCES.parent).as_posix()}"\n' for path in headers]
+        together.write_text("".join(lines), encoding="utf-8")
         trouble = compile_each(system, (together, *sources), *WARNINGS)
     return Found(f"{len(sources)} sources, {len(headers)} headers", trouble)
 
@@ -108,7 +108,7 @@ def compile_modules(system: str) -> Found:
     paths = sysconfig.get_paths()
     headers = [f"-isystem{folder}" for folder in (paths["include"], paths["platinclude"], np.get_include())]
     numpy_api = [f"-D{name}=NPY_2_0_API_VERSION" for name in ("NPY_NO_DEPRECATED_API", "NPY_TARGET_VERSION")]
-    files = sorted(TRANSLATED.glob("*.cpp"))
+    files = sorted(TRANSLATED.glob("*/native/*.cpp"))
     with tempfile.TemporaryDirectory() as folder:
         if "macOS" in system:
             # NumPy's headers, as installed here, ask for a header that has another name there.
@@ -124,7 +124,7 @@ def emulator(system: str) -> str | None:
 
 def run_elsewhere(system: str, name: str, rounds: int) -> Found:
     """A program of ``tests/core``, linked with all that it needs, under the emulator."""
-    sources = sorted(SOURCES.glob("*.cpp")) if name.startswith("arena") else []
+    sources = core_files(SOURCES, ".cpp") if name.startswith("arena") else []
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / f"{name}.exe"
         program_flags = ("-fexceptions", "-frtti", "-static")
@@ -156,7 +156,7 @@ def proofs(full: bool) -> Iterator[Proof]:
     if not full:
         return
     lacks_modules = (
-        "" if list(TRANSLATED.glob("*.cpp")) else "this build's translated modules are not in the checkout"
+        "" if list(TRANSLATED.glob("*/native/*.cpp")) else "this build's translated modules are not in the checkout"
     )
     for system in SYSTEMS:
         if "Windows" in system:

@@ -1,6 +1,6 @@
 // Preloaded: fails the Nth call for memory that a compiled module of bufpool makes, and nobody else's.
 //
-// A call is ours if it returns into a module under bufpool/native. What the interpreter, NumPy and the C library do on
+// A call is ours if it returns into a module under bufpool/memory/native or bufpool/objects/native. What the interpreter, NumPy and the C library do on
 // their own account goes through.
 #include <cerrno>
 #include <cstddef>
@@ -31,7 +31,9 @@ long g_wanted = 0;   // which call fails; 0: nothing is counted
 long g_seen = 0;
 
 int note_module(dl_phdr_info* info, std::size_t, void*) {
-    if (std::strstr(info->dlpi_name, "bufpool/native/") == nullptr) return 0;
+    if (std::strstr(info->dlpi_name, "bufpool/memory/native/") == nullptr &&
+        std::strstr(info->dlpi_name, "bufpool/objects/native/") == nullptr)
+        return 0;
     for (int i = 0; i < info->dlpi_phnum; ++i) {
         const ElfW(Phdr)& part = info->dlpi_phdr[i];
         if (part.p_type != PT_LOAD || (part.p_flags & PF_X) == 0 || g_count == 64) continue;

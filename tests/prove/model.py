@@ -18,7 +18,7 @@ from prove import compiled
 from prove.compiled import HEADERS, LACKS_COMPILER, TESTS, said
 from prove.proof import Found, Proof
 
-HEADER = HEADERS / "freelist.hpp"
+HEADER = HEADERS / "_core" / "freelist.hpp"
 LACKS = LACKS_COMPILER or ("" if platform.libc_ver()[0] == "glibc" else "its threads are glibc's ucontext")
 
 #: Scenario, preemptions, stale reads; and executions that there are at least. All have three blocks and, but for

@@ -56,7 +56,7 @@ def lacks() -> str:
     """What this place lacks for building copies."""
     if LACKS_COMPILER:
         return LACKS_COMPILER
-    if not (SOURCES / "arena.cpp").exists() or not (CHECKOUT / "setup.py").exists():
+    if not (SOURCES / "memory/core/arena.cpp").exists() or not (CHECKOUT / "setup.py").exists():
         return "the sources are in the checkout alone"
     missing = [name for name in ("Cython", "setuptools") if importlib.util.find_spec(name) is None]
     return f"{' and '.join(missing)} would have to be installed" if missing else ""

@@ -39,7 +39,7 @@ def lacks(sanitizer: str) -> str:
     """What this machine lacks for it, in words."""
     if sys.platform != "linux":
         return "the sanitizer's library is put in front of the interpreter as Linux does it"
-    if not (SOURCES / "arena.cpp").exists():
+    if not (SOURCES / "memory/core/arena.cpp").exists():
         return "the core's sources are in the checkout alone"
     if any(importlib.util.find_spec(name) is None for name in ("Cython", "setuptools")):
         return "there is no Cython, or no setuptools, to build with"
@@ -110,7 +110,7 @@ class Build:
 
     def modules(self) -> list[str]:
         """Names of the compiled files, as a frame of ours bears one."""
-        return [path.name for path in self.home.glob("bufpool/native/*.so")]
+        return [path.name for path in self.home.glob("bufpool/*/native/*.so")]
 
     def environment(self, reports: Path) -> dict[str, str]:
         """For a program under the sanitizer, and for all that it starts."""
@@ -202,7 +202,8 @@ def is_ours(report: str, modules: Sequence[str]) -> bool:
     # Who made the threads, or the memory, took no part in a race.
     apart = ("Thread T", "Location is", "Mutex ", "As if synchronized")
     stacks = [part for part in report.split("\n\n") if not part.strip().startswith(apart)]
-    ours = re.compile("|".join((r"\bbufpool/(?:core|native)/", *(re.escape(f"{name}+0x") for name in modules))))
+    sources = r"\bbufpool/(?:_core|\w+/core|\w+/native)/"
+    ours = re.compile("|".join((sources, *(re.escape(f"{name}+0x") for name in modules))))
     return any(ours.search(stack) for stack in stacks)
 
 

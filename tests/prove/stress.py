@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from prove import compiled
-from prove.compiled import HEADERS, LACKS_COMPILER, SANITIZERS, SOURCES, TESTS, said
+from prove.compiled import HEADERS, LACKS_COMPILER, SANITIZERS, SOURCES, TESTS, core_files, said
 from prove.proof import Found, Proof
 
-LACKS_SOURCES = "" if (SOURCES / "arena.cpp").exists() else "the core's sources are in the checkout alone"
+LACKS_SOURCES = "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
 
 YIELDS = ("-DBUFPOOL_INJECT_YIELDS",)
 WAYS = {**SANITIZERS, "yields": YIELDS, "thread, yields": (*SANITIZERS["thread"], *YIELDS)}
@@ -74,7 +74,7 @@ ROUNDS = {
 def climb(name: str, way: str, rounds: int, more: Sequence[str] = ()) -> Found:
     """Compile a program, with more flags, and run it. Raises `NoSanitizerError`."""
     whole = name.startswith("arena")  # the others are headers alone
-    sources = sorted(SOURCES.glob("*.cpp")) if whole else []
+    sources = core_files(SOURCES, ".cpp") if whole else []
     headers = SOURCES if whole else HEADERS
     with tempfile.TemporaryDirectory() as folder:
         flags = [*WAYS[way], *more]

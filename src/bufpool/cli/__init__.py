@@ -1,4 +1,4 @@
-"""L7: the command line. Each command is a package of its own, imported only when it is asked for.
+"""The command line. Each command is a package of its own, imported only when it is asked for.
 
 A command offers ``add_arguments(parser)`` and ``main(args) -> int``, the exit status.
 """

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from bufpool._counts import Counts
 from bufpool._words import plural
-from bufpool.stats import Counts
 
 if TYPE_CHECKING:
     from bufpool.objects.lifecycle import Lifecycle

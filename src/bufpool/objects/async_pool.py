@@ -1,4 +1,4 @@
-"""L6: `AsyncPool`, the same for tasks of asyncio."""
+"""`AsyncPool`, the same for tasks of asyncio."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from bufpool.native._pool_lease import TaskFront
 from bufpool.objects.manager import Manager
-from bufpool.objects.ports import Tasks, TasksInThreads
+from bufpool.objects.native._front import TaskFront
 from bufpool.objects.readings import Readings
+from bufpool.objects.runtimes import Tasks, TasksInThreads
 from bufpool.objects.settings import Settings, checked
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from bufpool.native._pool_core import PoolCore
+    from bufpool.objects.native._pool_state import PoolCore
 
 __all__ = ["AsyncPool"]
 

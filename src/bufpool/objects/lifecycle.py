@@ -7,14 +7,13 @@ exception passes on.
 
 from __future__ import annotations
 
-import random
 import reprlib
 import weakref
 from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bufpool import settings
+from bufpool import _validate
 from bufpool._words import plural
 from bufpool.errors import (
     ClosedError,
@@ -23,9 +22,9 @@ from bufpool.errors import (
     ReentrantError,
     TooManyWaitersError,
 )
-from bufpool.native._measures import Count, Times
-from bufpool.native._pool_core import MOST, PoolCore
-from bufpool.native._pool_turn import (
+from bufpool.objects import maintenance_thread, tracing
+from bufpool.objects.log import log
+from bufpool.objects.native._checkout import (
     CLOSED,
     FULL,
     OBJECT,
@@ -35,9 +34,9 @@ from bufpool.native._pool_turn import (
     Turn,
     discarded,
 )
-from bufpool.objects import maintenance_thread, tracing
-from bufpool.objects.log import log
-from bufpool.objects.ports import THREADS, Port, inside, run
+from bufpool.objects.native._histogram import Count, Times
+from bufpool.objects.native._pool_state import MOST, PoolCore
+from bufpool.objects.runtimes import THREADS, Port, inside, run
 
 if TYPE_CHECKING:
     from bufpool.objects.settings import PoolSettings
@@ -269,14 +268,20 @@ class Lifecycle:
     def _lifetime(self) -> int:
         """Of a new object, in nanoseconds; 0: no end."""
         most = self.chosen.max_lifetime
-        return 0 if most is None else max(1, int(1e9 * most * (1 - JITTER * random.random())))
+        if most is None:
+            return 0
+        from random import random  # few pools need it, and it takes long to import
+
+        return max(1, int(1e9 * most * (1 - JITTER * random())))
 
     def _failed(self, error: Exception) -> None:
+        from random import random
+
         self.failures.add()
         first, longest = self.chosen.backoff
         self._pause = min(longest, 2 * self._pause) if self._pause else first
         # Full jitter would let a client try at once: between half of it and all.
-        self._retry_at = monotonic() + self._pause * (1 - random.random() / 2)
+        self._retry_at = monotonic() + self._pause * (1 - random() / 2)
         self._failure = error
 
     async def _is_sound(self, turn: Turn, port: Port, keep_place: bool = False) -> bool:
@@ -396,11 +401,11 @@ class Lifecycle:
 
     def seconds(self, what: str, value: Any) -> float | None:
         """A time that the user gave, checked."""
-        return settings.seconds(what, value, self.name)
+        return _validate.seconds(what, value, self.name)
 
     def whole(self, what: str, value: Any, least: int, most: int) -> int:
         """A number that the user gave, checked."""
-        return settings.count(what, value, self.name, least, most)
+        return _validate.count(what, value, self.name, least, most)
 
     def show(self, thing: object) -> str:
         """An object in a message: short, and whatever its own `repr` does."""

@@ -10,12 +10,12 @@ from typing import Any
 
 from bufpool._words import plural
 from bufpool.errors import ClosedError, PoolTimeoutError
-from bufpool.native._pool_core import MOST
-from bufpool.native._pool_turn import UNTIL_EMPTY, Turn, sift
 from bufpool.objects import tracing
 from bufpool.objects.lifecycle import Lifecycle
 from bufpool.objects.log import log
-from bufpool.objects.ports import THREADS, Port, run
+from bufpool.objects.native._checkout import UNTIL_EMPTY, Turn, sift
+from bufpool.objects.native._pool_state import MOST
+from bufpool.objects.runtimes import THREADS, Port, run
 
 __all__ = ["Manager"]
 

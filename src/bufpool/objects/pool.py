@@ -1,4 +1,4 @@
-"""L6: `Pool`, for objects that are costly to make: connections, sockets, workers, buffers. For threads."""
+"""`Pool`, for objects that are costly to make: connections, sockets, workers, buffers. For threads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from bufpool.native._pool_lease import ThreadFront
 from bufpool.objects.manager import Manager
-from bufpool.objects.ports import THREADS, run
+from bufpool.objects.native._front import ThreadFront
 from bufpool.objects.readings import Readings
+from bufpool.objects.runtimes import THREADS, run
 from bufpool.objects.settings import checked
 
 if TYPE_CHECKING:

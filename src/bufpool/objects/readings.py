@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NoReturn, TypeVar
 
 from bufpool._words import plural
-from bufpool.native._pool_lease import PoolFront
 from bufpool.objects import tracing
 from bufpool.objects.advice import Advice, ObjectStats, advise, read
+from bufpool.objects.native._front import PoolFront
 from bufpool.objects.tracing import Holder
 
 __all__ = ["Readings"]

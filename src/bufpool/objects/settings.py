@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Collection
-from inspect import iscoroutinefunction
+from operator import methodcaller
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType
 from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
-from bufpool import settings
+from bufpool import _validate
 from bufpool.errors import FactoryError, SettingError
-from bufpool.native._pool_core import MOST
+from bufpool.objects.native._pool_state import MOST
 
 __all__ = ["PoolSettings", "Settings", "checked"]
 
@@ -18,6 +19,10 @@ T = TypeVar("T")
 
 MOMENTS = ("checkout", "return", "idle")
 OVERFLOWS = ("wait", "fail", "create")
+
+CO_COROUTINE = 0x80  # of a code object: `inspect.CO_COROUTINE`
+#: What is never a coroutine function.
+PLAIN: tuple[type, ...] = (type, BuiltinFunctionType, MethodDescriptorType, methodcaller)
 
 _numbers = itertools.count(1)
 
@@ -85,6 +90,18 @@ class PoolSettings(NamedTuple):
     debug: bool
 
 
+def _makes_coroutines(function: object) -> bool:
+    """Whether it is a coroutine function; known without `inspect`, slow to import, for the usual callbacks."""
+    if isinstance(function, PLAIN):
+        return False
+    function = getattr(function, "__func__", function)  # of a bound method
+    if isinstance(function, FunctionType) and not function.__dict__:  # a mark that says so would stand there
+        return bool(function.__code__.co_flags & CO_COROUTINE)
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(function)
+
+
 def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSettings:
     """Raises `SettingError`, or `TypeError` for what is of another kind."""
     name = chosen["name"]
@@ -96,13 +113,13 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         value = factory if what == "factory" else chosen[what]
         if not callable(value) and (what == "factory" or value is not None):
             raise TypeError(f"pool {name!r}: {what} must be callable, not {value!r}")
-        if in_threads and iscoroutinefunction(value):
+        if in_threads and value is not None and _makes_coroutines(value):
             raise FactoryError(
                 f"pool {name!r}: {what} is a coroutine function: such callbacks need a bufpool.AsyncPool"
             )
 
     def seconds(what: str) -> float | None:
-        return settings.seconds(what, chosen[what], name)
+        return _validate.seconds(what, chosen[what], name)
 
     def finite(what: str) -> float:
         value = seconds(what)
@@ -112,19 +129,19 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
 
     def whole(what: str, least: int) -> int | None:
         value = chosen[what]
-        return None if value is None else settings.count(what, value, name, least, MOST)
+        return None if value is None else _validate.count(what, value, name, least, MOST)
 
-    max_size = settings.count("max_size", chosen["max_size"], name, 1, MOST)
+    max_size = _validate.count("max_size", chosen["max_size"], name, 1, MOST)
     debug = chosen["debug"]
     return PoolSettings(
         name=name,
-        min_size=settings.count("min_size", chosen["min_size"], name, 0, max_size),
+        min_size=_validate.count("min_size", chosen["min_size"], name, 0, max_size),
         max_size=max_size,
         timeout=seconds("timeout"),
         max_waiting=whole("max_waiting", 0),
-        overflow=settings.choice("overflow", chosen["overflow"], name, OVERFLOWS),
-        fair=settings.flag("fair", chosen["fair"], name),
-        lifo=settings.flag("lifo", chosen["lifo"], name),
+        overflow=_validate.choice("overflow", chosen["overflow"], name, OVERFLOWS),
+        fair=_validate.flag("fair", chosen["fair"], name),
+        lifo=_validate.flag("lifo", chosen["lifo"], name),
         check=chosen["check"],
         check_on=_moments(chosen["check_on"], name, chosen["check"] is not None),
         check_after=finite("check_after"),
@@ -137,7 +154,7 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         backoff=_backoff(chosen["backoff"], name),
         discard_on=_exceptions(chosen["discard_on"], name),
         leak_threshold=seconds("leak_threshold"),
-        debug=sys.flags.dev_mode if debug is None else settings.flag("debug", debug, name),
+        debug=sys.flags.dev_mode if debug is None else _validate.flag("debug", debug, name),
     )
 
 
@@ -149,7 +166,7 @@ def _moments(value: str | Collection[str], name: str, checks: bool) -> frozenset
             f"pool {name!r}: check_on must be one of {', '.join(MOMENTS)}, or several of them, not {value!r}"
         ) from None
     for word in words:
-        settings.choice("check_on", word, name, MOMENTS)
+        _validate.choice("check_on", word, name, MOMENTS)
     if checks and not words:
         raise SettingError(f"pool {name!r}: check_on must name a moment when there is a check")
     return frozenset(words) if checks else frozenset()
@@ -160,7 +177,7 @@ def _backoff(value: Any, name: str) -> tuple[float, float]:
         first, longest = value
     except (TypeError, ValueError):
         raise TypeError(f"pool {name!r}: backoff must be two numbers of seconds, not {value!r}") from None
-    pair = settings.seconds("backoff", first, name), settings.seconds("backoff", longest, name)
+    pair = _validate.seconds("backoff", first, name), _validate.seconds("backoff", longest, name)
     if pair[0] is None or pair[1] is None or not 0 < pair[0] <= pair[1]:
         raise SettingError(
             f"pool {name!r}: backoff must be (first, longest) with 0 < first <= longest, not {value!r}"

@@ -7,8 +7,9 @@ from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
-from bufpool import AsyncPool, Pool
-from bufpool.resources import Settings
+from bufpool.objects.async_pool import AsyncPool
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 
 if TYPE_CHECKING:
     import os

@@ -8,8 +8,8 @@ from operator import methodcaller
 from pathlib import Path
 from typing import IO, BinaryIO, Unpack
 
-from bufpool import Pool
-from bufpool.resources import Settings
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 
 __all__ = ["readers", "scratch"]
 

@@ -7,8 +7,8 @@ from operator import methodcaller
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
-from bufpool import Pool
-from bufpool.resources import Settings
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 from bufpool.resources.sockets import is_quiet
 
 __all__ = ["Connection", "SecureConnection", "connections"]

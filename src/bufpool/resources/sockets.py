@@ -11,8 +11,9 @@ from operator import methodcaller
 from ssl import SSLWantReadError
 from typing import TypeAlias, Unpack
 
-from bufpool import AsyncPool, Pool
-from bufpool.resources import Settings
+from bufpool.objects.async_pool import AsyncPool
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 
 __all__ = ["Stream", "connections", "is_quiet", "is_quiet_stream", "streams"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import exc, pool
 
-from bufpool import Pool, PoolTimeoutError
 from bufpool._words import plural
-from bufpool.resources import Settings
+from bufpool.errors import PoolTimeoutError
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 
 __all__ = ["BufpoolPool"]
 

@@ -13,8 +13,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from operator import methodcaller
 from typing import Any, TypeVar, Unpack
 
-from bufpool import Pool
-from bufpool.resources import Settings
+from bufpool.objects.pool import Pool
+from bufpool.objects.settings import Settings
 
 __all__ = ["processes", "threads"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prove.bugs.arrays import ARRAYS_AND_LEASES
+from prove.bugs.first_use import FIRST_USE
 from prove.bugs.life import LIFE_OF_ALL
 from prove.bugs.limit import LIMIT_QUEUE
 from prove.bugs.maintenance import MAINTAINED
@@ -21,4 +22,4 @@ from prove.bugs.waiting import WAITING
 
 CORE = (*PATHS, *PAGE_HEAP, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
-BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS)
+BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *FIRST_USE)

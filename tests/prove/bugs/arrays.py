@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prove.bug import Bug, Suite
 
-ARRAYS = "native/_arrays.pyx"
-LEASE = "native/_lease.pyx"
+ARRAYS = "memory/native/_arrays.pyx"
+LEASE = "memory/native/_lease.pyx"
 
 ON_ARRAYS = (
     Bug(
@@ -147,7 +147,7 @@ ON_LEASES = (
     ),
     Bug(
         "each look at the caller's names keeps its code",
-        "native/_frames.pyx",
+        "memory/native/_frames.pyx",
         "        }\n        Py_DECREF(code);\n        return found;",
         "        }\n        return found;",
         Suite("test_lease_reached.py -k leaves_its_code"),
@@ -161,7 +161,7 @@ ON_LEASES = (
     ),
 )
 
-BUFFER = "native/_buffer.pyx"
+BUFFER = "memory/native/_buffer.pyx"
 RETURNED = Suite("test_references.py -k returns_at_once")
 
 ON_REFERENCES = (
@@ -188,7 +188,7 @@ ON_REFERENCES = (
     ),
     Bug(
         "names are not tried",
-        "native/_frames.pyx",
+        "memory/native/_frames.pyx",
         "own_names_count = _names.own_names_count(Counter())",
         "own_names_count = False",
         Suite("test_references.py -k names_are_worth"),
@@ -201,7 +201,7 @@ SINCE = (3, 12)
 ON_NAMES = (
     Bug(
         "the look at the caller's names ends at the first",
-        "native/_frames.pyx",
+        "memory/native/_frames.pyx",
         "i < code->co_nlocals && found < most; i++",
         "i < code->co_nlocals && found < 1; i++",
         Suite("test_lease_reached.py -k each_name_counts"),
@@ -209,7 +209,7 @@ ON_NAMES = (
     ),
     Bug(
         "the name that was found last time counts twice",
-        "native/_frames.pyx",
+        "memory/native/_frames.pyx",
         "            if (i == first) continue;\n",
         "",
         Suite("test_lease_reached.py -k found_last_time"),
@@ -220,7 +220,7 @@ ON_NAMES = (
 ON_C_AT_WORK = (
     Bug(
         "an array is handed out while C code is at work on it",
-        "native/_frames.pyx",
+        "memory/native/_frames.pyx",
         "    if not arguments_count and not no_operand_is_borrowed(made_in is not None):\n        return 0\n",
         "",
         Suite("test_c_at_work.py"),
@@ -228,7 +228,7 @@ ON_C_AT_WORK = (
     ),
 )
 
-SHARING = "native/_sharing.pyx"
+SHARING = "memory/native/_sharing.pyx"
 
 ON_SHARING = (
     Bug(

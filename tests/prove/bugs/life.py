@@ -11,9 +11,9 @@ STRESS = Ladder("arena_ladder", 40_000)
 RULES = Ladder("arena_rules", 3_000)
 LIFE = Ladder("arena_life", 300)
 
-TRIM = "core/arena_trim.cpp"
-LIVES = "core/arena_life.cpp"
-CACHES = "core/arena_caches.cpp"
+TRIM = "memory/core/arena_trim.cpp"
+LIVES = "memory/core/arena_life.cpp"
+CACHES = "memory/core/arena_caches.cpp"
 
 TRIMMING = (
     Bug(
@@ -150,59 +150,59 @@ LIVING = (
 )
 
 FOUNDATIONS = (
-    Bug("a pop leaves its count", "core/magazine.hpp", "        count.store_relaxed(top - 1);\n", "", STRESS),
+    Bug("a pop leaves its count", "memory/core/magazine.hpp", "        count.store_relaxed(top - 1);\n", "", STRESS),
     Bug(
         "a magazine holds more than it has room for",
-        "core/magazine.hpp",
+        "memory/core/magazine.hpp",
         "fit > kMagazineBlocks ? kMagazineBlocks : fit < 4",
         "fit < 4",
         STRESS,
     ),
     Bug(
         "a foreign address is looked up beyond the map",
-        "core/page_map.hpp",
+        "memory/core/page_map.hpp",
         "        if (BUFPOOL_UNLIKELY((granule >> (2 * kLevelBits)) != 0)) return nullptr;\n",
         "",
         RULES,
     ),
     Bug(
         "the last granule of a region is forgotten",
-        "core/slab.cpp",
+        "memory/core/slab.cpp",
         "granule <= last",
         "granule < last",
         STRESS,
     ),
     Bug(
         "two slabs share a node",
-        "core/slab.cpp",
+        "memory/core/slab.cpp",
         "used_ = first + count;",
         "used_ = first + count - 1;",
         STRESS,
     ),
     Bug(
         "a block has room beyond its end",
-        "core/slab.hpp",
+        "memory/core/slab.hpp",
         "return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);",
         "return offset == 0 ? class_size(class_index) : stride;",
         STRESS,
     ),
     Bug(
         "a size of its own goes to the class above",
-        "core/size_classes.hpp",
+        "_core/size_classes.hpp",
         "const std::size_t last = nbytes - 1;",
         "const std::size_t last = nbytes;",
         RULES,
     ),
     Bug(
         "large classes lose their lowest step",
-        "core/size_classes.hpp",
+        "_core/size_classes.hpp",
         "((last >> (exponent - 3)) & 7)",
         "((last >> (exponent - 3)) & 6)",
         RULES,
     ),
     Bug(
         "an addition is a load and a store",
-        "core/atomics.hpp",
+        "_core/atomics.hpp",
         "return word().fetch_add(d, std::memory_order_relaxed) + d;",
         "const T sum = load_relaxed() + d;\n        for (volatile int i = 0; i < 200; i = i + 1) {\n        }\n"
         "        store_relaxed(sum);\n        return sum;",
@@ -210,7 +210,7 @@ FOUNDATIONS = (
     ),
     Bug(
         "a lock is taken by a load and a store",
-        "core/atomics.hpp",
+        "_core/atomics.hpp",
         "        std::uint32_t open = 0;\n        return held_.cas_strong_acq_rel_acquire(open, 1);",
         "        if (held_.load_acquire() != 0) return false;\n        cpu_yield();\n"
         "        held_.store_relaxed(1);\n        return true;",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prove.bug import Bug, Ladder
 
-QUEUE = "core/limit_queue.hpp"
-WAIT = "core/arena_wait.cpp"
+QUEUE = "memory/core/limit_queue.hpp"
+WAIT = "memory/core/arena_wait.cpp"
 RULES = Ladder("arena_waiting", 20)
 
 LIMIT_QUEUE = (
@@ -18,14 +18,14 @@ LIMIT_QUEUE = (
     ),
     Bug(
         "a newcomer is not stopped",
-        "core/arena.cpp",
+        "memory/core/arena.cpp",
         "        if (!kInTurn) return Block{nullptr, Refusal::limit, false};\n",
         "        (void)kInTurn;\n",
         RULES,
     ),
     Bug(
         "whose turn it is is stopped, too",
-        "core/arena.cpp",
+        "memory/core/arena.cpp",
         "    return acquire_block<true, false>(nbytes, alignment);",
         "    return acquire_block<false, false>(nbytes, alignment);",
         RULES,
@@ -117,14 +117,14 @@ LIMIT_QUEUE = (
     ),
     Bug(
         "the next pool's gate is shut",
-        "core/arena_life.cpp",
+        "memory/core/arena_life.cpp",
         "    arena->queue.gate.store_relaxed(0);\n",
         "",
         RULES,
     ),
     Bug(
         "closing leaves the gate open",
-        "core/arena_life.cpp",
+        "memory/core/arena_life.cpp",
         "    queue.gate.or_relaxed(kShut);\n",
         "",
         RULES,

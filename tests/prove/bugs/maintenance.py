@@ -5,7 +5,7 @@ from __future__ import annotations
 from prove.bug import Bug, Suite
 
 MAINTENANCE = "objects/maintenance_thread.py"
-LEASE = "native/_pool_lease.pyx"
+LEASE = "objects/native/_lease.pyx"
 
 MAINTAINED = (
     Bug(

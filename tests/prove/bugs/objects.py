@@ -6,8 +6,8 @@ from prove.bug import Bug, Suite
 
 LIFECYCLE = "objects/lifecycle.py"
 MANAGER = "objects/manager.py"
-TURN = "native/_pool_turn.pyx"
-CORE = "native/_pool_core.pyx"
+TURN = "objects/native/_checkout.pyx"
+CORE = "objects/native/_pool_state.pyx"
 SETTINGS = "objects/settings.py"
 TRACING = "objects/tracing.py"
 
@@ -64,7 +64,7 @@ OBJECTS = (
     Bug(
         "moments of checks are not looked at",
         SETTINGS,
-        '        settings.choice("check_on", word, name, MOMENTS)\n',
+        '        _validate.choice("check_on", word, name, MOMENTS)\n',
         "        pass\n",
         Suite("test_pool_settings.py -k check_on"),
     ),
@@ -98,7 +98,7 @@ OBJECTS = (
     ),
     Bug(
         "a method that nobody bound is called",
-        "native/_calls.pyx",
+        "memory/native/_calls.pyx",
         "        if (get == NULL) {",
         "        if (false) {",
         Suite("test_bare_objects.py -k crashes"),
@@ -119,7 +119,7 @@ OBJECTS = (
     ),
     Bug(
         "what hooks of a fork get before the pool's own use is the parent's",
-        "native/_pool_lease.pyx",
+        "objects/native/_lease.pyx",
         "    cdef ObjectPool* pool = core.state()\n",
         "    cdef ObjectPool* pool = core.pool\n",
         Suite("test_pool_fork.py -k before_any_of_ours"),

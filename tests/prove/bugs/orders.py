@@ -14,10 +14,10 @@ from prove.bug import Bug, Ladder
 STRESS = Ladder("arena_ladder", 10_000, "thread")
 LIFE = Ladder("arena_life", 200, "thread")
 
-LIVES = "core/arena_life.cpp"
-CACHES = "core/arena_caches.cpp"
-PAGES = "core/page_map.hpp"
-ATOMICS = "core/atomics.hpp"
+LIVES = "memory/core/arena_life.cpp"
+CACHES = "memory/core/arena_caches.cpp"
+PAGES = "memory/core/page_map.hpp"
+ATOMICS = "_core/atomics.hpp"
 
 ORDERS = (
     Bug(
@@ -71,7 +71,7 @@ ORDERS = (
     ),
     Bug(
         "a slab shown with a relaxed store",
-        "core/slab.cpp",
+        "memory/core/slab.cpp",
         "leaf->slabs[granule & kLevelMask].store_release(slab);",
         "leaf->slabs[granule & kLevelMask].store_relaxed(slab);",
         LIFE,

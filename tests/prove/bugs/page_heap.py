@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from prove.bug import Bug, Ladder, Suite
 
-HEAP = "core/page_heap.cpp"
-TREES = "core/page_heap_trees.cpp"
-MOVES = "core/page_heap_moves.cpp"
-GROWTH = "core/arena_growth.cpp"
-TRIM = "core/arena_trim.cpp"
-LIVES = "core/arena_life.cpp"
-CACHES = "core/arena_caches.cpp"
-ARENA = "core/arena.cpp"
+HEAP = "memory/core/page_heap.cpp"
+TREES = "memory/core/page_heap_trees.cpp"
+MOVES = "memory/core/page_heap_moves.cpp"
+GROWTH = "memory/core/arena_growth.cpp"
+TRIM = "memory/core/arena_trim.cpp"
+LIVES = "memory/core/arena_life.cpp"
+CACHES = "memory/core/arena_caches.cpp"
+ARENA = "memory/core/arena.cpp"
 
 RANDOM = Ladder("arena_extents", 4_000)
 RULES = Ladder("arena_rules", 3_000)

@@ -12,8 +12,8 @@ RULES = Ladder("arena_rules", 3_000)
 LIFE = Ladder("arena_life", 300)
 QUEUE_RULES = Ladder("arena_waiting", 20)
 
-HOT = "core/arena.cpp"
-GROWTH = "core/arena_growth.cpp"
+HOT = "memory/core/arena.cpp"
+GROWTH = "memory/core/arena_growth.cpp"
 
 CHECKOUTS = (
     Bug(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from prove.bug import Bug, Suite
 
-ARENA = "native/_arena.pyx"
-REFUSED = "native/_refused.pyx"
-HANDLER = "native/_handler.pyx"
-ARRAYS = "native/_arrays.pyx"
+ARENA = "memory/native/_arena.pyx"
+REFUSED = "memory/native/_refused.pyx"
+HANDLER = "memory/native/_handler.pyx"
+ARRAYS = "memory/native/_arrays.pyx"
 
 PUT_BACK = """\
                 if quiet:
@@ -217,7 +217,7 @@ WAITING = (
     ),
     Bug(
         "any alignment will do",
-        ARENA,
+        "memory/native/_block_sizes.pyx",
         "if value <= 0 or value > kHugePage or value & (value - 1):",
         "if value <= 0 or value > kHugePage:",
         Suite("test_bad_input.py::test_alignment"),

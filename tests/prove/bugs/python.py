@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prove.bug import Bug, Suite
 
-POOL = "buffer_pool.py"
-SETTINGS = "settings.py"
-STATS = "stats.py"
+POOL = "memory/buffer_pool.py"
+SETTINGS = "_validate.py"
+STATS = "memory/stats.py"
 ADVICE = "objects/advice.py"
-DECORATE = "decorate.py"
+DECORATE = "memory/decorate.py"
 THREADS = "cli/run/threads.py"
 
 PYTHON = (
@@ -21,7 +21,7 @@ PYTHON = (
     ),
     Bug(
         "True is a number of bytes",
-        SETTINGS,
+        "memory/sizes.py",
         "isinstance(value, bool) or not 0 <= number < 1 << 63",
         "not 0 <= number < 1 << 63",
         Suite("test_bad_state.py::test_setting_out_of_range"),
@@ -98,14 +98,14 @@ PYTHON = (
     ),
     Bug(
         "counts follow what they were made of",
-        STATS,
+        "_counts.py",
         "self._counts = dict(counts)",
         "self._counts = counts",
         Suite("test_stats_copied.py"),
     ),
     Bug(
         "counts are pickled as a dict, which can be changed",
-        STATS,
+        "_counts.py",
         "return Counts, (self._counts.copy(),)",
         "return dict, (self._counts.copy(),)",
         Suite("test_stats_copied.py"),

@@ -10,12 +10,12 @@ SHOWN = Suite("test_stats_shown.py")
 ALL_POOLS = Suite("test_registry.py")
 TRACED = Suite("test_profilers.py")
 
-IN_CORE = "core/arena_readings.cpp"
-ARENA = "native/_arena.pyx"
-BUFFER = "native/_buffer.pyx"
-STATS = "stats.py"
-TABLES = "_tables.py"
-REGISTRY = "registry.py"
+IN_CORE = "memory/core/arena_readings.cpp"
+ARENA = "memory/native/_arena.pyx"
+BUFFER = "memory/native/_buffer.pyx"
+STATS = "memory/stats.py"
+TABLES = "memory/tables.py"
+REGISTRY = "memory/registry.py"
 
 READINGS = (
     Bug(
@@ -34,7 +34,7 @@ READINGS = (
     ),
     Bug(
         "refused memory is a peak",
-        "core/arena_growth.cpp",
+        "memory/core/arena_growth.cpp",
         "        if (charge(size)) {\n",
         "        counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed() + size);\n"
         "        if (charge(size)) {\n",
@@ -42,28 +42,28 @@ READINGS = (
     ),
     Bug(
         "purged memory is not told of",
-        "core/arena_growth.cpp",
+        "memory/core/arena_growth.cpp",
         "    counters.purged.store_relaxed(heap_.purged());\n",
         "",
         Suite("test_stats.py -k purged"),
     ),
     Bug(
         "addresses count as purged before they may be used",
-        "core/page_heap.cpp",
+        "memory/core/page_heap.cpp",
         "        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;\n",
         "        committed_ += std::uint64_t{reserve.granules - reserve.committed} * kRegionAlign;\n",
         Suite("test_stats.py -k purged"),
     ),
     Bug(
         "the peak of an earlier pool",
-        "core/arena_life.cpp",
+        "memory/core/arena_life.cpp",
         "    counters.peak_reserved.store_relaxed(0);\n",
         "",
         CORE,
     ),
     Bug(
         "bytes given back by an earlier pool",
-        "core/arena_life.cpp",
+        "memory/core/arena_life.cpp",
         "bytes : counters.dropped_bytes) bytes.store_relaxed(0);",
         "bytes : counters.dropped_bytes) bytes.add_relaxed(0);",
         CORE,

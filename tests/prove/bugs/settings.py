@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prove.bug import Bug, Ladder, Suite
 
-SIZES = "_sizes.py"
-CONTAINER = "_container.py"
-CONF = "_conf.py"
-MALLOC = "core/libc_malloc.hpp"
-HANDLER = "native/_handler.pyx"
+SIZES = "memory/sizes.py"
+CONTAINER = "memory/container.py"
+CONF = "memory/conf.py"
+MALLOC = "memory/core/libc_malloc.hpp"
+HANDLER = "memory/native/_handler.pyx"
 
 READ = (
     Bug(

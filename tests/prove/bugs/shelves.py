@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prove.bug import Bug, Suite
 
-SHELF = "native/_shelf.pyx"
-SCRATCH = "native/_scratch.pyx"
+SHELF = "memory/native/_shelf.pyx"
+SCRATCH = "memory/native/_scratch.pyx"
 
 # Where the guard is gone, something slow stands in the gap, so that few rounds suffice.
 GUARD = "with cython.critical_section(self):"

@@ -6,7 +6,7 @@ from prove.bug import Bug, Suite
 
 LIFECYCLE = "objects/lifecycle.py"
 MANAGER = "objects/manager.py"
-PORTS = "objects/ports.py"
+RUNTIMES = "objects/runtimes.py"
 CHECK_FAILED = (
     ':  # noqa: BLE001 - it is logged, and counted\n            log().info("pool %r: a check failed"'
 )
@@ -50,42 +50,42 @@ TASKS = (
     ),
     Bug(
         "a time-out does not wake who waits",
-        PORTS,
+        RUNTIMES,
         "            timer = self._loop.call_later(max(0.0, until - monotonic()), self._set)",
         "            timer = self._loop.call_later(60 + max(0.0, until - monotonic()), self._set)",
         Suite("test_async_pool.py -k bounds"),
     ),
     Bug(
         "a thread wakes a task without its loop",
-        PORTS,
+        RUNTIMES,
         "if asyncio_now()._get_running_loop() is self._loop:",
         "if not self._loop.is_closed():",
         Suite("test_async_pool_loops.py -k from_a_thread"),
     ),
     Bug(
         "an orphan is not closed",
-        PORTS,
+        RUNTIMES,
         "if not work.cancelled() and work.exception() is None and undo is not None:",
         "if undo is None:",
         Suite("test_pool_as_async.py -k cancelled"),
     ),
     Bug(
         "a task leaves its thread alone with the object",
-        PORTS,
+        RUNTIMES,
         "            await _finish(work)\n            if not work",
         "            if not work",
         Suite("test_pool_as_async.py -k cancelled"),
     ),
     Bug(
         "a dropped lease waits for a loop that does not run",
-        "native/_pool_lease.pyx",
+        "objects/native/_lease.pyx",
         "self.port.later(moved(self))",
         "self.port.later(turn_of(self))",
         Suite("test_async_pool_loops.py -k dropped_lease"),
     ),
     Bug(
         "upkeep keeps the first client's context",
-        PORTS,
+        RUNTIMES,
         "self._upkeep_now, known, context=Context())",
         "self._upkeep_now, known)",
         Suite("test_async_pool_loops.py -k behalf"),

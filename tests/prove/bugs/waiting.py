@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prove.bug import Bug, Ladder
 
-POOL = "core/object_pool.hpp"
-TABLE = "core/object_table.hpp"
-IDLE = "core/idle_objects.hpp"
+POOL = "objects/core/object_pool.hpp"
+TABLE = "objects/core/object_table.hpp"
+IDLE = "objects/core/idle_objects.hpp"
 SEEN = Ladder("object_pool_ladder", 60_000)
 
 WAITING = (

@@ -13,7 +13,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from bufpool._sizes import parse_size
+from bufpool.memory.sizes import parse_size
 
 if TYPE_CHECKING:
     from bufpool.cli.run.report import Report
@@ -107,9 +107,9 @@ def main(args: argparse.Namespace) -> int:
         and its traceback will be shown without the frames that lie above it.
     """
     from bufpool import BufferPool
-    from bufpool.buffer_pool import make_default
     from bufpool.cli.run.report import Report, report_refusals
     from bufpool.cli.run.threads import Threads
+    from bufpool.memory.buffer_pool import make_default
 
     if args.plain:
         if args.limit is not None or args.max_retained is not None:

@@ -1,0 +1,79 @@
+// Memory of the operating system: address space, pages given and taken back, huge pages, locking, first touch.
+//
+// An Upstream says where memory comes from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bufpool {
+
+constexpr std::size_t kPage = 4096;                      // bytes; what sizes are rounded to, on every target
+constexpr std::size_t kHugePage = std::size_t{2} << 20;  // bytes
+constexpr std::size_t kRegionAlign = std::size_t{64} << 10;  // bytes; Windows' granularity, and the page map's
+
+enum class Pages : std::uint32_t {
+    plain = 0,         // 4 KiB pages, whatever the system's default advice
+    huge_advised = 1,  // transparent huge pages where a region holds a whole one; plain where refused
+    huge_explicit = 2, // MAP_HUGETLB from the system's reserve; advised where the reserve is empty
+    malloc = 3         // the C library's allocator, extent by extent: for tools that watch it
+};
+
+struct Upstream {
+    Pages pages;
+    bool lock;      // mlock: never swapped out
+    bool prefault;  // touched when mapped, not on first use
+};
+
+enum class MapResult : std::uint32_t { ok = 0, no_memory = 1, not_lockable = 2 };
+
+struct Region {
+    void* start;          // null: the system has no memory
+    std::size_t bytes;    // whole granules
+};
+
+// Zero-filled memory for the core's own records.
+Region map_records(std::size_t bytes) noexcept;
+void unmap_records(const Region& region) noexcept;
+
+// --- address space apart from memory, for the page heap ---
+
+// Windows gives memory to a range before it is first written to; elsewhere the first write does.
+#if defined(_WIN32)
+constexpr bool kCommitsPages = true;
+#else
+constexpr bool kCommitsPages = false;
+#endif
+
+// Addresses without memory, aligned to kHugePage; null: none to be had. `bytes` is a multiple of kHugePage.
+char* reserve_space(std::size_t bytes) noexcept;
+void release_space(char* start, std::size_t bytes) noexcept;
+// The range may be committed from now on. False: the system refuses.
+bool allow_access(char* start, std::size_t bytes) noexcept;
+// Pages of the range become resident as the upstream says. With explicit huge pages it consists of whole ones.
+MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept;
+// The range's memory goes back to the system; its next use finds zeros. False: the system refuses, and nothing changed.
+bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
+// Pages move to another range, of the same length, with what they hold. The range that they leave holds zeros, as the other
+// did. False: the system cannot do it, and both ranges are as before, or the second holds zeros.
+bool move_pages(char* from, char* to, std::size_t bytes) noexcept;
+// A range from which its pages moved, or to which they moved, is one map with its neighbours again. It holds zeros.
+void join_maps(char* start, std::size_t bytes) noexcept;
+// Transparent huge pages for the range, where the system has them.
+void advise_huge(char* start, std::size_t bytes) noexcept;
+// No longer.
+void advise_small(char* start, std::size_t bytes) noexcept;
+
+// A piece of the C library's heap, aligned to a power of two of at least kRegionAlign; null: none to be had.
+char* malloc_extent(std::size_t bytes, std::size_t alignment) noexcept;
+void free_extent(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
+
+// Touches every page of [start, start + bytes) without changing its contents.
+void touch_pages(void* start, std::size_t bytes) noexcept;
+
+// Every running thread of this process passes a full memory barrier before it returns. False: the system cannot do that.
+bool barrier_everywhere() noexcept;
+
+std::uint64_t physical_memory() noexcept;  // bytes, or what the job of the process (Windows) allows; 0 if unknown
+
+}  // namespace bufpool

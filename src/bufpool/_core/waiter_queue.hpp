@@ -1,0 +1,59 @@
+// Those who wait, in the order in which they came: a list through the waiters themselves, so that whoever waits brings
+// the memory for it, and leaves from the middle at once. Used under the lock of whoever has the queue.
+#pragma once
+
+#include <cstdint>
+
+#include "freelist.hpp"
+
+namespace bufpool {
+
+constexpr std::uint64_t kPatience = 1000000;        // ns: who has waited for less may be overtaken
+constexpr std::uint32_t kUntilEmpty = 0xFFFFFFFFu;  // Waiter::goal: until nothing is left of a closed pool
+
+// One that waits. It lies in an object of the layer above, to which the queue holds a reference while `kept`.
+struct Waiter {
+    enum State : std::uint32_t { off = 0, queued = 1, woken = 2, given = 3, refused = 4 };
+
+    Waiter* before = nullptr;
+    Waiter* after = nullptr;
+    void* owner = nullptr;
+    std::uint64_t since = 0;         // ns: when it came to wait; 0: it has not waited yet
+    std::uint32_t goal = 0;          // 0: an object; otherwise so many that exist, or kUntilEmpty
+    std::uint32_t index = kNone;     // of the object that it was given
+    State state = off;
+    bool kept = false;
+};
+
+class WaiterQueue {
+  public:
+    Waiter* first() const noexcept { return first_; }
+    std::uint32_t length() const noexcept { return length_; }
+
+    void append(Waiter& waiter) noexcept {
+        waiter.before = last_;
+        waiter.after = nullptr;
+        (last_ == nullptr ? first_ : last_->after) = &waiter;
+        last_ = &waiter;
+        ++length_;
+    }
+    void prepend(Waiter& waiter) noexcept {
+        waiter.before = nullptr;
+        waiter.after = first_;
+        (first_ == nullptr ? last_ : first_->before) = &waiter;
+        first_ = &waiter;
+        ++length_;
+    }
+    void remove(Waiter& waiter) noexcept {
+        (waiter.before == nullptr ? first_ : waiter.before->after) = waiter.after;
+        (waiter.after == nullptr ? last_ : waiter.after->before) = waiter.before;
+        --length_;
+    }
+
+  private:
+    Waiter* first_ = nullptr;
+    Waiter* last_ = nullptr;
+    std::uint32_t length_ = 0;
+};
+
+}  // namespace bufpool

@@ -1,0 +1,1 @@
+"""Memory for NumPy arrays and buffers: `BufferPool`, and what is behind it."""

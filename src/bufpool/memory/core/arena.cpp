@@ -1,0 +1,236 @@
+// The hot paths of the arena: checkout and return.
+#include "arena.hpp"
+
+#include <cstring>
+
+#include "arena_internal.hpp"
+
+namespace bufpool {
+
+PageMap g_pages;   // one for the process: a block finds its arena wherever it is released
+
+void Arena::note_used(std::uint64_t bytes) noexcept {
+    const std::uint64_t used = counters.used.add_relaxed(bytes);
+    if (BUFPOOL_LIKELY(used <= recent.of_this_step())) return;
+    recent.note(used);
+    counters.peak.raise_relaxed(used);
+}
+
+// --- checkout -----------------------------------------------------------------------------------------------------
+
+template <bool kInTurn, bool kZeros>
+inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
+    const std::uint32_t gate = queue.gate.load_relaxed();
+    if (BUFPOOL_UNLIKELY(gate != 0)) {
+        if ((gate & kShut) != 0) return grow(c);   // which refuses
+        if (!kInTurn) return Block{nullptr, Refusal::limit, false};
+    }
+    SizeClass& klass = classes[c];
+    std::uint32_t left = 0;
+    const std::uint32_t index = klass.idle.pop(nodes, left);
+    if (BUFPOOL_UNLIKELY(index == kNone)) return grow(c, kZeros);
+    if (left < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(left);
+    Node& node = nodes[index];
+    node.next.store_relaxed(kOwned);
+    note_used(class_size(c));
+    return Block{node.block, Refusal::none, false};
+}
+
+// The thread's magazine is empty, or belongs to another arena.
+BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
+    ThreadCache* const mine = cache(true);
+    if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false, false>(c);
+    Magazine& magazine = mine->magazines[c];
+    if (magazine.count.load_relaxed() == 0) refill(magazine, c);
+    const std::uint32_t top = magazine.count.load_relaxed();
+    void* const address = top == 0 ? nullptr : magazine.pop(top);
+    mine->leave();
+    return top == 0 ? grow(c) : Block{address, Refusal::none, false};
+}
+
+// This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
+Block Arena::acquire(std::size_t nbytes) noexcept {
+    // An arena that parks has neither a wider alignment nor wiping: nothing is left to do but to take a block.
+    if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
+        const std::uint32_t c = class_of(nbytes);
+        ThreadCache* const recent = t_recent;
+        if (BUFPOOL_LIKELY(recent != nullptr && recent->enter(this))) {
+            Magazine& magazine = recent->magazines[c];
+            const std::uint32_t top = magazine.count.load_relaxed();
+            if (BUFPOOL_LIKELY(top != 0)) {
+                void* const address = magazine.pop(top);
+                recent->leave();
+                return Block{address, Refusal::none, false};
+            }
+            recent->leave();
+        }
+        return acquire_parked(c);
+    }
+    return acquire_aligned(nbytes, config.alignment);
+}
+
+// The next class whose blocks are all aligned as the pool says.
+std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
+    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kMagazineClasses;
+    while (!dedicated(c) && (class_size(c) & (config.alignment - 1)) != 0) ++c;
+    return c;
+}
+
+template <bool kInTurn, bool kZeros>
+inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noexcept {
+    // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
+    // release finds the block from any address inside it.
+    const std::size_t slack = alignment <= config.alignment ? 0 : alignment - kGranule;
+    if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
+    std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
+    if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
+    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn, kZeros>(c);
+    if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
+        const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
+        block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
+        parking.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees this
+    }
+    if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
+        std::memset(block.address, 0, room_from(block.address));
+        block.zeroed = 1;
+    }
+    return block;
+}
+
+Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+    return acquire_block<false, false>(nbytes, alignment);
+}
+
+BUFPOOL_COLD Block Arena::acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept {
+    return acquire_block<true, false>(nbytes, alignment);
+}
+
+Block Arena::acquire_for_zeros(std::size_t nbytes, std::size_t alignment) noexcept {
+    if (nbytes >= kLazyZeros) return acquire_block<false, true>(nbytes, alignment);
+    return alignment <= config.alignment ? acquire(nbytes) : acquire_aligned(nbytes, alignment);
+}
+
+Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
+    Block block = acquire_for_zeros(nbytes, config.alignment);
+    if (block.address != nullptr && !block.zeroed) clear(block.address, nbytes);
+    return block;
+}
+
+// A program that wants gigabytes of zeros may well touch few of them: their pages are given back, and not written.
+void Arena::clear(void* address, std::size_t nbytes) noexcept {
+    char* start = static_cast<char*>(address);
+    Slab* const slab = nbytes < kLazyZeros ? nullptr : g_pages.find(address);
+    if (slab != nullptr && slab->dedicated()) {
+        const Upstream& upstream = slab->arena->config.upstream;
+        char* const from = start + (-reinterpret_cast<std::uintptr_t>(start) & (kPage - 1));
+        const std::size_t bytes = (nbytes - static_cast<std::size_t>(from - start)) & ~(kPage - 1);
+        bool degraded = false;
+        const bool purges = upstream.pages == Pages::plain || upstream.pages == Pages::huge_advised;
+        if (purges && !upstream.lock && !upstream.prefault && decommit(upstream, from, bytes) &&
+            (!kCommitsPages || commit(upstream, from, bytes, degraded) == MapResult::ok)) {
+            std::memset(start, 0, static_cast<std::size_t>(from - start));
+            nbytes -= static_cast<std::size_t>(from + bytes - start);
+            start = from + bytes;
+        }
+    }
+    std::memset(start, 0, nbytes);
+}
+
+// --- return -------------------------------------------------------------------------------------------------------
+
+Arena* Arena::owner_of(const void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    return slab == nullptr ? nullptr : slab->arena;
+}
+
+std::size_t Arena::room_from(const void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    return slab == nullptr ? 0 : slab->room_from(address);
+}
+
+bool Arena::release(void* address) noexcept {
+    Slab* const slab = g_pages.find(address);
+    if (BUFPOOL_UNLIKELY(slab == nullptr)) return false;
+    Arena* const arena = slab->arena;
+    const std::uint32_t c = slab->class_index;
+    ThreadCache* const recent = t_recent;
+    // Parked as it stands, if no address inside a block was ever handed out (kMoved): then it is the block's start.
+    if (BUFPOOL_LIKELY(c < kMagazineClasses && arena->parking.load_relaxed() == kParks && recent != nullptr &&
+                       recent->enter(arena))) {
+        Magazine& magazine = recent->magazines[c];
+        const std::uint32_t top = magazine.count.load_relaxed();
+        if (BUFPOOL_LIKELY(top != magazine.capacity)) {
+            magazine.push(top, address);
+            recent->leave();
+            return true;
+        }
+        recent->leave();
+    }
+    return arena->release_unparked(slab, address);
+}
+
+BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcept {
+    const std::uint32_t node = slab->node_of(address);
+    const std::uint32_t c = slab->class_index;
+    if (parks(c)) {
+        ThreadCache* const mine = cache(false);   // a release asks nobody for memory
+        if (BUFPOOL_LIKELY(mine != nullptr && mine->enter(this))) {
+            Magazine& magazine = mine->magazines[c];
+            const std::uint32_t top = magazine.count.load_relaxed();
+            if (top == magazine.capacity) spill(magazine, c, top / 2);
+            magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
+            mine->leave();
+            return true;
+        }
+    }
+    if (BUFPOOL_UNLIKELY(nodes[node].next.load_relaxed() != kOwned)) return false;
+    release_shared(slab, node);
+    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();
+    return true;
+}
+
+void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) return release_closed(slab, node);
+    if (slab->dedicated()) return release_dedicated(slab, node);
+    const std::uint32_t c = slab->class_index;
+    counters.used.sub_relaxed(class_size(c));
+    classes[c].idle.push(nodes, node);
+    keep_bounds();
+    pace(c, 1);
+}
+
+// After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
+inline void Arena::keep_bounds() noexcept {
+    const std::uint64_t idle = idle_bytes();
+    if (BUFPOOL_LIKELY(idle <= sweep_above_.load_relaxed())) return;
+    if (idle < sweep_again_.load_relaxed() || !lock_.try_lock()) return;
+    enforce();
+    publish();
+    unlock();
+}
+
+// Small blocks of one class, linked through node.next. After closing they go one by one.
+void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
+    const std::uint64_t bytes = chain.count * std::uint64_t{class_size(c)};
+    if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) {
+        for (std::uint32_t index = chain.first; chain.count != 0; --chain.count) {
+            const std::uint32_t next = nodes[index].next.load_relaxed();
+            release_shared(g_pages.find(nodes[index].block), index);
+            index = next;
+        }
+        return;
+    }
+    counters.used.sub_relaxed(bytes);
+    classes[c].idle.push_chain(nodes, chain);
+    keep_bounds();
+    pace(c, chain.count);
+}
+
+// The clock is looked at by every large return and by every 64th of the others.
+void Arena::pace(std::uint32_t c, std::uint32_t returns) noexcept {
+    const std::uint32_t before = classes[c].releases.load_relaxed();
+    classes[c].releases.store_relaxed(before + returns);
+    if (((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();
+}
+
+}  // namespace bufpool

@@ -1,0 +1,337 @@
+// Growth of the arena: new blocks from the page heap, within the limit. All under the lock.
+#include "arena_internal.hpp"
+#include "maintenance.hpp"
+
+namespace bufpool {
+
+// --- accounts -----------------------------------------------------------------------------------------------------
+
+// What is counted under the lock becomes what everybody reads.
+void Arena::publish() noexcept {
+    // Pages beside a block count once it has gone: what is idle then may be a little too much.
+    if (charged_ + heap_.idle() > config.limit) heap_.purge(charged_ + heap_.idle() - config.limit);
+    const std::uint64_t reserved = charged_ + heap_.idle();
+    counters.mapped.store_relaxed(heap_.resident());
+    counters.free.store_relaxed(heap_.idle());
+    counters.purged.store_relaxed(heap_.purged());
+    counters.degraded.store_relaxed(heap_.degraded());
+    // release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and what was
+    // read and counted here comes before that
+    counters.reserved.store_release(reserved);
+}
+
+// Room for a block under the limit: idle blocks make place for it.
+bool Arena::charge(std::uint64_t bytes) noexcept {
+    if (bytes > config.limit) return false;
+    const auto missing = [&] { return charged_ > config.limit - bytes ? charged_ - (config.limit - bytes) : 0; };
+    if (missing() != 0) flush_lists(missing(), now_ms());
+    for (bool pages : {false, true}) {
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages, now_ms());
+    }
+    if (missing() != 0) return false;
+    charged_ += bytes;
+    return true;
+}
+
+// --- extents ------------------------------------------------------------------------------------------------------
+
+// A free extent: a warm one; a cold one where what is wanted is resident, at the edge of unused space; one that the blocks of
+// admitted classes make, or of all if the program holds more than it needed lately; then any other. A class that kept blocks
+// from a request of another size is admitted no longer: where sizes vary, lists would hold the sum of what each class
+// needed at its own peak.
+Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
+    if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+    bool found = heap_.take(bytes, alignment, false, out);
+    if (found && heap_.fresh(out.start, bytes) <= kRegionAlign) return Refusal::none;
+    const std::uint64_t used = counters.used.load_relaxed();
+    std::uint64_t flushed = 0;
+    for (std::uint32_t c = class_of(kListed) + 1; c < kClassCount; ++c) {
+        if (!admitted(c)) continue;
+        classes[c].credit.store_relaxed(0);
+        flushed += flush_class(c, kNone, now_ms());
+    }
+    const std::uint64_t held = charged_ + heap_.idle();
+    if (held + bytes > used + idle_bound()) flushed += flush_lists(bytes, now_ms());
+    if (flushed != 0) {
+        if (found) heap_.give(out, now_ms());
+        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
+        found = heap_.take(bytes, alignment, false, out);
+    }
+    if (found) return Refusal::none;
+    if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    flush_lists(kUnlimited, now_ms());
+    for (bool warm : {true, false}) {
+        if (heap_.take(bytes, alignment, warm, out)) return Refusal::none;
+    }
+    return Refusal::no_memory;
+}
+
+// Whether so many bytes more may be resident under the limit: idle memory makes room for them.
+bool Arena::make_room(std::uint64_t bytes) noexcept {
+    const auto missing = [&] {
+        const std::uint64_t then = heap_.resident() + bytes;
+        return then > resident_limit_ ? then - resident_limit_ : 0;
+    };
+    if (missing() != 0) evict(missing(), Drop::trimmed, Effort::any);
+    return missing() == 0;
+}
+
+// Idle pages of other extents come to a block that has none. Bytes that the system must still give.
+std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
+    const std::uint64_t fresh = heap_.fresh(slab->base, size);
+    if (fresh < kHugePage) return fresh;
+    heap_.move_in(slab->extent);
+    return heap_.fresh(slab->base, size);
+}
+
+// The pages of a range in use become resident.
+Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
+    switch (heap_.touch(start, bytes, huge)) {
+        case MapResult::ok: return Refusal::none;
+        case MapResult::not_lockable: return Refusal::not_lockable;
+        default: return Refusal::no_memory;
+    }
+}
+
+// Gives a hollow slab an extent, and enters it in the page map.
+Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
+    Extent extent;
+    const Refusal why = find(bytes, alignment, extent);
+    if (why != Refusal::none) return why;
+    if (!g_pages.set(extent.start, extent.bytes, slab)) {   // no memory for the map itself
+        g_pages.set(extent.start, extent.bytes, nullptr);
+        heap_.give(extent, now_ms());
+        return Refusal::no_memory;
+    }
+    slab->extent = extent;
+    slab->base = slab->touched = extent.start;
+    slab->carved = 0;
+    slab->zeroed = heap_.fresh(extent.start, extent.bytes) == extent.bytes;
+    return Refusal::none;
+}
+
+Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept {
+    if (spare_count_ == 0) {
+        const Region region = map_records(kRegionAlign);
+        if (region.start == nullptr) return nullptr;
+        spare_slabs_ = static_cast<Slab*>(region.start);
+        spare_count_ = static_cast<std::uint32_t>(region.bytes / sizeof(Slab));
+    }
+    const std::uint32_t first = nodes.reserve(blocks);
+    if (first == kNone) return nullptr;
+    Slab* const slab = spare_slabs_++;
+    --spare_count_;
+    slab->arena = this;
+    slab->class_index = c;
+    slab->first_node = first;
+    slab->blocks = blocks;
+    slab->stride = stride;
+    slab->reciprocal = stride == 0 ? 0 : ((std::uint64_t{1} << 48) + stride - 1) / stride;
+    return slab;
+}
+
+// --- blocks -------------------------------------------------------------------------------------------------------
+
+// No idle block in the class: make one.
+BUFPOOL_COLD Block Arena::grow(std::uint32_t c, bool zeros) noexcept {
+    if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
+    const std::uint64_t size = class_size(c);
+    Block block{nullptr, Refusal::limit, false};
+    for (bool again : {false, true}) {
+        lock_.lock();
+        if (charge(size)) {
+            block = dedicated(c) ? make_dedicated(c, zeros) : carve(c);
+            if (block.address == nullptr) charged_ -= size;
+        } else {
+            block.refusal = Refusal::limit;
+        }
+        publish();
+        if (block.address != nullptr) counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed());
+        unlock();
+        // The system refused: what all pools hold idle goes first. Of locked memory it is this pool's.
+        if (block.address != nullptr || again) break;
+        if (block.refusal == Refusal::not_lockable ? trim(0) == 0 : block.refusal != Refusal::no_memory || !reclaim_everywhere()) {
+            break;
+        }
+    }
+    fence_seq_cst();   // what was published comes before the look for the thread
+    if (needs_maintenance()) Maintenance::ensure();
+    return block;
+}
+
+// The block is its caller's, who has charged it. It is a miss if the system gave memory for it, or if it is new in a slab.
+Block Arena::hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept {
+    nodes[node].next.store_relaxed(kOwned);
+    SizeClass& klass = classes[slab->class_index];
+    klass.existing.add_relaxed(1);
+    (recycled ? klass.recycled : klass.misses).add_relaxed(1);
+    note_used(class_size(slab->class_index));
+    return Block{nodes[node].block, Refusal::none, zeroed};
+}
+
+// A block of a slab: one that was purged, or the next untouched one.
+Block Arena::carve(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t size = class_size(c);
+    // New pages come a granule at a time; under a limit page by page. Their room is made first: it may take idle slabs.
+    const std::size_t unit = config.limit == kUnlimited ? kRegionAlign : kPage;
+    if (!make_room(size + unit)) return Block{nullptr, Refusal::limit, false};
+    std::uint32_t left = 0;
+    const std::uint32_t idle = klass.idle.pop(nodes, left);   // somebody may have returned one, or a sweep put it back
+    if (idle != kNone) {
+        charged_ -= size;                                     // it was charged when it was made
+        nodes[idle].next.store_relaxed(kOwned);
+        note_used(size);
+        return Block{nodes[idle].block, Refusal::none, false};
+    }
+    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
+    if (hollow != kNone) {
+        Slab* const slab = g_pages.find(nodes[hollow].block);
+        char* const start = nodes[hollow].block - kHollow;
+        const Refusal why = touch(start, size, false);
+        if (why != Refusal::none) {
+            klass.hollow.push(nodes, hollow);
+            return Block{nullptr, why, false};
+        }
+        nodes[hollow].block = start;
+        slab->hollow -= 1;
+        return hand_out(slab, hollow, false, false);
+    }
+    Slab* slab = klass.growing;
+    if (slab == nullptr || slab->carved == slab->blocks) {
+        for (slab = klass.slabs; slab != nullptr && slab->extent.start != nullptr; slab = slab->next) {
+        }
+        if (slab == nullptr && (slab = add_slab(c)) == nullptr) return Block{nullptr, Refusal::no_memory, false};
+        const std::size_t bytes = slab->blocks * slab->stride;
+        const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
+        if (why != Refusal::none) return Block{nullptr, why, false};
+        klass.growing = slab;
+    }
+    char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
+    if (start + size > slab->touched) {
+        char* end = start + size;
+        end += -reinterpret_cast<std::uintptr_t>(end) & (unit - 1);
+        const std::size_t bytes = static_cast<std::size_t>(end - slab->touched);
+        // Not under a limit: a huge page is resident as a whole.
+        const bool huge = slab->extent.bytes >= kHugePage && config.limit == kUnlimited;
+        const Refusal why = touch(slab->touched, bytes, huge);
+        if (why != Refusal::none) return Block{nullptr, why, false};
+        slab->touched = end;
+    }
+    const std::uint32_t node = slab->first_node + slab->carved++;
+    nodes[node].block = start;
+    return hand_out(slab, node, false, slab->zeroed);
+}
+
+// Each slab of a class is twice as large as the one before; those of a small pool are small.
+Slab* Arena::add_slab(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t stride = class_size(c) + gap_of(class_size(c), aligned_);
+    const std::uint64_t share = config.limit / 64;
+    std::size_t bytes = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
+    for (std::uint32_t i = 0; i < klass.generation && bytes * 2 <= kMaxSlab && bytes * 2 <= share; ++i) bytes *= 2;
+    bytes = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    Slab* const slab = make_slab(c, static_cast<std::uint32_t>(bytes / stride), stride);
+    if (slab == nullptr) return nullptr;
+    slab->next = klass.slabs;
+    klass.slabs = slab;
+    klass.generation += 1;
+    return slab;
+}
+
+// A block with an extent of its own.
+Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t size = class_size(c);
+    // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
+    if (admitted(c) || !heap_.recycles()) {
+        klass.given = 0;
+        klass.credit.store_relaxed(0);
+    } else if (klass.given != 0) {
+        klass.given -= 1;
+        klass.credit.store_relaxed(klass.credit.load_relaxed() + 1);
+    } else {
+        klass.credit.store_relaxed(0);
+    }
+    std::uint32_t left = 0;
+    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
+    Slab* const slab = hollow != kNone ? reinterpret_cast<Slab*>(nodes[hollow].block)   // kept where its block was
+                                       : make_slab(c, 1, 0);
+    if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
+    const std::uint32_t node = slab->first_node;
+    const std::size_t pad = coloured() ? kRegionAlign - 1 : 0;
+    Refusal why = back(slab, size + (size >= kColouredFrom ? pad : 0),
+                       config.alignment > kRegionAlign ? config.alignment : kRegionAlign);
+    if (why == Refusal::none) {
+        // By the extent's place, so that the same memory is used again in the same way.
+        const std::size_t colours = pad == 0 ? 1 : (slab->extent.bytes - size) / kColourStep + 1;
+        const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
+        slab->base = slab->extent.start + colour % colours * kColourStep;
+        const std::uint64_t fresh = zeros ? heap_.fresh(slab->base, size) : fill(slab, size);
+        // All pages that it touches: a coloured block begins and ends inside of one.
+        const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
+        const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
+        why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
+        if (why == Refusal::none) {
+            nodes[node].block = slab->base;
+            return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
+        }
+        g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+        heap_.give(slab->extent, now_ms());
+        slab->extent.start = nullptr;
+    }
+    nodes[node].block = reinterpret_cast<char*>(slab);
+    klass.hollow.push(nodes, node);
+    return Block{nullptr, why, false};
+}
+
+// Grows or shrinks a block with an extent of its own where it stands. The caller owns the block.
+bool Arena::resize(void* address, std::size_t nbytes) noexcept {
+    Slab* const slab = g_pages.find(address);
+    if (slab == nullptr || !slab->dedicated() || address != slab->base || nbytes > kMaxBlock / 2) return false;
+    Arena* const arena = slab->arena;
+    const std::uint32_t from = slab->class_index, to = class_of(nbytes == 0 ? 1 : nbytes);
+    if (to == from) return true;
+    if (!dedicated(to) || arena->config.wipe) return false;
+    const std::uint64_t was = class_size(from), is = class_size(to);
+    arena->lock_.lock();
+    bool done = arena->closed.load_relaxed() == 0;
+    if (done && is > was) done = arena->charge(is - was);
+    if (done) {
+        const std::size_t pad = static_cast<std::size_t>(slab->base - slab->extent.start);
+        const Extent before = slab->extent;
+        if (pad + is > slab->extent.bytes) {
+            done = arena->heap_.extend(slab->extent, pad + is - slab->extent.bytes) &&
+                   g_pages.set(slab->extent.start, slab->extent.bytes, slab);
+        }
+        if (done && is > was) {
+            done = arena->make_room(arena->fill(slab, is)) &&
+                   arena->touch(slab->base, is, true) == Refusal::none;
+        }
+        const std::size_t keep = done ? pad + is : before.bytes;
+        const Extent whole = slab->extent;
+        arena->heap_.shorten(slab->extent, keep, now_ms());
+        if (slab->extent.bytes != whole.bytes) {
+            g_pages.set(slab->extent.start + slab->extent.bytes, whole.bytes - slab->extent.bytes, nullptr);
+        }
+        if (done) {
+            arena->classes[from].existing.sub_relaxed(1);
+            arena->classes[to].existing.add_relaxed(1);
+            slab->class_index = to;
+            if (is > was) {
+                arena->note_used(is - was);
+            } else {
+                arena->charged_ -= was - is;
+                arena->counters.used.sub_relaxed(was - is);
+            }
+        } else if (is > was) {
+            arena->charged_ -= is - was;
+        }
+    }
+    if (done && is < was) arena->enforce();
+    arena->publish();
+    arena->unlock();
+    return done;
+}
+
+}  // namespace bufpool

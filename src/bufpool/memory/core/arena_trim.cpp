@@ -1,0 +1,417 @@
+// Idle memory on its way back: from the lists to the page heap, and from there to the system; above the bounds, by
+// age, on demand, and after closing.
+//
+// A class is swept by taking its whole list with one CAS, choosing, and pushing the rest back: acquirers in between find
+// it empty and wait for the lock; nothing is owned twice.
+#include "arena_internal.hpp"
+#include "maintenance.hpp"
+
+namespace bufpool {
+
+namespace {
+
+constexpr std::uint64_t kTick = 1'000'000'000;           // ns, at most
+constexpr std::uint32_t kGoes = 0xFFFFFFFFu;             // in Slab::seen: the whole slab goes
+// In Node::depth while a sweep owns the node: its block is idle, or was purged just now.
+constexpr std::uint32_t kIdleMark = 0xFFFFFFFFu;
+constexpr std::uint32_t kPurgedMark = 0xFFFFFFFEu;
+
+}  // namespace
+
+// --- bounds -------------------------------------------------------------------------------------------------------
+
+// Most bytes that may be idle: half as much again as was in use at the recent peak, less what is in use now. Tighter
+// bounds make programs with varying sizes purge what they fault in again a moment later (simulated).
+std::uint64_t Arena::idle_bound() noexcept {
+    std::uint64_t bound = config.max_retained;
+    if (config.max_idle_ns != 0) {
+        const std::uint64_t used = counters.used.load_relaxed();
+        const std::uint64_t peak = recent.read();
+        const std::uint64_t total = peak + peak / 2;
+        const std::uint64_t needed = total > used + kIdleFloor ? total - used : kIdleFloor;
+        if (needed < bound) bound = needed;
+    }
+    const std::uint64_t slack = bound / kSweepShare < kSweepLeast ? kSweepLeast : bound / kSweepShare;
+    bound_.store_relaxed(bound);
+    sweep_above_.store_relaxed(bound > kUnlimited - slack ? kUnlimited : bound + slack);
+    return bound;
+}
+
+void Arena::enforce() noexcept {
+    const std::uint64_t bound = idle_bound();
+    const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
+    if (idle <= bound || idle > charged_ + heap_.idle()) return;   // a return may be counted in one place only
+    // What the user forbids goes if it can. What recent use does not justify goes if that is cheap, and large blocks do not pay
+    // for what survivors pin.
+    if (bound == config.max_retained) {
+        evict(idle - bound, Drop::over_max_retained, Effort::thorough);
+    } else {
+        const std::uint64_t pinned = stuck_ < idle_in_lists() ? stuck_ : idle_in_lists();
+        if (idle - pinned > bound) evict(idle - pinned - bound, Drop::over_max_retained, Effort::mild);
+    }
+}
+
+std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
+    give_back_own();
+    lock_.lock();
+    drain(false);
+    publish();
+    const std::uint64_t before = idle_bytes();
+    // Once in any case: a slab without an idle block may still have an extent, and a page where its carved blocks end.
+    for (std::uint64_t idle = before; idle > keep || (keep == 0 && idle == before); idle = idle_bytes()) {
+        const bool any = evict(keep == 0 ? kUnlimited : idle - keep, Drop::trimmed, Effort::any) != 0;
+        publish();
+        if (!any) break;
+    }
+    const std::uint64_t after = idle_bytes();
+    unlock();
+    return before > after ? before - after : 0;
+}
+
+void Arena::note_drop(Drop reason, std::uint64_t bytes) noexcept {
+    if (bytes == 0) return;
+    counters.drops[static_cast<std::uint32_t>(reason)].add_relaxed(1);
+    counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(bytes);
+}
+
+// Small blocks go last, as a sweep looks at all idle ones of its class. `mild`: those used longest ago, as many as it takes;
+// `thorough`: if that is not enough, all that can go; both leave it for a while when it was not enough. `any`: at once.
+std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept {
+    std::uint64_t freed = heap_.purge(bytes);
+    if (freed < bytes && flush_lists(bytes - freed, now_ms()) != 0) freed += heap_.purge(bytes - freed);
+    const auto sweep = [&](bool pages, bool all) {
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) {
+            const std::uint64_t blocks = (bytes - freed - 1) / class_size(c) + 1;
+            const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
+            const std::uint64_t gone = sweep_slabs(c, stale, pages, now_ms());
+            if (pages) freed += gone;
+            else freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
+        }
+    };
+    if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
+        sweep(false, false);
+        sweep(true, false);
+        if (effort != Effort::mild) sweep(true, true);
+        stuck_ = freed < bytes ? idle_in_lists() : 0;
+        // The more a sweep has to look at for nothing, the longer it is put off.
+        std::uint64_t step = effort == Effort::mild ? kRetryAfter : sweep_above_.load_relaxed() - bound_.load_relaxed();
+        if (step < stuck_ / 8) step = stuck_ / 8;
+        sweep_again_.store_relaxed(stuck_ != 0 ? stuck_ + step : 0);
+    }
+    note_drop(reason, freed);
+    return freed;
+}
+
+// --- from the lists to the page heap ------------------------------------------------------------------------------
+
+// The blocks of a chain for which it is so, in their order.
+template <class Stays>
+Chain Arena::keep_those(Chain chain, Stays stays) noexcept {
+    Chain kept;
+    std::uint32_t last = kNone, index = chain.first;
+    for (std::uint32_t i = 0; i < chain.count; ++i) {
+        const std::uint32_t next = nodes[index].next.load_relaxed();
+        if (stays(index)) {
+            if (last == kNone) kept.first = index;
+            else nodes[last].next.store_relaxed(index);
+            last = index;
+            ++kept.count;
+        }
+        index = next;
+    }
+    return kept;
+}
+
+// A dedicated block that is in nobody's hands and in no list.
+void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
+    SizeClass& klass = classes[slab->class_index];
+    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+    heap_.give(slab->extent, now);
+    slab->extent.start = nullptr;
+    nodes[node].block = reinterpret_cast<char*>(slab);
+    klass.hollow.push(nodes, node);
+    klass.existing.sub_relaxed(1);
+    charged_ -= class_size(slab->class_index);
+}
+
+// The blocks of a dedicated class that were used longest ago. Bytes.
+std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept {
+    SizeClass& klass = classes[c];
+    const Chain all = klass.idle.pop_all(nodes);
+    klass.popped_aside.add_relaxed(all.count);
+    std::uint32_t at = 0;
+    const Chain kept = keep_those(all, [&](std::uint32_t index) {
+        if (at++ + std::uint64_t{blocks} < all.count) return true;
+        hollow_out(g_pages.find(nodes[index].block), index, now);
+        return false;
+    });
+    const std::uint32_t gone = all.count - kept.count;
+    klass.idle.push_chain(nodes, kept);
+    if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
+    klass.given = klass.given + gone < kListedBlocks ? klass.given + gone : kListedBlocks;
+    return gone * std::uint64_t{class_size(c)};
+}
+
+// What dedicated classes keep in lists, until at least so many bytes came: first what was not needed lately.
+std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept {
+    std::uint64_t flushed = 0;
+    for (bool all : {false, true}) {
+        for (std::uint32_t c = kClassCount; c-- > kMagazineClasses && flushed < bytes;) {
+            std::uint64_t blocks = classes[c].idle.size(nodes);
+            if (!all && classes[c].low_water.load_relaxed() < blocks) blocks = classes[c].low_water.load_relaxed();
+            if (blocks == 0) continue;
+            const std::uint64_t enough = (bytes - flushed - 1) / class_size(c) + 1;
+            flushed += flush_class(c, static_cast<std::uint32_t>(enough < blocks ? enough : blocks), now);
+        }
+    }
+    return flushed;
+}
+
+// Slabs whose blocks are all idle go to the page heap; with `pages` the pages of the others that no block in use touches go
+// to the system. It concerns the `stale` blocks that were used longest ago. Bytes that left the lists, or with `pages`
+// bytes that went to the system.
+std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept {
+    SizeClass& klass = classes[c];
+    if (klass.slabs == nullptr) return 0;
+    const std::uint64_t size = class_size(c);
+    const Chain idle = klass.idle.pop_all(nodes);
+    klass.popped_aside.add_relaxed(idle.count);
+
+    // Hollow blocks are counted and not walked: there may be many more of them.
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = slab->hollow;
+    std::uint32_t index = idle.first;
+    for (std::uint32_t i = 0; i < idle.count; ++i, index = nodes[index].next.load_relaxed()) {
+        g_pages.find(nodes[index].block)->seen += 1;
+    }
+    std::uint64_t budget = stale;
+    bool any_hollow = false;
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        const bool goes = slab->extent.start != nullptr && slab->seen == slab->carved &&
+                          (stale == kNone || slab->carved <= budget);
+        slab->seen = goes ? kGoes : 0;
+        if (!goes) continue;
+        budget -= slab->carved;
+        any_hollow |= slab->hollow != 0;
+    }
+    if (any_hollow) {
+        const Chain hollow = keep_those(klass.hollow.pop_all(nodes), [&](std::uint32_t each) {
+            return g_pages.find(nodes[each].block)->seen != kGoes;
+        });
+        klass.hollow.push_chain(nodes, hollow);
+    }
+
+    // What stays is marked, if its pages may go.
+    std::uint32_t at = 0;
+    Chain kept = keep_those(idle, [&](std::uint32_t each) {
+        Slab* const slab = g_pages.find(nodes[each].block);
+        const bool old = at++ + std::uint64_t{stale} >= idle.count;
+        if (slab->seen == kGoes) return false;
+        nodes[each].depth.store_relaxed(pages && old ? kIdleMark : 0);
+        slab->seen += pages && old;
+        return true;
+    });
+    std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        if (slab->seen != kGoes) continue;
+        slab->seen = slab->hollow = 0;
+        if (slab == klass.growing) klass.growing = nullptr;
+        g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
+        heap_.give(slab->extent, now);
+        slab->extent.start = nullptr;
+    }
+    if (pages) {
+        freed = 0;
+        for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+            if (slab->seen != 0 || stale == kNone) freed += purge_between(slab);
+        }
+        const std::uint32_t before = kept.count;
+        kept = keep_those(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kPurgedMark; });
+        dropped += before - kept.count;
+        for (Slab* slab = klass.slabs; slab != nullptr && before != kept.count; slab = slab->next) {
+            if (slab->seen != 0) make_hollow(slab);
+        }
+    }
+    klass.existing.sub_relaxed(dropped);
+    charged_ -= dropped * size;
+    klass.idle.push_chain(nodes, kept);
+    if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
+    return freed;
+}
+
+// The blocks of a slab whose pages went just now become hollow. They go out again by address, so that those on one page come
+// back together.
+void Arena::make_hollow(Slab* slab) noexcept {
+    Chain hollow;
+    for (std::uint32_t i = slab->carved; i-- > 0;) {
+        Node& node = nodes[slab->first_node + i];
+        if (node.next.load_relaxed() == kOwned || node.depth.load_relaxed() != kPurgedMark) continue;
+        node.block += kHollow;
+        node.next.store_relaxed(hollow.first);
+        hollow.first = slab->first_node + i;
+        ++hollow.count;
+    }
+    slab->hollow += hollow.count;
+    classes[slab->class_index].hollow.push_chain(nodes, hollow);
+}
+
+// The pages of a slab that marked and hollow blocks, and what was never carved, cover whole. Bytes that went to the system.
+std::uint64_t Arena::purge_between(Slab* slab) noexcept {
+    if (slab->extent.start == nullptr) return 0;
+    std::uint64_t freed = 0;
+    const auto may_go = [&](std::uint32_t i) {
+        const Node& node = nodes[slab->first_node + i];
+        return node.next.load_relaxed() != kOwned && (is_hollow(node) || node.depth.load_relaxed() >= kPurgedMark);
+    };
+    for (std::uint32_t i = 0; i < slab->carved;) {
+        if (!may_go(i)) {
+            ++i;
+            continue;
+        }
+        std::uint32_t end = i + 1;
+        while (end < slab->carved && may_go(end)) ++end;
+        char* const start = slab->base + std::size_t{i} * slab->stride;
+        const std::size_t bytes = std::size_t{end - i - 1} * slab->stride + class_size(slab->class_index);
+        const std::uint64_t gone = heap_.purge_inside(start, bytes);
+        if (gone != 0) {
+            freed += gone;
+            const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(start) + kPage - 1) & ~(kPage - 1);
+            const std::uintptr_t last = (reinterpret_cast<std::uintptr_t>(start) + bytes) & ~(kPage - 1);
+            for (; i < end; ++i) {
+                Node& node = nodes[slab->first_node + i];
+                const std::uintptr_t block = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
+                const bool on_them = block < last && block + class_size(slab->class_index) > first;
+                if (on_them && !is_hollow(node)) node.depth.store_relaxed(kPurgedMark);
+            }
+        }
+        i = end;
+    }
+    // To the extent's end: a touch that failed half-way leaves pages behind `touched`.
+    char* const rest = slab->base + std::size_t{slab->carved} * slab->stride;
+    char* const end = slab->extent.start + slab->extent.bytes;
+    if (rest != end) freed += heap_.purge_inside(rest, static_cast<std::size_t>(end - rest));
+    if (slab->touched > rest) slab->touched = rest;
+    return freed;
+}
+
+// --- return -------------------------------------------------------------------------------------------------------
+
+// A large block goes to the page heap, where any size may use it; to its class's list where that is admitted, or while
+// somebody else has the lock.
+void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
+    const std::uint32_t c = slab->class_index;
+    SizeClass& klass = classes[c];
+    if (admitted(c) || (class_size(c) <= kListed && heap_.recycles()) || !lock_.try_lock()) {
+        counters.used.sub_relaxed(class_size(c));
+        const std::uint32_t listed = klass.idle.push(nodes, node);
+        if (BUFPOOL_UNLIKELY(idle_bytes() > bound_.load_relaxed() || (listed > kListedBlocks && !admitted(c)))) {
+            return shorten_list(c);
+        }
+        return check_clock();
+    }
+    counters.used.sub_relaxed(class_size(c));
+    hollow_out(slab, node, now_ms());
+    if (klass.given < kListedBlocks) klass.given += 1;
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);
+    else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
+    publish();
+    unlock();
+    check_clock();
+    if (needs_maintenance()) Maintenance::ensure();   // a fork's child may only ever return what it inherited
+}
+
+// More is idle than may be, or a class that is not admitted has many blocks in its list.
+BUFPOOL_COLD void Arena::shorten_list(std::uint32_t c) noexcept {
+    check_clock();
+    if (!lock_.try_lock()) return;
+    if (!admitted(c) && classes[c].idle.size(nodes) > kListedBlocks) flush_class(c, kListedBlocks / 2, now_ms());
+    enforce();
+    publish();
+    unlock();
+}
+
+// After closing, memory goes back when its region is wholly idle; of small blocks that is looked at when the whole class is
+// idle, and each time that some more idle memory has come together.
+BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
+    const std::uint32_t c = slab->class_index;
+    SizeClass& klass = classes[c];
+    counters.used.sub_relaxed(class_size(c));
+    klass.idle.push(nodes, node);
+    const bool all = dedicated(c) || klass.idle.size(nodes) == klass.existing.load_relaxed();
+    if (!all && idle_bytes() < sweep_again_.load_relaxed()) return;
+    if (!lock_.try_lock()) {
+        // Whoever has it looks again.
+        left_behind_.store_relaxed(1);
+        fence_seq_cst();
+        if (!lock_.try_lock()) return;
+    }
+    left_behind_.store_relaxed(0);
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);   // not another pool's by now
+    publish();
+    sweep_again_.store_relaxed(idle_bytes() + kRetryAfter);
+    unlock();
+}
+
+void Arena::unlock() noexcept {
+    lock_.unlock();
+    fence_seq_cst();
+    while (BUFPOOL_UNLIKELY(left_behind_.load_relaxed() != 0) && lock_.try_lock()) {
+        left_behind_.store_relaxed(0);
+        if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);
+        publish();
+        lock_.unlock();
+        fence_seq_cst();
+    }
+}
+
+// --- time ---------------------------------------------------------------------------------------------------------
+
+void Arena::check_clock() noexcept {
+    const std::uint64_t tick_ns = tick_ns_.load_relaxed();
+    if (tick_ns == 0) return;
+    const std::uint64_t now = monotonic_ns();
+    if (now < next_tick_.load_relaxed() || !lock_.try_lock()) return;
+    if (now >= next_tick_.load_relaxed()) tick(now);
+    publish();
+    unlock();
+}
+
+std::uint64_t Arena::tick_after(std::uint64_t max_idle_ns) noexcept {
+    return max_idle_ns / 2 < kTick ? max_idle_ns / 2 : kTick;
+}
+
+// The recent peak moves on, and memory ages. What stayed in a list through a whole window was not needed in it and goes to
+// the page heap; what was idle there for max_idle goes to the system. A floor stays, so that a program which pauses does
+// not fault everything in again.
+void Arena::tick(std::uint64_t now) noexcept {
+    next_tick_.store_relaxed(now + tick_ns_.load_relaxed());
+    recent.turn(now, counters.used.load_relaxed());
+    if (now >= next_ageing_) {
+        const std::uint32_t since = to_ms(last_ageing_);
+        last_ageing_ = now;
+        drain(true);
+        next_ageing_ = now + config.max_idle_ns / 2;
+        for (std::uint32_t c = kClassCount; c-- > 0;) {
+            SizeClass& klass = classes[c];
+            const std::uint32_t stale = klass.low_water.load_relaxed();
+            const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
+            if (stale != 0 && dedicated(c)) {
+                flush_class(c, stale, since);
+            } else if (stale != 0 && idle > config.min_retained) {
+                const std::uint64_t above = (idle - config.min_retained + class_size(c) - 1) / class_size(c);
+                const std::uint32_t blocks = stale < above ? stale : static_cast<std::uint32_t>(above);
+                const std::uint64_t gone = sweep_slabs(c, blocks, true, since);
+                note_drop(Drop::aged_out, gone);
+            }
+            klass.low_water.store_relaxed(klass.idle.size(nodes));
+        }
+    }
+    if (config.max_idle_ns != 0) {
+        const std::uint64_t listed = charged_ - counters.used.load_relaxed();   // idle, but not in the page heap
+        const std::uint64_t keep = config.min_retained > listed ? config.min_retained - listed : 0;
+        const std::uint64_t gone = heap_.purge_older(to_ms(now - config.max_idle_ns), keep);
+        note_drop(Drop::aged_out, gone);
+    }
+    enforce();
+}
+
+}  // namespace bufpool

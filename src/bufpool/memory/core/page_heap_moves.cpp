@@ -1,0 +1,76 @@
+// The page heap: idle pages that move to where they are wanted.
+//
+// A block of a new size may find no warm extent while smaller ones lie idle. Their pages serve all the same: mremap moves
+// them, a piece of 2 MiB at a time. Linux moves entries of the page table and copies nothing. Mesh (Powers and others 2019)
+// changes the pages behind addresses as well, to compact small objects.
+//
+// A piece that moved is a map of its own, and a process may have few maps. So there are bounds on such pieces, and one
+// that is purged or moves on joins its neighbours again.
+#include "page_heap.hpp"
+
+namespace bufpool {
+
+namespace {
+
+constexpr std::uint32_t kMostMoved = 8192;           // pieces of the process, two maps each: a quarter of Linux's default limit
+constexpr unsigned kMostLooked = 1024;               // free extents searched for idle pieces
+
+}  // namespace
+
+Atomic<std::uint32_t> PageHeap::moved_;
+
+// Whole pieces. False: the system cannot do it, or too many have moved.
+bool PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
+    const bool more = row(to).moved == 0;
+    if (more && moved_.load_relaxed() >= kMostMoved) return false;
+    moves_ = move_pages(address_of(from), address_of(to), kHugePage);
+    if (!moves_) return false;
+    if (more) moved_.add_relaxed(1);
+    row(to).moved = 1;
+    row(to).huge = row(from).huge;
+    for (std::uint32_t i = 0; i < kPieceGranules; ++i) {
+        row(from + i).resident = 0;
+        row(to + i).resident = 0xFFFFu;
+    }
+    if (row(from).moved != 0) join(from);
+    return true;
+}
+
+// A piece without resident pages.
+void PageHeap::join(std::uint32_t piece) noexcept {
+    join_maps(address_of(piece), kHugePage);
+    // Maps with different advice stay apart.
+    if (row(piece).huge != 0) advise_huge(address_of(piece), kHugePage);
+    row(piece).moved = 0;
+    moved_.sub_relaxed(1);
+}
+
+void PageHeap::move_in(Extent extent) noexcept {
+    if (!moves_ || idle_ < kHugePage) return;
+    const std::uint32_t first = id_of(extent.start), until = first + granules_of(extent.bytes);
+    std::uint32_t to = (first + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
+    const auto next = [&] {   // the first piece from here on that has no resident page
+        while (to + kPieceGranules <= until && resident_pages(to, kPieceGranules) != 0) to += kPieceGranules;
+        return to + kPieceGranules <= until;
+    };
+    bool wanted = next();
+    std::uint32_t id = highest_head(kNil);
+    for (unsigned looked = 0; wanted && id != kNil && looked < kMostLooked; id = highest_head(id), ++looked) {
+        const std::uint32_t length = row(id).length;
+        std::uint32_t pages = row(id).pages;
+        if (pages < kPiecePages) continue;
+        unlink(id);
+        std::uint32_t from = (id + length) / kPieceGranules * kPieceGranules;
+        while (wanted && from >= id + kPieceGranules) {
+            from -= kPieceGranules;
+            if (resident_pages(from, kPieceGranules) != kPiecePages) continue;
+            wanted = move_piece(from, to);
+            if (!wanted) break;
+            pages -= kPiecePages;
+            wanted = next();
+        }
+        link(id, length, pages);
+    }
+}
+
+}  // namespace bufpool

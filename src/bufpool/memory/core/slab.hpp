@@ -1,0 +1,106 @@
+// A slab: one extent of the page heap cut into equal blocks, and a node for each block.
+//
+//   extent   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
+//   nodes        node f       node f+1               node f+n-1          (f = first_node)
+//
+// The descriptor and the nodes stand outside the extent and are never unmapped, so that a slow reader of a stale
+// index reads a stale node and never faults. A slab of blocks above 64 KiB holds one block ("dedicated").
+//
+// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
+// in their low address bits and fight for the same cache sets.
+#pragma once
+
+#include "bufpool/_core/atomics.hpp"
+#include "bufpool/_core/freelist.hpp"
+#include "bufpool/_core/os_memory.hpp"
+#include "page_heap.hpp"
+#include "bufpool/_core/size_classes.hpp"
+
+namespace bufpool {
+
+struct Arena;
+
+struct Node {
+    Atomic<std::uint32_t> next;    // free list: index of the node below, kNone, or kOwned while a client owns the block
+    Atomic<std::uint32_t> depth;   // free list: blocks from here down, this one included
+    char* block;                   // address of the block, with kHollow while purged; written before the node is first shared
+};
+
+// Added to the address of a block in a slab whose pages went to the system. The page map finds its slab all the same.
+constexpr std::uintptr_t kHollow = 1;
+
+inline bool is_hollow(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kHollow) != 0; }
+
+// Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
+class NodeTable {
+  public:
+    Node& operator[](std::uint32_t index) noexcept {
+        return chunks_[index >> kChunkBits].load_relaxed()[index & (kChunkNodes - 1)];
+    }
+    // Whether the node's memory is seen by this thread, which came by the index in whatever way.
+    bool knows(std::uint32_t index) noexcept { return chunks_[index >> kChunkBits].load_relaxed() != nullptr; }
+    // Indices of `count` new nodes in a row, or kNone. Under the arena's lock.
+    std::uint32_t reserve(std::uint32_t count) noexcept;
+
+  private:
+    static constexpr unsigned kChunkBits = 12;
+    static constexpr std::uint32_t kChunkNodes = 1u << kChunkBits;
+    static constexpr std::uint32_t kChunks = 1u << 14;            // 64 Mi blocks an arena
+
+    Atomic<Node*> chunks_[kChunks];
+    std::uint32_t used_ = 0;
+};
+
+inline bool is_known(NodeTable& nodes, std::uint32_t index) noexcept { return nodes.knows(index); }
+
+struct Slab {
+    // Set once, when the slab is made; `class_index` of a dedicated one again when its block is resized.
+    Arena* arena;
+    std::uint32_t class_index;
+    std::uint32_t first_node;
+    std::uint32_t blocks;          // blocks that fit
+    std::size_t stride;            // bytes from one block to the next, gap included
+    std::uint64_t reciprocal;      // ceil(2^48 / stride); 0 in a dedicated slab: every address is block 0
+    // Changed under the arena's lock.
+    Extent extent;                 // its start is null while hollow: the memory went back to the page heap
+    char* base;                    // address of block 0
+    char* touched;                 // blocks that end before this are on resident pages
+    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
+    std::uint32_t hollow;          // hollow blocks among them
+    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found; idle ones whose pages may go
+    bool zeroed;                   // the extent came without a resident page: what was never touched is zero
+    Slab* next;                    // list of its class: all multi-block slabs
+
+    bool dedicated() const noexcept { return reciprocal == 0; }
+
+    std::uint32_t node_of(const void* address) const noexcept {
+        const std::uint64_t offset = static_cast<std::uint64_t>(static_cast<const char*>(address) - base);
+        return first_node + static_cast<std::uint32_t>((offset * reciprocal) >> 48);
+    }
+    // Bytes that a client may use from `address` to the end of its block.
+    std::size_t room_from(const void* address) const noexcept {
+        const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - base);
+        return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);
+    }
+};
+
+constexpr std::size_t kMostInSlab = kRegionAlign;               // bytes; a larger block has an extent of its own
+constexpr std::size_t kMaxSlab = kHugePage;                     // bytes
+// The reciprocal is exact while offset < 2^48 / stride, and the product fits while offset * 2^48 / stride < 2^64.
+static_assert(kMaxSlab <= (std::uint64_t{1} << 48) / (2 * kMostInSlab), "reciprocal too coarse");
+static_assert(kMaxSlab / kGranule < 65536, "product too wide");
+
+// Bytes between neighbours of a slab: none below 8 KiB, where strides differ enough by themselves; above, about
+// 1/256 of the size in whole cache lines and an odd number of them, so that neighbours spread over all cache sets.
+// Where blocks are aligned to more than a line there is none.
+constexpr std::size_t gap_of(std::size_t block, bool aligned) noexcept {
+    return block < 8192 || aligned ? 0 : ((block >> 14) | 1) * kGranule;
+}
+
+// Where a dedicated block starts in its extent: a page and three lines further for each colour, 16 colours.
+constexpr std::size_t kColours = 16;
+constexpr std::size_t kColourStep = kPage + 3 * kGranule;
+constexpr std::size_t kColouredFrom = std::size_t{512} << 10;   // bytes; below, a pad must find room in the last granule
+static_assert((kColours - 1) * kColourStep < kRegionAlign, "a pad is less than a granule");
+
+}  // namespace bufpool

@@ -1,0 +1,1 @@
+# Contracts of the compiled modules, for cimport.

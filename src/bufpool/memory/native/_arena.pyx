@@ -1,0 +1,491 @@
+"""The arena behind a pool: its settings, its limit, its readings.
+
+This module alone is linked with the core, so that the state that a process has once exists once; the other modules
+call it through the functions that ``_arena.pxd`` declares.
+"""
+
+import gc
+import operator
+from sys import intern
+
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetInterrupt
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
+
+from bufpool.memory.core.arena cimport (
+    Arena,
+    ArenaConfig,
+    ArenaIdentity,
+    Block,
+    ClassReading,
+    IdleReading,
+    Refusal,
+    kUnlimited,
+)
+from bufpool.memory.core.limit_queue cimport Bells, Slept
+from bufpool.memory.core.limit_wait cimport LimitWait
+from bufpool._core.clock cimport precise_ns
+from bufpool._core.os_memory cimport Pages, physical_memory
+from bufpool._core.size_classes cimport class_of, class_size, kClassCount, kGranule, kMaxBlock
+
+from bufpool.memory.native._sharing cimport changed_often, look_at_callers
+from bufpool.memory.native._block_sizes cimport checked_alignment
+
+from bufpool._waiting import BREATHE as _BREATHE
+from bufpool._words import plural
+from bufpool.errors import (
+    ClosedError,
+    LimitError,
+    LimitTimeoutError,
+    MemoryLockError,
+    OutOfMemoryError,
+    SizeError,
+)
+
+cdef extern from "Python.h":
+    int PyOS_InterruptOccurred()
+
+cdef extern from "pythread.h":
+    ctypedef void* PyThread_type_lock
+    ctypedef enum PyLockStatus:
+        PY_LOCK_FAILURE
+        PY_LOCK_ACQUIRED
+        PY_LOCK_INTR
+    PyThread_type_lock PyThread_allocate_lock() nogil
+    PyLockStatus PyThread_acquire_lock_timed(PyThread_type_lock, long long microseconds, int intr_flag) nogil
+    void PyThread_release_lock(PyThread_type_lock) noexcept nogil
+    unsigned long PyThread_get_thread_ident() nogil
+
+
+PAGES = {
+    "plain": <int>Pages.plain,
+    "thp": <int>Pages.huge_advised,
+    "hugetlb": <int>Pages.huge_explicit,
+    "malloc": <int>Pages.malloc,
+}
+DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
+
+
+# --- for the other modules ---------------------------------------------------------------------------------------
+
+cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil:
+    if alignment <= arena.config.alignment:
+        return arena.acquire(nbytes)
+    return arena.acquire_aligned(nbytes, alignment)
+
+
+cdef void arena_release(void* address) noexcept nogil:
+    Arena.release(address)
+
+
+cdef void arena_clear(void* address, size_t nbytes) noexcept nogil:
+    Arena.clear(address, nbytes)
+
+
+cdef size_t arena_room(const void* address) noexcept nogil:
+    return Arena.room_from(address)
+
+
+cdef Arena* arena_owner(const void* address) noexcept nogil:
+    return Arena.owner_of(address)
+
+
+cdef Block arena_acquire_in_turn(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil:
+    return arena.acquire_in_turn(nbytes, alignment)
+
+
+cdef RefusedHook refused_hook = NULL
+
+
+cdef void call_when_refused(RefusedHook hook) noexcept:
+    global refused_hook
+    refused_hook = hook
+
+
+cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil:
+    cdef Block block = (<Arena*>arena).acquire(nbytes)
+    if block.address == NULL:
+        block = refused_hook(<Arena*>arena, nbytes, block, True)
+    return block.address
+
+
+cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
+    if size != 0 and count > (<size_t>-1) // size:
+        return NULL
+    cdef Block block = (<Arena*>arena).acquire_zeroed(count * size)
+    if block.address == NULL:
+        block = refused_hook(<Arena*>arena, count * size, block, True)
+        if block.address != NULL and not block.zeroed:
+            memset(block.address, 0, count * size)
+    return block.address
+
+
+cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
+    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, so that memory comes back.
+    if address == NULL:
+        return hook_malloc(arena, nbytes)
+    cdef size_t room = Arena.room_from(address)
+    if nbytes <= room and (nbytes >= room // 2 or room <= 1024):
+        return address
+    if Arena.resize(address, nbytes):
+        return address
+    cdef Block moved = (<Arena*>arena).acquire(nbytes)
+    if moved.address == NULL:
+        if nbytes <= room:
+            return address
+        # It cannot wait: NumPy has checked already that nobody else has the array, and nobody may run before it moves.
+        moved = refused_hook(<Arena*>arena, nbytes, moved, False)
+        if moved.address == NULL:
+            return NULL
+    memcpy(moved.address, address, nbytes if nbytes < room else room)
+    Arena.release(address)
+    return moved.address
+
+
+cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
+    # NumPy's size is a guess and is not used: the block is found by its address.
+    if address != NULL:
+        Arena.release(address)
+
+
+# --- waiting at the limit ----------------------------------------------------------------------------------------
+
+cdef void* make_bell() noexcept nogil:
+    cdef PyThread_type_lock bell = PyThread_allocate_lock()
+    if bell != NULL:
+        PyThread_acquire_lock_timed(bell, 0, 0)
+    return bell
+
+
+cdef void open_bell(void* bell) noexcept nogil:
+    PyThread_release_lock(bell)
+
+
+cdef Slept sleep_on_bell(void* bell, uint64_t ns) noexcept nogil:
+    cdef PyLockStatus status = PyThread_acquire_lock_timed(bell, <long long>(ns // 1000 + 1), 1)
+    if status == PY_LOCK_INTR:
+        return Slept.interrupted
+    return Slept.rung if status == PY_LOCK_ACQUIRED else Slept.enough
+
+
+cdef uint64_t this_thread() noexcept nogil:
+    return PyThread_get_thread_ident()
+
+
+cdef void collect_in_hook() noexcept:
+    """What is raised here cannot pass through NumPy: it is reported, as what a finalizer raises."""
+    try:
+        gc.collect()
+    except KeyboardInterrupt:
+        PyErr_SetInterrupt()
+
+
+cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept:
+    cdef LimitWait wait
+    cdef bint signalled = False
+    cdef uint64_t serial = arena.identify().serial
+    cdef Block block
+    block.address = NULL
+    block.refusal = Refusal.no_memory
+    waited_ns[0] = 0
+    if not wait.begin(arena, nbytes, arena.config.alignment):
+        return block
+    try:
+        while True:
+            # With a signal pending a finalizer would run its handler, and lose what that raises.
+            if not signalled and wait.time_to_collect():
+                collect_in_hook()
+                wait.collected()
+            with nogil:
+                block = wait.step()
+            signalled = signalled or wait.interrupted
+            if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
+                break
+            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
+            if PyOS_InterruptOccurred():
+                PyErr_SetInterrupt()
+                break
+    finally:
+        wait.end()
+        if wait.waits():
+            waited_ns[0] = wait.waited_ns()
+    # A finalizer may have dropped the pool, and a new one have its arena. Nobody has that arena while its block is out.
+    if block.address != NULL and arena.identify().serial != serial:
+        Arena.release(block.address)
+        block.address = NULL
+        block.refusal = Refusal.closed
+    return block
+
+
+def total_memory():
+    """Bytes of the machine's memory, or of what a Windows job leaves of it; 0 if the system does not say."""
+    return physical_memory()
+
+
+# --- readings ----------------------------------------------------------------------------------------------------
+
+# By an arena's address: the serial number of its pool, and that pool's name. An arena is never freed, so this does not
+# grow beyond the pools that lived at one time.
+cdef dict names = {}
+
+
+cdef dict counts_of(Arena* arena):
+    cdef ClassReading reading
+    cdef unsigned int c
+    classes = []
+    for c in range(kClassCount):
+        reading = arena.read_class(c)
+        if reading.existing or reading.hits or reading.misses:
+            classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
+    used = arena.counters.used.load_relaxed()
+    return {
+        "in_use_bytes": max(0, used - arena.parked_bytes()),
+        "reserved_bytes": arena.counters.reserved.load_relaxed(),
+        "peak_bytes": arena.counters.peak.load_relaxed(),
+        "peak_reserved_bytes": arena.counters.peak_reserved.load_relaxed(),
+        "mapped_bytes": arena.counters.mapped.load_relaxed(),
+        "free_bytes": arena.counters.free.load_relaxed(),
+        "purged_bytes": arena.counters.purged.load_relaxed(),
+        "refused": arena.counters.refused.load_relaxed(),
+        "degraded": arena.counters.degraded.load_relaxed(),
+        "drops": tuple(arena.counters.drops[i].load_relaxed() for i in range(4)),
+        "dropped_bytes": tuple(arena.counters.dropped_bytes[i].load_relaxed() for i in range(4)),
+        "classes": classes,
+    }
+
+
+cdef dict all_of(Arena* arena, ArenaIdentity identity, str name):
+    """The counts, where idle memory is, and whose arena it is."""
+    cdef IdleReading idle = arena.read_idle()
+    reading = counts_of(arena)
+    reading["trimmable_bytes"] = idle.trimmable
+    reading["cached_bytes"] = idle.cached
+    reading["name"] = name
+    reading["limit"] = None if identity.limit == kUnlimited else identity.limit
+    reading["state"] = "deleted" if identity.abandoned else "closed" if identity.closed else "open"
+    return reading
+
+
+def read_pools():
+    """A reading of each pool of the process, oldest first: `PoolBase._read_all` as a dict.
+
+    A pool whose object is gone is among them while its arena holds memory.
+    """
+    cdef Arena* arena = Arena.newest()
+    cdef ArenaIdentity identity
+    found = []
+    while arena != NULL:
+        identity = arena.identify()
+        serial, name = names.get(<size_t>arena, (0, None))
+        reading = all_of(arena, identity, name)
+        # An empty arena may have become another pool's while it was read, or be about to and not have its name yet.
+        named = identity.serial == serial == arena.identify().serial
+        if named and (not identity.abandoned or reading["reserved_bytes"]):
+            found.append((serial, reading))
+        arena = arena.older()
+    found.sort(key=operator.itemgetter(0))
+    return [reading for _, reading in found]
+
+
+# --- the pool's base ---------------------------------------------------------------------------------------------
+
+cdef Arena* closed_arena = NULL
+
+
+cdef Arena* the_closed_arena() except NULL:
+    """Stands behind a pool whose ``__init__`` never ran: it refuses everything."""
+    global closed_arena
+    cdef ArenaConfig config
+    if closed_arena == NULL:
+        config.limit = config.max_retained = config.min_retained = config.max_idle_ns = 0
+        config.alignment = kGranule
+        config.upstream.pages = Pages.plain
+        config.upstream.lock = config.upstream.prefault = config.wipe = config.maintenance_thread = False
+        closed_arena = Arena.create(config)
+        if closed_arena == NULL:
+            raise OutOfMemoryError("no memory for a pool's own records")
+        closed_arena.close()
+    return closed_arena
+
+
+cdef class PoolBase:
+    """What all faces of a pool share: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.arena = the_closed_arena()
+        self.name = "(not set up)"
+        self.timeout = 0.0
+
+    def __dealloc__(self):
+        # Arrays may outlive the pool: the arena itself stays, and takes their memory back to the system.
+        if self.owns_arena:
+            self.arena.abandon()
+
+    def _set_up(self, *, str name, limit, max_retained, uint64_t min_retained, uint64_t max_idle_ns, alignment,
+                str pages, bint lock, bint prefault, bint wipe, bint maintenance_thread, timeout):
+        """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
+        if self.owns_arena:
+            raise RuntimeError(f"pool {self.name!r} is set up already")
+        cdef str interned = intern(name)   # each buffer holds it: without the GIL references to such are not counted
+        cdef ArenaConfig config
+        config.limit = kUnlimited if limit is None else <uint64_t>limit
+        config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
+        config.min_retained = min_retained
+        config.max_idle_ns = max_idle_ns
+        config.alignment = checked_alignment(alignment, name)
+        config.upstream.pages = <Pages><int>PAGES[pages]
+        config.upstream.lock = lock
+        config.upstream.prefault = prefault
+        config.wipe = wipe
+        config.maintenance_thread = maintenance_thread
+        cdef Arena* arena = Arena.create(config)
+        if arena == NULL:
+            raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
+        arena.queue.set_up(
+            kUnlimited if timeout is None else <uint64_t>min(timeout * 1e9, 1e18),
+            Bells(make_bell, open_bell, sleep_on_bell, this_thread),
+        )
+        self.arena = arena
+        self.owns_arena = True
+        self.name = interned
+        self.timeout = timeout
+        names[<size_t>arena] = arena.identify().serial, interned
+
+    # --- blocks ---
+
+    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        """A block; `zeroed` says whether zeros are wanted, and then whether they are there."""
+        if changed_often(&self.callers):
+            look_at_callers(self, &self.callers, precise_ns())
+        cdef Block block
+        if zeroed[0]:
+            block = self.arena.acquire_for_zeros(nbytes, alignment)
+        else:
+            block = arena_acquire(self.arena, nbytes, alignment)
+        if block.address == NULL:
+            return self.take_slowly(nbytes, alignment, block, zeroed)
+        zeroed[0] = block.zeroed
+        return block.address
+
+    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
+        """At the limit: idle memory went back already; collect garbage, wait in the queue, then say why not."""
+        cdef LimitWait wait
+        cdef Block block = refused
+        if refused.refusal == Refusal.limit:
+            if not wait.begin(self.arena, nbytes, max(alignment, self.arena.config.alignment)):
+                raise OutOfMemoryError(f"pool {self.name!r}: no memory to wait at the limit")
+            try:
+                while True:
+                    if wait.time_to_collect():
+                        gc.collect()
+                        wait.collected()
+                    # Nothing that can fail stands behind a try that may have got a block, which would be lost.
+                    with nogil:
+                        block = wait.step()
+                    if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
+                        break
+                    if wait.interrupted:
+                        PyErr_CheckSignals()
+                    eval(_BREATHE)
+            finally:
+                wait.end()
+            if block.address != NULL:
+                zeroed[0] = block.zeroed
+                return block.address
+        if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:
+            self.arena.counters.refused.add_relaxed(1)
+        if refused.refusal == Refusal.limit and wait.waits():
+            raise self.refusal(nbytes, block.refusal, wait.waited_ns() * 1e-9)
+        raise self.refusal(nbytes, block.refusal, None)
+
+    cdef object refusal(self, size_t nbytes, Refusal why, object waited):
+        """The named error for a refused request."""
+        cdef Arena* arena = self.arena
+        return self.explain(
+            nbytes, why, waited, arena.counters.used.load_relaxed(), arena.counters.reserved.load_relaxed()
+        )
+
+    cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
+        """The same with the figures of that moment."""
+        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
+        state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
+        if why == Refusal.closed:
+            return ClosedError(f"pool {self.name!r} is closed: {f'{asked}, ' if nbytes else ''}{state}")
+        if why == Refusal.too_large:
+            return SizeError(f"pool {self.name!r}: {asked}, a block has at most {kMaxBlock}")
+        block = class_size(class_of(nbytes or 1))
+        if why == Refusal.limit:
+            limit = self.arena.config.limit
+            text = (
+                f"pool {self.name!r}: {asked} (a block of {block}), "
+                f"the limit is {limit} {plural(limit, 'byte')}, {state}"
+            )
+            if waited is None:
+                return LimitError(text)
+            return LimitTimeoutError(f"{text}; waited {waited:.3g} s")
+        if why == Refusal.not_lockable:
+            return MemoryLockError(
+                f"pool {self.name!r}: the system refused to lock {block} bytes in memory (see 'ulimit -l'); {state}"
+            )
+        return OutOfMemoryError(f"pool {self.name!r}: the system gave no memory for {block} bytes; {state}")
+
+    # --- life and readings ---
+
+    @property
+    def closed(self):
+        """Whether the pool hands out nothing more."""
+        return self.arena.closed.load_relaxed() != 0
+
+    @property
+    def _shared(self):
+        """Whether references to the pool are counted no longer, because several threads called it at full speed."""
+        return self.callers.uncounted != 0
+
+    @property
+    def _waiting(self):
+        """How many requests wait at the limit."""
+        return self.arena.queue.length()
+
+    @property
+    def limit(self):
+        """Most bytes that may be in use and idle together; None: no limit."""
+        return None if self.arena.config.limit == kUnlimited else self.arena.config.limit
+
+    @property
+    def max_retained(self):
+        """Most bytes that may be idle; None: no bound."""
+        return None if self.arena.config.max_retained == kUnlimited else self.arena.config.max_retained
+
+    @property
+    def alignment(self):
+        """Bytes: the address of every block is a multiple of it."""
+        return self.arena.config.alignment
+
+    def close(self):
+        """Hand out nothing more, and give idle memory back to the system.
+
+        What is still in use stays valid, and goes to the system when it is released. Closing twice is no error.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> a = pool.zeros(3)
+        >>> pool.close()
+        >>> a
+        array([0., 0., 0.])
+        """
+        if self.owns_arena:
+            self.arena.close()
+
+    def _trim(self, uint64_t keep):
+        """Give idle memory back to the system, all but `keep` bytes; returns how much that was."""
+        return self.arena.trim(keep)
+
+    def _read(self):
+        """All counts, as a dict of plain integers and a list of classes; `bufpool.memory.stats` gives them names."""
+        return counts_of(self.arena)
+
+    def _read_all(self):
+        """As `_read`; also where idle memory is, found by a look at the small blocks, and the pool's name and limit."""
+        return all_of(self.arena, self.arena.identify(), self.name)

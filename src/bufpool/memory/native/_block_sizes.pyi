@@ -1,0 +1,3 @@
+from typing import SupportsIndex
+
+def good_size(nbytes: SupportsIndex) -> int: ...

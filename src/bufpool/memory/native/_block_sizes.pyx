@@ -1,0 +1,50 @@
+"""Sizes and alignments of blocks, checked."""
+
+import operator
+
+from bufpool._core.os_memory cimport kHugePage
+from bufpool._core.size_classes cimport class_of, class_size, kGranule, kMaxBlock
+
+from bufpool.errors import AlignmentError, SizeError
+
+
+cdef size_t checked_alignment(object alignment, str pool) except 0:
+    """Bytes, at least a cache line. Raises `AlignmentError`, or `TypeError` for what is no integer."""
+    cdef object value = operator.index(alignment)
+    if value <= 0 or value > kHugePage or value & (value - 1):
+        raise AlignmentError(
+            f"pool {pool!r}: alignment must be a power of two from 1 to {kHugePage} bytes, not {value}"
+        )
+    return max(<size_t>value, kGranule)
+
+
+def good_size(nbytes):
+    """Bytes in the block that serves a request of `nbytes`.
+
+    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 455 bytes.
+
+    Parameters
+    ----------
+    nbytes : int
+        What is asked for, in bytes, from 0 to 64 TiB.
+
+    Returns
+    -------
+    int
+        The size of the block in bytes, a multiple of 64.
+
+    Raises
+    ------
+    SizeError
+        `nbytes` is negative or above 64 TiB.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> bufpool.good_size(1_000_000)
+    1048576
+    """
+    cdef object value = operator.index(nbytes)
+    if value < 0 or value > kMaxBlock:
+        raise SizeError(f"a block has 0 to {kMaxBlock} bytes, not {value}")
+    return class_size(class_of(<size_t>value or 1))

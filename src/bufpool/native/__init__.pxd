@@ -1,1 +1,0 @@
-# L4: contracts of the compiled modules, for cimport.

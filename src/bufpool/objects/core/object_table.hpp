@@ -1,0 +1,191 @@
+// The objects of one pool by number: a node for each, and the way from an object's address back to its number.
+//
+// What an object is, this file does not know: an address that its owner looks after. Nodes stand still while the table
+// lives, so that a free list may link them.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "bufpool/_core/atomics.hpp"
+#include "bufpool/_core/freelist.hpp"
+
+namespace bufpool {
+
+enum class Standing : std::uint32_t {
+    spare = 0,     // the node has no object
+    idle = 1,      // on a list
+    busy = 2,      // the pool itself has it in hand: on its way in or out
+    lent = 3,      // a lease has it, and only that lease may return it
+    out = 4        // a client has it, and returns the object itself
+};
+
+struct ObjectNode {
+    Atomic<std::uint32_t> next;      // free list, as in freelist.hpp
+    Atomic<std::uint32_t> depth;
+    // Checkouts of this node so far, and in the last bits its Standing: one word, so that a checkout can be told from all
+    // others, and whoever changes it from "out" has the object.
+    Atomic<std::uint64_t> word;
+    Atomic<std::uint32_t> uses;      // checkouts of this object; written by its holder alone
+    Atomic<std::uint64_t> since;     // coarse ns: when it went out, or idle
+    Atomic<std::uint64_t> thread;    // who took it
+    Atomic<std::uint32_t> told;      // whether this checkout was reported as a leak
+    // Written by who has the object in hand, before it is shared again:
+    std::uint64_t expires;           // coarse ns; the end of its lifetime
+    std::uint64_t checked;           // coarse ns; made, used or checked last
+    std::uint32_t drained;           // how often the pool had been drained when it was made
+    bool extra;                      // made beyond the pool's size, and not kept
+    bool traced;                     // the stack of this checkout is kept
+    void* address;                   // of the object; changed under the pool's lock only
+
+    static constexpr unsigned kStandingBits = 3;
+    static constexpr std::uint64_t kStandingMask = (1u << kStandingBits) - 1;
+
+    static Standing standing_of(std::uint64_t word) noexcept { return static_cast<Standing>(word & kStandingMask); }
+    Standing standing() const noexcept { return standing_of(word.load_relaxed()); }
+    // By who has the object.
+    void set(Standing now) noexcept {
+        word.store_relaxed((word.load_relaxed() & ~kStandingMask) | static_cast<std::uint64_t>(now));
+    }
+    // The word of this checkout. release: who takes the object back sees what was written to the node.
+    std::uint64_t hand_out(Standing now) noexcept {
+        const std::uint64_t next = ((word.load_relaxed() >> kStandingBits) + 1) << kStandingBits;
+        word.store_release(next | static_cast<std::uint64_t>(now));
+        return next | static_cast<std::uint64_t>(now);
+    }
+    // Takes the object back from that checkout, once; false if it is over.
+    bool take_back(std::uint64_t checkout) noexcept {
+        return word.cas_strong_acq_rel_acquire(checkout, (checkout & ~kStandingMask) | static_cast<std::uint64_t>(Standing::busy));
+    }
+};
+
+// Chunk k has 2^k * 64 nodes, so a table of few objects is small and one of many has few chunks.
+class ObjectTable {
+  public:
+    ObjectTable() noexcept = default;
+    ObjectTable(const ObjectTable&) = delete;
+    ObjectTable& operator=(const ObjectTable&) = delete;
+    ~ObjectTable() {
+        for (auto& chunk : chunks_) std::free(chunk.load_relaxed());
+        std::free(slots_);
+    }
+
+    ObjectNode& operator[](std::uint32_t index) noexcept {
+        const std::uint32_t row = (index >> kFirstBits) + 1;
+        unsigned k = 0;
+        while (row >> (k + 1)) ++k;
+        return chunks_[k].load_relaxed()[index - (((1u << k) - 1) << kFirstBits)];
+    }
+
+    std::uint32_t used() const noexcept { return used_; }     // nodes 0 ... used-1 exist
+    std::uint32_t known() const noexcept { return known_; }   // objects in the table
+
+    // The rest is called under the pool's lock.
+
+    // The number of `address`, or kNone.
+    std::uint32_t find(const void* address) const noexcept {
+        if (room_ == 0) return kNone;
+        for (std::uint32_t i = home(address);; i = (i + 1) & (room_ - 1)) {
+            if (slots_[i].address == address) return slots_[i].index;
+            if (slots_[i].address == nullptr) return kNone;
+        }
+    }
+
+    // Gives `address`, which is not known yet, a node; kNone without memory.
+    std::uint32_t add(void* address) noexcept {
+        if (!make_room()) return kNone;
+        std::uint32_t left = 0;
+        std::uint32_t index = spare_.pop(*this, left);
+        if (index == kNone) index = new_node();
+        if (index == kNone) return kNone;
+        (*this)[index].address = address;
+        enter(address, index);
+        ++known_;
+        return index;
+    }
+
+    // Forgets the object and keeps its node for another.
+    void remove(std::uint32_t index) noexcept {
+        ObjectNode& node = (*this)[index];
+        leave(node.address);
+        node.address = nullptr;
+        node.set(Standing::spare);
+        --known_;
+        spare_.push(*this, index);
+    }
+
+  private:
+    struct Slot {
+        const void* address;
+        std::uint32_t index;
+    };
+
+    static constexpr unsigned kFirstBits = 6;
+    static constexpr unsigned kChunks = 26;
+
+    std::uint32_t home(const void* address) const noexcept {
+        // Addresses are multiples of 16 at least; Fibonacci hashing (Knuth, volume 3, 6.4) spreads what is left.
+        const std::uint64_t mixed = (reinterpret_cast<std::uintptr_t>(address) >> 4) * 0x9E3779B97F4A7C15ull;
+        return static_cast<std::uint32_t>(mixed >> 32) & (room_ - 1);
+    }
+
+    void enter(const void* address, std::uint32_t index) noexcept {
+        std::uint32_t i = home(address);
+        while (slots_[i].address != nullptr) i = (i + 1) & (room_ - 1);
+        slots_[i] = Slot{address, index};
+    }
+
+    // Linear probing without marks for what was deleted: what follows moves up (Knuth, volume 3, 6.4, algorithm R).
+    void leave(const void* address) noexcept {
+        std::uint32_t hole = home(address);
+        while (slots_[hole].address != address) hole = (hole + 1) & (room_ - 1);
+        for (std::uint32_t i = (hole + 1) & (room_ - 1); slots_[i].address != nullptr; i = (i + 1) & (room_ - 1)) {
+            const std::uint32_t from_home = (i - home(slots_[i].address)) & (room_ - 1);
+            if (from_home >= ((i - hole) & (room_ - 1))) {
+                slots_[hole] = slots_[i];
+                hole = i;
+            }
+        }
+        slots_[hole].address = nullptr;
+    }
+
+    bool make_room() noexcept {
+        if (2 * (known_ + 1) <= room_) return true;
+        const std::uint32_t room = room_ == 0 ? 16 : 2 * room_;
+        auto* const slots = static_cast<Slot*>(std::calloc(room, sizeof(Slot)));
+        if (slots == nullptr) return false;
+        Slot* const old = slots_;
+        const std::uint32_t old_room = room_;
+        slots_ = slots;
+        room_ = room;
+        for (std::uint32_t i = 0; i < old_room; ++i) {
+            if (old[i].address != nullptr) enter(old[i].address, old[i].index);
+        }
+        std::free(old);
+        return true;
+    }
+
+    std::uint32_t new_node() noexcept {
+        const std::uint32_t row = (used_ >> kFirstBits) + 1;
+        unsigned k = 0;
+        while (row >> (k + 1)) ++k;
+        if (k >= kChunks) return kNone;
+        if (chunks_[k].load_relaxed() == nullptr) {
+            // Zeros are a node's first state: spare.
+            auto* const nodes = static_cast<ObjectNode*>(std::calloc(std::size_t{1} << (k + kFirstBits), sizeof(ObjectNode)));
+            if (nodes == nullptr) return kNone;
+            chunks_[k].store_release(nodes);
+        }
+        return used_++;
+    }
+
+    Atomic<ObjectNode*> chunks_[kChunks];
+    std::uint32_t used_ = 0;
+    std::uint32_t known_ = 0;
+    FreeList spare_;
+    Slot* slots_ = nullptr;
+    std::uint32_t room_ = 0;         // slots, a power of two
+};
+
+}  // namespace bufpool
