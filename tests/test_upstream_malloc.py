@@ -1,4 +1,4 @@
-"""``upstream="malloc"``: the C library serves each large block and has it back at its release, for tools that watch it."""
+"""``upstream="malloc"``: the C library serves each large block and gets it back, for tools that watch it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import Programs
 
 import bufpool
 from bufpool import BufferPool, LimitError
-from programs import Programs
 
 MIB = 1 << 20
 
@@ -23,7 +23,10 @@ class Mallinfo(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
     ]
 
 
@@ -84,7 +87,8 @@ def test_arrays_grow_and_shrink(pool: BufferPool) -> None:
     with pool:
         array = np.arange(100_000)
         array.resize(400_000, refcheck=False)
-        assert array[99_999] == 99_999 and not array[100_000:].any()
+        assert array[99_999] == 99_999
+        assert not array[100_000:].any()
         array.resize(20_000, refcheck=False)
         assert array.sum() == sum(range(20_000))
 
@@ -129,7 +133,8 @@ def test_arenas_are_used_again_by_pools_of_another_upstream() -> None:
     for number in range(200):
         pool = BufferPool(upstream=("malloc", "thp")[number % 2])
         large, small = pool.ones(MIB, "u1"), pool.ones(1000, "u1")
-        assert large.sum() == MIB and small.sum() == 1000
+        assert large.sum() == MIB
+        assert small.sum() == 1000
         del pool, large, small
 
 
