@@ -97,9 +97,10 @@ def _nested(mapping: dict[str, Any], text: Callable[[Any], str], indent: int) ->
 
 def load(path: Path) -> Run:
     """Read what `save` wrote."""
-    run = Run(**json.loads(path.read_text(encoding="utf-8")))
-    for name, outcome in run.programs.items():
-        found = Outcome(**outcome)
-        found.series = {contender: Series(**series) for contender, series in outcome["series"].items()}
-        run.programs[name] = found
-    return run
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    outcomes: dict[str, dict[str, Any]] = stored.pop("programs")
+    programs: dict[str, Outcome] = {}
+    for name, outcome in outcomes.items():
+        series = {contender: Series(**each) for contender, each in outcome.pop("series").items()}
+        programs[name] = Outcome(**outcome, series=series)
+    return Run(**stored, programs=programs)

@@ -55,7 +55,8 @@ def load(path: str) -> Callable[..., Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules["program"] = module  # child processes find its classes by this name
     spec.loader.exec_module(module)
-    return module.work
+    work: Callable[..., Any] = module.work
+    return work
 
 
 def stepwise(steps: Generator[None, None, list[Any]]) -> tuple[list[Any], float, float]:
@@ -92,7 +93,7 @@ def measure(work: Callable[..., Any], arguments: list[str]) -> dict[str, Any]:
         results, mean, sampling = stepwise(results)
         began += sampling
     seconds = time.perf_counter() - began
-    found = {
+    found: dict[str, Any] = {
         "seconds": seconds,
         "faults": faults() - faults_before,
         "imports": imports,
