@@ -18,6 +18,7 @@ RULES = Ladder("arena_rules", 3_000)
 STRESS = Ladder("arena_ladder", 40_000)
 READ = Ladder("arena_readings", 2_000)
 LIFE = Ladder("arena_life", 300)
+SHARED = Ladder("arena_survivors", 20)
 
 EXTENTS = (
     Bug(
@@ -544,4 +545,77 @@ MOVED = (
     ),
 )
 
-PAGE_HEAP = (*EXTENTS, *MALLOC, *MOVED, *PURGED, *BACKED)
+SURVIVED = (
+    Bug(
+        "a granule goes with a block in use on it",
+        TRIM,
+        "            if (!goes) stays |= slab->granules_under(slab->base + std::size_t{i} * slab->stride);\n",
+        "",
+        SHARED,
+    ),
+    Bug(
+        "a hollow block on a granule that went is handed out",
+        TRIM,
+        "    if (any_hollow) klass.hollow.push_chain(nodes, keep_those(klass.hollow.pop_all(nodes), stays));\n",
+        "",
+        SHARED,
+    ),
+    Bug(
+        "an idle block on a granule that went is handed out",
+        TRIM,
+        "        if (stays(each)) return true;\n        Slab* const slab",
+        "        return true;\n        Slab* const slab",
+        SHARED,
+    ),
+    Bug(
+        "a slab gives a granule twice",
+        TRIM,
+        "        give_granules(slab, ~slab->given, now);\n",
+        "        give_granules(slab, ~std::uint32_t{0}, now);\n",
+        SHARED,
+    ),
+    Bug(
+        "a slab that has gone still lacks what it gave before",
+        TRIM,
+        "        slab->extent.start = nullptr;\n        slab->given = 0;\n",
+        "        slab->extent.start = nullptr;\n",
+        SHARED,
+    ),
+    Bug(
+        "pages of a granule that went are purged",
+        TRIM,
+        "        if ((slab->given >> granule & 1) == 0) freed",
+        "        freed",
+        SHARED,
+    ),
+    Bug(
+        "blocks on granules that went are forgotten",
+        TRIM,
+        "        slab->hollow += 1;\n        slab->seen -= 1;\n",
+        "        slab->seen -= 1;\n",
+        SHARED,
+    ),
+    Bug(
+        "a block stands on its first granule alone",
+        "memory/core/slab.hpp",
+        "last = (offset + class_size(class_index) - 1) / kRegionAlign;",
+        "last = first;",
+        SHARED,
+    ),
+    Bug(
+        "classes give each other nothing",
+        GROWTH,
+        "        if (swept && !sweep_other_classes(c)) return nullptr;\n",
+        "        if (swept) return nullptr;\n",
+        SHARED,
+    ),
+    Bug(
+        "a slab is never smaller than its class wants",
+        GROWTH,
+        "bytes = bytes / 2 & ~(kRegionAlign - 1)) {",
+        "bytes = 0) {",
+        SHARED,
+    ),
+)
+
+PAGE_HEAP = (*EXTENTS, *MALLOC, *MOVED, *SURVIVED, *PURGED, *BACKED)

@@ -76,6 +76,7 @@ struct SizeClass {
     FreeList hollow;                              // dedicated slabs without memory, by their node; purged blocks of others
     Slab* slabs;                                  // multi-block slabs, hollow ones too
     Slab* growing;                                // the one with blocks not yet carved
+    std::uint64_t stuck;                          // bytes idle after a sweep for other classes: survivors keep them
     std::uint32_t generation;                     // slabs made: each is twice as large as the last
     std::uint32_t given;                          // blocks given to the page heap that a list would still hold
 };
@@ -170,7 +171,13 @@ struct Arena {
     bool make_room(std::uint64_t bytes) noexcept;
     std::uint64_t fill(Slab* slab, std::size_t size) noexcept;
     Refusal touch(char* start, std::size_t bytes, bool huge) noexcept;
-    Slab* add_slab(std::uint32_t c) noexcept;
+    Slab* recycle_slab(std::uint32_t c) noexcept;
+    Slab* hollow_slab(std::uint32_t c, std::size_t bytes) noexcept;
+    Slab* add_slab(std::uint32_t c, std::size_t bytes) noexcept;
+    std::size_t stride_of(std::uint32_t c) const noexcept;
+    std::size_t next_slab_bytes(std::uint32_t c) const noexcept;
+    bool sweep_other_classes(std::uint32_t c) noexcept;
+    Refusal settle(Slab* slab, Extent extent) noexcept;
     bool charge(std::uint64_t bytes) noexcept;
     void publish() noexcept;
     void note_used(std::uint64_t bytes) noexcept;
@@ -209,6 +216,9 @@ struct Arena {
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
     void make_hollow(Slab* slab) noexcept;
+    void give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept;
+    Chain give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept;
+    std::uint64_t purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept;
     template <class Stays> Chain keep_those(Chain chain, Stays stays) noexcept;
     // Whether time alone can change something here, and the thread is to see to it.
     bool needs_maintenance() const noexcept {

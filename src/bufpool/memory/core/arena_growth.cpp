@@ -97,7 +97,10 @@ Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
 Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
     Extent extent;
     const Refusal why = find(bytes, alignment, extent);
-    if (why != Refusal::none) return why;
+    return why == Refusal::none ? settle(slab, extent) : why;
+}
+
+Refusal Arena::settle(Slab* slab, Extent extent) noexcept {
     if (!g_pages.set(extent.start, extent.bytes, slab)) {   // no memory for the map itself
         g_pages.set(extent.start, extent.bytes, nullptr);
         heap_.give(extent, now_ms());
@@ -199,12 +202,15 @@ Block Arena::carve(std::uint32_t c) noexcept {
     }
     Slab* slab = klass.growing;
     if (slab == nullptr || slab->carved == slab->blocks) {
-        for (slab = klass.slabs; slab != nullptr && slab->extent.start != nullptr; slab = slab->next) {
+        slab = recycle_slab(c);
+        if (slab == nullptr) {
+            slab = hollow_slab(c, kMaxSlab);
+            if (slab == nullptr) slab = add_slab(c, next_slab_bytes(c));
+            if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
+            const std::size_t bytes = slab->bytes();
+            const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
+            if (why != Refusal::none) return Block{nullptr, why, false};
         }
-        if (slab == nullptr && (slab = add_slab(c)) == nullptr) return Block{nullptr, Refusal::no_memory, false};
-        const std::size_t bytes = slab->blocks * slab->stride;
-        const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
-        if (why != Refusal::none) return Block{nullptr, why, false};
         klass.growing = slab;
     }
     char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
@@ -223,14 +229,68 @@ Block Arena::carve(std::uint32_t c) noexcept {
     return hand_out(slab, node, false, slab->zeroed);
 }
 
+// A slab on idle memory, as large as there is room for: one that exists, or a new one. If half of what may be idle is so,
+// other classes give what they have idle between their survivors. Null: there is no idle memory for a slab.
+Slab* Arena::recycle_slab(std::uint32_t c) noexcept {
+    const std::size_t least = 2 * stride_of(c) < kRegionAlign ? kRegionAlign : 2 * stride_of(c);
+    Extent extent;
+    for (bool swept : {false, true}) {
+        if (swept && !sweep_other_classes(c)) return nullptr;
+        for (std::size_t bytes = next_slab_bytes(c); bytes >= least; bytes = bytes / 2 & ~(kRegionAlign - 1)) {
+            if (!heap_.take(bytes, kRegionAlign, true, extent)) continue;
+            Slab* slab = hollow_slab(c, bytes);
+            if (slab == nullptr) slab = add_slab(c, bytes);
+            if (slab == nullptr) {
+                heap_.give(extent, now_ms());
+                return nullptr;
+            }
+            heap_.shorten(extent, slab->bytes(), now_ms());
+            return settle(slab, extent) == Refusal::none ? slab : nullptr;
+        }
+    }
+    return nullptr;
+}
+
+// The largest slab of the class that has no extent and needs at most so many bytes, or null.
+Slab* Arena::hollow_slab(std::uint32_t c, std::size_t bytes) noexcept {
+    Slab* best = nullptr;
+    for (Slab* slab = classes[c].slabs; slab != nullptr; slab = slab->next) {
+        if (slab->extent.start != nullptr || slab->bytes() > bytes) continue;
+        if (best == nullptr || slab->bytes() > best->bytes()) best = slab;
+    }
+    return best;
+}
+
+// Whether other classes of small blocks gave idle memory to the page heap. One whose survivors keep most of it is left alone
+// until twice as much is idle there.
+bool Arena::sweep_other_classes(std::uint32_t c) noexcept {
+    constexpr std::uint64_t kLeastIdle = std::uint64_t{1} << 20;
+    if (charged_ + heap_.idle() <= counters.used.load_relaxed() + idle_bound() / 2) return false;
+    const std::uint64_t before = heap_.idle();
+    for (std::uint32_t other = kMagazineClasses; other-- > 0;) {
+        SizeClass& klass = classes[other];
+        const std::uint64_t size = class_size(other), idle = klass.idle.size(nodes) * size;
+        if (other == c || idle < kLeastIdle || idle < 2 * klass.stuck) continue;
+        sweep_slabs(other, kNone, false, now_ms());
+        klass.stuck = klass.idle.size(nodes) * size;
+    }
+    return heap_.idle() > before;
+}
+
+std::size_t Arena::stride_of(std::uint32_t c) const noexcept { return class_size(c) + gap_of(class_size(c), aligned_); }
+
 // Each slab of a class is twice as large as the one before; those of a small pool are small.
-Slab* Arena::add_slab(std::uint32_t c) noexcept {
-    SizeClass& klass = classes[c];
-    const std::size_t stride = class_size(c) + gap_of(class_size(c), aligned_);
+std::size_t Arena::next_slab_bytes(std::uint32_t c) const noexcept {
+    const std::size_t stride = stride_of(c);
     const std::uint64_t share = config.limit / 64;
     std::size_t bytes = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
-    for (std::uint32_t i = 0; i < klass.generation && bytes * 2 <= kMaxSlab && bytes * 2 <= share; ++i) bytes *= 2;
-    bytes = (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+    for (std::uint32_t i = 0; i < classes[c].generation && bytes * 2 <= kMaxSlab && bytes * 2 <= share; ++i) bytes *= 2;
+    return (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
+}
+
+Slab* Arena::add_slab(std::uint32_t c, std::size_t bytes) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t stride = stride_of(c);
     Slab* const slab = make_slab(c, static_cast<std::uint32_t>(bytes / stride), stride);
     if (slab == nullptr) return nullptr;
     slab->next = klass.slabs;

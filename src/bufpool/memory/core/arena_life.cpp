@@ -90,6 +90,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         klass.low_water.store_relaxed(0);
         klass.credit.store_relaxed(0);
         klass.given = 0;
+        klass.stuck = 0;
     }
     for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
         for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);

@@ -85,7 +85,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
             const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
             const std::uint64_t gone = sweep_slabs(c, stale, pages, now_ms());
             if (pages) freed += gone;
-            else freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
+            if (freed < bytes) freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
         }
     };
     if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
@@ -200,27 +200,28 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
         klass.hollow.push_chain(nodes, hollow);
     }
 
-    // What stays is marked, if its pages may go.
+    // What stays is marked, if its memory may go.
     std::uint32_t at = 0;
     Chain kept = keep_those(idle, [&](std::uint32_t each) {
         Slab* const slab = g_pages.find(nodes[each].block);
         const bool old = at++ + std::uint64_t{stale} >= idle.count;
         if (slab->seen == kGoes) return false;
-        nodes[each].depth.store_relaxed(pages && old ? kIdleMark : 0);
-        slab->seen += pages && old;
+        nodes[each].depth.store_relaxed(old ? kIdleMark : 0);
+        slab->seen += old;
         return true;
     });
-    std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         if (slab->seen != kGoes) continue;
         slab->seen = slab->hollow = 0;
         if (slab == klass.growing) klass.growing = nullptr;
-        g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
-        heap_.give(slab->extent, now);
+        give_granules(slab, ~slab->given, now);
         slab->extent.start = nullptr;
+        slab->given = 0;
     }
+    kept = give_between(klass, kept, now);
+    std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     if (pages) {
-        freed = 0;
+        freed = 0;   // what went to the page heap was resident, and still is
         for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
             if (slab->seen != 0 || stale == kNone) freed += purge_between(slab);
         }
@@ -235,6 +236,76 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
     charged_ -= dropped * size;
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
+    return freed;
+}
+
+// Granules of a slab, as bits, become free extents of the page heap.
+void Arena::give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept {
+    const std::size_t count = slab->extent.bytes / kRegionAlign;
+    for (std::size_t first = 0; first < count; ++first) {
+        std::size_t end = first;
+        while (end < count && (granules >> end & 1) != 0) ++end;
+        if (end == first) continue;
+        const Extent extent{slab->extent.start + first * kRegionAlign, (end - first) * kRegionAlign};
+        g_pages.set(extent.start, extent.bytes, nullptr);
+        heap_.give(extent, now);
+        first = end;
+    }
+}
+
+// Granules on which all blocks are marked or hollow go to the page heap, where any size may use them: a few survivors do
+// not keep the rest of a slab from other classes. The blocks that stood there are hollow until the whole slab has gone.
+Chain Arena::give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept {
+    bool any = false, any_hollow = false;
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        if (slab->extent.start == nullptr || slab->seen == 0 || slab->carved != slab->blocks) continue;
+        std::uint32_t stays = slab->given;
+        for (std::uint32_t i = 0; i < slab->carved; ++i) {
+            const Node& node = nodes[slab->first_node + i];
+            const bool goes = node.next.load_relaxed() != kOwned && (is_hollow(node) || node.depth.load_relaxed() == kIdleMark);
+            if (!goes) stays |= slab->granules_under(slab->base + std::size_t{i} * slab->stride);
+        }
+        const std::uint64_t all = (std::uint64_t{1} << slab->extent.bytes / kRegionAlign) - 1;
+        slab->giving = static_cast<std::uint32_t>(all) & ~stays;
+        any |= slab->giving != 0;
+        any_hollow |= slab->giving != 0 && slab->hollow != 0;
+    }
+    if (!any) return kept;
+    const auto stays = [&](std::uint32_t each) {
+        const char* const block = nodes[each].block - is_hollow(nodes[each]);
+        const Slab* const slab = g_pages.find(block);
+        return (slab->giving & slab->granules_under(block)) == 0;
+    };
+    if (any_hollow) klass.hollow.push_chain(nodes, keep_those(klass.hollow.pop_all(nodes), stays));
+    kept = keep_those(kept, [&](std::uint32_t each) {
+        if (stays(each)) return true;
+        Slab* const slab = g_pages.find(nodes[each].block);
+        nodes[each].block += kHollow;
+        nodes[each].depth.store_relaxed(0);
+        slab->hollow += 1;
+        slab->seen -= 1;
+        return false;
+    });
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
+        if (slab->giving == 0) continue;
+        give_granules(slab, slab->giving, now);
+        slab->given |= slab->giving;
+        slab->giving = 0;
+    }
+    return kept;
+}
+
+// As the page heap's, but for the granules that the slab has no more.
+std::uint64_t Arena::purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept {
+    if (slab->given == 0) return heap_.purge_inside(start, bytes);
+    std::uint64_t freed = 0;
+    for (char* const end = start + bytes; start < end;) {
+        const std::size_t granule = static_cast<std::size_t>(start - slab->extent.start) / kRegionAlign;
+        char* const edge = slab->extent.start + (granule + 1) * kRegionAlign;
+        char* const to = edge < end ? edge : end;
+        if ((slab->given >> granule & 1) == 0) freed += heap_.purge_inside(start, static_cast<std::size_t>(to - start));
+        start = to;
+    }
     return freed;
 }
 
@@ -271,7 +342,7 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
         while (end < slab->carved && may_go(end)) ++end;
         char* const start = slab->base + std::size_t{i} * slab->stride;
         const std::size_t bytes = std::size_t{end - i - 1} * slab->stride + class_size(slab->class_index);
-        const std::uint64_t gone = heap_.purge_inside(start, bytes);
+        const std::uint64_t gone = purge_inside(slab, start, bytes);
         if (gone != 0) {
             freed += gone;
             const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(start) + kPage - 1) & ~(kPage - 1);
@@ -288,7 +359,7 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
     // To the extent's end: a touch that failed half-way leaves pages behind `touched`.
     char* const rest = slab->base + std::size_t{slab->carved} * slab->stride;
     char* const end = slab->extent.start + slab->extent.bytes;
-    if (rest != end) freed += heap_.purge_inside(rest, static_cast<std::size_t>(end - rest));
+    if (rest != end) freed += purge_inside(slab, rest, static_cast<std::size_t>(end - rest));
     if (slab->touched > rest) slab->touched = rest;
     return freed;
 }

@@ -66,12 +66,21 @@ struct Slab {
     char* base;                    // address of block 0
     char* touched;                 // blocks that end before this are on resident pages
     std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
-    std::uint32_t hollow;          // hollow blocks among them
+    std::uint32_t hollow;          // hollow blocks among them, those on given granules too
     std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found; idle ones whose pages may go
+    std::uint32_t given;           // a bit for each granule of the extent that went back to the page heap
+    std::uint32_t giving;          // scratch of a sweep: those that go now
     bool zeroed;                   // the extent came without a resident page: what was never touched is zero
     Slab* next;                    // list of its class: all multi-block slabs
 
     bool dedicated() const noexcept { return reciprocal == 0; }
+    std::size_t bytes() const noexcept { return std::size_t{blocks} * stride; }
+    // The granules on which a block stands.
+    std::uint32_t granules_under(const char* block) const noexcept {
+        const auto offset = static_cast<std::size_t>(block - extent.start);
+        const std::size_t first = offset / kRegionAlign, last = (offset + class_size(class_index) - 1) / kRegionAlign;
+        return static_cast<std::uint32_t>((std::uint64_t{2} << last) - (std::uint64_t{1} << first));
+    }
 
     std::uint32_t node_of(const void* address) const noexcept {
         const std::uint64_t offset = static_cast<std::uint64_t>(static_cast<const char*>(address) - base);
@@ -89,6 +98,7 @@ constexpr std::size_t kMaxSlab = kHugePage;                     // bytes
 // The reciprocal is exact while offset < 2^48 / stride, and the product fits while offset * 2^48 / stride < 2^64.
 static_assert(kMaxSlab <= (std::uint64_t{1} << 48) / (2 * kMostInSlab), "reciprocal too coarse");
 static_assert(kMaxSlab / kGranule < 65536, "product too wide");
+static_assert(kMaxSlab / kRegionAlign <= 32, "a bit for each granule");
 
 // Bytes between neighbours of a slab: none below 8 KiB, where strides differ enough by themselves; above, about
 // 1/256 of the size in whole cache lines and an odd number of them, so that neighbours spread over all cache sets.
