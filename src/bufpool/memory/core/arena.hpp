@@ -212,7 +212,8 @@ struct Arena {
     std::uint64_t evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept;   // bytes given back to the system
     void hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
     std::uint64_t flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept;
-    std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept;
+    enum class Sweep { slabs, granules, pages };
+    std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep what, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
     void make_hollow(Slab* slab) noexcept;

@@ -26,7 +26,7 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
     const auto missing = [&] { return charged_ > config.limit - bytes ? charged_ - (config.limit - bytes) : 0; };
     if (missing() != 0) flush_lists(missing(), now_ms());
     for (bool pages : {false, true}) {
-        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages, now_ms());
+        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages ? Sweep::pages : Sweep::slabs, now_ms());
     }
     if (missing() != 0) return false;
     charged_ += bytes;
@@ -271,7 +271,7 @@ bool Arena::sweep_other_classes(std::uint32_t c) noexcept {
         SizeClass& klass = classes[other];
         const std::uint64_t size = class_size(other), idle = klass.idle.size(nodes) * size;
         if (other == c || idle < kLeastIdle || idle < 2 * klass.stuck) continue;
-        sweep_slabs(other, kNone, false, now_ms());
+        sweep_slabs(other, kNone, Sweep::granules, now_ms());
         klass.stuck = klass.idle.size(nodes) * size;
     }
     return heap_.idle() > before;

@@ -83,9 +83,9 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
         for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) {
             const std::uint64_t blocks = (bytes - freed - 1) / class_size(c) + 1;
             const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
-            const std::uint64_t gone = sweep_slabs(c, stale, pages, now_ms());
+            const std::uint64_t gone = sweep_slabs(c, stale, pages ? Sweep::pages : Sweep::slabs, now_ms());
             if (pages) freed += gone;
-            if (freed < bytes) freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
+            else freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
         }
     };
     if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
@@ -167,10 +167,11 @@ std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcep
     return flushed;
 }
 
-// Slabs whose blocks are all idle go to the page heap; with `pages` the pages of the others that no block in use touches go
-// to the system. It concerns the `stale` blocks that were used longest ago. Bytes that left the lists, or with `pages`
-// bytes that went to the system.
-std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool pages, std::uint32_t now) noexcept {
+// Slabs whose blocks are all idle go to the page heap. So do the granules of the others that no block in use touches, if
+// asked for; or the pages, to the system. It concerns the `stale` blocks that were used longest ago. Bytes that left the
+// lists, or of pages bytes that went to the system.
+std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep what, std::uint32_t now) noexcept {
+    const bool pages = what == Sweep::pages;
     SizeClass& klass = classes[c];
     if (klass.slabs == nullptr) return 0;
     const std::uint64_t size = class_size(c);
@@ -206,8 +207,9 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
         Slab* const slab = g_pages.find(nodes[each].block);
         const bool old = at++ + std::uint64_t{stale} >= idle.count;
         if (slab->seen == kGoes) return false;
-        nodes[each].depth.store_relaxed(old ? kIdleMark : 0);
-        slab->seen += old;
+        const bool marked = old && what != Sweep::slabs;
+        nodes[each].depth.store_relaxed(marked ? kIdleMark : 0);
+        slab->seen += marked;
         return true;
     });
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
@@ -218,7 +220,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, bool page
         slab->extent.start = nullptr;
         slab->given = 0;
     }
-    kept = give_between(klass, kept, now);
+    if (what == Sweep::granules) kept = give_between(klass, kept, now);
     std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     if (pages) {
         freed = 0;   // what went to the page heap was resident, and still is
@@ -470,7 +472,7 @@ void Arena::tick(std::uint64_t now) noexcept {
             } else if (stale != 0 && idle > config.min_retained) {
                 const std::uint64_t above = (idle - config.min_retained + class_size(c) - 1) / class_size(c);
                 const std::uint32_t blocks = stale < above ? stale : static_cast<std::uint32_t>(above);
-                const std::uint64_t gone = sweep_slabs(c, blocks, true, since);
+                const std::uint64_t gone = sweep_slabs(c, blocks, Sweep::pages, since);
                 note_drop(Drop::aged_out, gone);
             }
             klass.low_water.store_relaxed(klass.idle.size(nodes));
