@@ -107,13 +107,18 @@ def links_of_the_root(_app: Sphinx, path: Path, _parent: str, content: list[str]
 
 
 def links_to_the_root(_app: Sphinx, page: str, content: list[str]) -> None:
-    """Turn links from a page here to one at the root into links to that page as it is shown here."""
+    """Turn links from a page here to one at the root into links to that page as it is shown here.
+
+    What lies outside `docs` and is not shown here becomes its plain name.
+    """
     folder = (DOCS / page).parent
 
     def turn(link: re.Match[str]) -> str:
         target = (folder / link[2]).resolve()
         shown = ROOT_PAGES.get(target.name) if target.parent == DOCS.parent else None
-        return f"[{link[1]}]({shown}{link[3] or ''})" if shown else link[0]
+        if shown:
+            return f"[{link[1]}]({shown}{link[3] or ''})"
+        return link[0] if target.is_relative_to(DOCS) else link[1]
 
     content[0] = LINK.sub(turn, content[0])
 
