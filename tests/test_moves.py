@@ -6,11 +6,13 @@ import ctypes
 import mmap
 import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import environment
 
 import bufpool
 from bufpool import BufferPool
@@ -55,17 +57,6 @@ def test_idle_memory_of_other_sizes_serves_a_large_block(pool: BufferPool) -> No
     holes = [pool.zeros(30 * MIB, "u1") for _ in range(4)]
     assert not any(each.any() for each in holes)
     assert large.min() == large.max() == 7
-
-
-def test_idle_memory_serves_a_block_that_grows(pool: BufferPool) -> None:
-    with pool:
-        idle, array = np.ones(40 * MIB, "u1"), np.arange(8 * MIB, dtype="u1")
-        del idle
-        before = pool.stats()
-        array.resize(30 * MIB, refcheck=False)
-    assert pool.stats().mapped_bytes <= before.mapped_bytes + 2 * PIECE
-    assert (array[: 8 * MIB] == np.arange(8 * MIB, dtype="u1")).all()
-    assert not array[8 * MIB :].any()
 
 
 def test_lazy_zeros_leave_idle_memory_where_it_is(pool: BufferPool) -> None:
@@ -137,3 +128,68 @@ def test_a_child_of_a_fork_moves_its_own_pages(pool: BufferPool) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert [int(each.max()) for each in kept] == [1, 3, 5, 7]
     assert large.min() == 8
+
+
+def test_under_a_limit_of_addresses_nothing_moves() -> None:
+    """The system unmaps where pages are to go, and only then looks at such limits."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            """
+import resource, bufpool
+pool = bufpool.BufferPool(max_idle=None)
+large = pool.ones(64 << 20, "u1")
+wall = pool.ones(4 << 20, "u1")
+del large
+pool.trim()
+kept = [pool.ones(4 << 20, "u1") for _ in range(8)][1::2]
+for what in resource.RLIMIT_DATA, resource.RLIMIT_AS:
+    resource.setrlimit(what, (512 << 20, resource.RLIM_INFINITY))
+first = None
+try:
+    first = pool.ones(8 << 20, "u1")
+except MemoryError:
+    pass
+for what in resource.RLIMIT_DATA, resource.RLIMIT_AS:
+    resource.setrlimit(what, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+before = pool.stats().mapped_bytes
+second = pool.zeros(8 << 20, "u1")
+assert not second.any()
+assert pool.stats().mapped_bytes <= before + (4 << 20)  # now pages do move
+assert first is None or first.min() == 1
+assert all(each.min() == each.max() == 1 for each in kept)
+print("fine")
+""",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment(),
+    )
+    assert done.stdout == "fine\n", done.stderr
+
+
+def test_a_programs_advice_on_one_array_does_not_spread(pool: BufferPool) -> None:
+    def not_inherited() -> int:
+        """Bytes of this process that a child of a fork would not have."""
+        found = size = 0
+        for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+            if line.startswith("Size:"):
+                size = int(line.split()[1]) << 10
+            elif line.startswith("VmFlags:") and " dc" in line:
+                found += size
+        return found
+
+    dont_fork = 10
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    arrays = [pool.ones(30 * MIB, "u1") for _ in range(8)]
+    start = -(-arrays[4].ctypes.data // PIECE) * PIECE
+    before = not_inherited()
+    assert madvise(start, PIECE, dont_fork) == 0
+    del arrays[::2]
+    large = pool.ones(100 * MIB, "u1")
+    assert not_inherited() <= before + PIECE
+    assert large.size == 100 * MIB

@@ -123,9 +123,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
             if error.name != "numpy":
                 raise
             raise ModuleNotFoundError(f"bufpool.{name} needs NumPy: {error}", name="numpy") from error
-        # Two threads may both come here: they find the same object.
-        found = globals()[name] = getattr(module, name)
-        return found
+        # Two threads may both come here and find the same object; a test may have put another one there meanwhile.
+        return globals().setdefault(name, getattr(module, name))
 
     def __dir__():
         return sorted([*__all__, "resources"])

@@ -87,7 +87,7 @@ struct PageHeapCheck {
         return pieces(heap, heap.id_of(extent.start), granules_of(extent.bytes), 0);
     }
     static std::uint32_t moved() { return PageHeap::moved_.load_relaxed(); }
-    static bool moves(const PageHeap& heap) { return heap.moves_; }
+    static bool moves(const PageHeap& heap) { return heap.may_move(); }
 
   private:
     static unsigned pieces(PageHeap& heap, std::uint32_t id, std::uint32_t length, std::uint32_t pages) {
@@ -163,7 +163,7 @@ void move_in(PageHeap& heap, const Extent& extent) {
     const unsigned from = PageHeapCheck::idle_pieces(heap), to = PageHeapCheck::empty_pieces(heap, extent);
     const bool moves = PageHeapCheck::moves(heap);
     const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.fresh(extent.start, extent.bytes);
-    heap.move_in(extent);
+    CHECK(heap.move_in(extent));
     const std::uint64_t came = idle - heap.idle();
     CHECK(heap.resident() == resident && heap.fresh(extent.start, extent.bytes) == fresh - came);
     if (PageHeapCheck::moves(heap)) CHECK(came == std::uint64_t{from < to ? from : to} * kHugePage);
@@ -186,7 +186,7 @@ void run_on() {
     for (const Extent& extent : extents) {
         const auto pieces = static_cast<std::uint32_t>(extent.bytes / kHugePage);
         const std::uint32_t came = pieces == 3 ? 0 : pieces - 1;
-        heap->move_in(extent);
+        CHECK(heap->move_in(extent));
         if (!PageHeapCheck::moves(*heap)) return;
         CHECK(heap->fresh(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) {
@@ -212,7 +212,7 @@ void run_to_the_bound() {
     CHECK(heap->touch(a.start, a.bytes, false) == MapResult::ok);
     heap->give(a, 1);
     CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->take(kBytes + kHugePage, kHugePage, false, b));
-    heap->move_in(b);
+    CHECK(heap->move_in(b));
     if (PageHeapCheck::moves(*heap)) {
         CHECK(PageHeapCheck::moved() == 8192 && heap->fresh(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
     }

@@ -3,6 +3,7 @@
 //
 // Compiled with the system's calls renamed (see `STARVED` in prove/faults.py), so that the core calls those below.
 #undef mmap
+#undef mremap
 #undef mlock
 #undef mprotect
 #undef madvise
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
 #include <cstring>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -28,6 +30,8 @@ std::atomic<std::uint64_t> failed{0};
 std::atomic<long> wanted{0}, seen{0};        // which call fails; 0: none
 std::atomic<int> asleep{0};                  // 1: the next mprotect is to sleep; 2: it does; 0: it may go on
 thread_local long calls = 0, maps = 0;       // of this thread
+std::atomic<bool> breaks{false};             // the next mremap fails half-way
+unsigned char* foreign = nullptr;            // what another thread then puts where pages should have gone
 
 bool fails() {
     ++calls;
@@ -41,6 +45,18 @@ void* starved_mmap(void* at, std::size_t bytes, int protection, int flags, int f
     ++maps;
     if (fails()) return MAP_FAILED;
     return mmap(at, bytes, protection, flags, file, offset);
+}
+void* starved_mremap(void* from, std::size_t bytes, std::size_t more, int flags, ...) noexcept {
+    va_list rest;
+    va_start(rest, flags);
+    void* const to = va_arg(rest, void*);
+    va_end(rest);
+    if (!breaks.exchange(false)) return mremap(from, bytes, more, flags, to);
+    CHECK(munmap(to, more) == 0);
+    foreign = static_cast<unsigned char*>(mmap(to, more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+    std::memset(foreign, 0x77, more);
+    errno = ENOMEM;
+    return MAP_FAILED;
 }
 int starved_mprotect(void* at, std::size_t bytes, int protection) noexcept {
     int one = 1;
@@ -243,6 +259,28 @@ void threads_that_end_inside() {
     all_back(arena);
 }
 
+// mremap unmaps where pages are to go before it can fail: another thread's map may stand there, and nobody writes to it.
+void a_move_that_fails_half_way() {
+    constexpr std::size_t kMiB = std::size_t{1} << 20;
+    Arena* const arena = make(kKinds[0]);
+    std::vector<void*> blocks;
+    for (int i = 0; i < 8; ++i) blocks.push_back(arena->acquire(4 * kMiB).address);
+    for (int i = 0; i < 8; i += 2) CHECK(Arena::release(blocks[i]));
+    breaks.store(true);
+    for (std::size_t nbytes : {14 * kMiB, 20 * kMiB}) {
+        void* const large = arena->acquire(nbytes).address;
+        CHECK(large != nullptr);
+        std::memset(large, 0x5A, nbytes);
+        CHECK(Arena::release(large));
+    }
+    for (int i = 1; i < 8; i += 2) CHECK(Arena::release(blocks[i]));
+    CHECK(arena->trim(0) != 0);
+    for (std::size_t i = 0; foreign != nullptr && i < kHugePage; ++i) CHECK(foreign[i] == 0x77);
+    failed.fetch_add(foreign != nullptr);
+    breaks.store(false);
+    all_back(arena);
+}
+
 }  // namespace
 
 int main() {
@@ -250,6 +288,7 @@ int main() {
     releases_beside_a_sleeper();
     releases_of_new_threads();
     threads_that_end_inside();
+    a_move_that_fails_half_way();                // last: nothing moves after it
     std::printf("%llu operations, 0 violations\n", static_cast<unsigned long long>(failed.load()));
     return 0;
 }

@@ -28,7 +28,7 @@ LACKS_TIMER = "" if sys.platform != "win32" else "it needs signal.setitimer"
 #: The system's calls that the core makes go to the program that tries it.
 STARVED = tuple(
     f"-D{name}=starved_{name.removeprefix('pthread_')}"
-    for name in ("mmap", "mprotect", "mlock", "madvise", "pthread_setspecific", "pthread_atfork")
+    for name in ("mmap", "mremap", "mprotect", "mlock", "madvise", "pthread_setspecific", "pthread_atfork")
 )
 
 

@@ -26,7 +26,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "free": {},
     "bounded": {"limit": 64 << 20},
     "careful": {"limit": 64 << 20, "wipe": True, "alignment": 4096, "prefault": True, "upstream": "hugetlb"},
-    "malloc": {"upstream": "malloc"},
 }
 
 Prepare = Callable[[BufferPool], Callable[[], object]]

@@ -6,9 +6,13 @@
 #if defined(_WIN32)
 #include <malloc.h>
 #else
+#include <cerrno>
 #include <cstdlib>
+#include <initializer_list>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -77,7 +81,8 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
     return VirtualFree(start, bytes, MEM_DECOMMIT) != 0;
 }
 
-bool move_pages(char*, char*, std::size_t) noexcept { return false; }
+bool may_move_pages() noexcept { return false; }
+Move move_pages(char*, char*, std::size_t) noexcept { return Move::refused; }
 void join_maps(char*, std::size_t) noexcept {}
 void advise_huge(char*, std::size_t) noexcept {}
 void advise_small(char*, std::size_t) noexcept {}
@@ -190,16 +195,43 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
     return mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0) == start;
 }
 
-bool move_pages(char* from, char* to, std::size_t bytes) noexcept {
+bool may_move_pages() noexcept {
+#if defined(__linux__)
+    // mremap unmaps the second range before it looks at these limits. A sum of what may be written to is not counted, except
+    // with vm.overcommit_memory=2, which is read once.
+    for (int what : {RLIMIT_AS, RLIMIT_DATA}) {
+        rlimit limit;
+        if (getrlimit(what, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return false;
+    }
+    static Atomic<std::uint32_t> counts;   // 0: not read yet; 1: no; 2: yes
+    std::uint32_t known = counts.load_relaxed();
+    if (known == 0) {
+        char mode = '2';
+        const int file = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+        if (file < 0 || read(file, &mode, 1) != 1) mode = '2';
+        if (file >= 0) close(file);
+        counts.store_relaxed(known = mode == '2' ? 2 : 1);
+    }
+    return known == 1;
+#else
+    return false;
+#endif
+}
+
+Move move_pages(char* from, char* to, std::size_t bytes) noexcept {
 #if defined(__linux__)
     constexpr int kDontUnmap = 4;   // MREMAP_DONTUNMAP, Linux 5.7; the C library's header may be older
-    if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, to) == to) return true;
-    // Some kernels unmap the second range first. Nothing else may come to stand there.
-    if (msync(to, bytes, MS_ASYNC) != 0) join_maps(to, bytes);
+    if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, to) == to) {
+        join_maps(from, bytes);
+        return Move::done;
+    }
+    // A kernel or a filter that does not know the call refuses it at once. Any other failure may come after `to` was
+    // unmapped, and another thread's map may stand there by now.
+    return errno == EINVAL || errno == ENOSYS || errno == EPERM ? Move::refused : Move::lost;
 #else
     (void)from, (void)to, (void)bytes;
+    return Move::refused;
 #endif
-    return false;
 }
 
 void join_maps(char* start, std::size_t bytes) noexcept {

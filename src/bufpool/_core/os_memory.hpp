@@ -54,10 +54,15 @@ bool allow_access(char* start, std::size_t bytes) noexcept;
 MapResult commit(const Upstream& upstream, char* start, std::size_t bytes, bool& degraded) noexcept;
 // The range's memory goes back to the system; its next use finds zeros. False: the system refuses, and nothing changed.
 bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept;
-// Pages move to another range, of the same length, with what they hold. The range that they leave holds zeros, as the other
-// did. False: the system cannot do it, and both ranges are as before, or the second holds zeros.
-bool move_pages(char* from, char* to, std::size_t bytes) noexcept;
-// A range from which its pages moved, or to which they moved, is one map with its neighbours again. It holds zeros.
+enum class Move : std::uint32_t { done = 0, refused = 1, lost = 2 };
+
+// Whether pages can move safely: not where a limit of the process could stop the system half-way.
+bool may_move_pages() noexcept;
+// Pages move to another range of the same length, with what they hold. Both ranges may be accessed; the one that they leave
+// holds zeros, and is a new map, for advice and locks stay with the pages. Refused: nothing has changed. Lost: nobody knows
+// what stands at `to` now, and it must never be used again.
+Move move_pages(char* from, char* to, std::size_t bytes) noexcept;
+// A range without pages is one map with its neighbours again, if it can be.
 void join_maps(char* start, std::size_t bytes) noexcept;
 // Transparent huge pages for the range, where the system has them.
 void advise_huge(char* start, std::size_t bytes) noexcept;

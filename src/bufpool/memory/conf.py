@@ -1,6 +1,6 @@
 """The default settings of a `BufferPool`, and ``BUFPOOL_CONF``, which changes them from outside of a program.
 
-The variable is a list such as ``max_retained=512MiB,max_idle=10``, as jemalloc's ``MALLOC_CONF`` is. It is read when
+The variable is a list such as ``max_retained=512MiB,max_idle=60``, as jemalloc's ``MALLOC_CONF`` is. It is read when
 the process makes its first pool. An item that means nothing is ignored with a warning: children inherit the variable,
 and a mistake in it must not end a program that never heard of it.
 """

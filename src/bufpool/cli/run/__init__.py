@@ -29,7 +29,7 @@ contextvars.Context(), and child processes that start afresh (multiprocessing's 
 
 NumPy is imported before the program starts: set variables such as OMP_NUM_THREADS outside of it.
 
-Other settings of the pool come from the environment variable BUFPOOL_CONF, such as BUFPOOL_CONF=max_idle=10,wipe=true.
+Other settings of the pool come from the environment variable BUFPOOL_CONF, such as BUFPOOL_CONF=max_idle=60,wipe=true.
 """
 
 

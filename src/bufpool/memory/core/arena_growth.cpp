@@ -76,12 +76,12 @@ bool Arena::make_room(std::uint64_t bytes) noexcept {
     return missing() == 0;
 }
 
-// Idle pages of other extents come to a block that has none. Bytes that the system must still give.
+// Idle pages of other extents come to a block that has none. Bytes that the system must still give; kLost: none of the extent
+// may be used.
 std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
     const std::uint64_t fresh = heap_.fresh(slab->base, size);
     if (fresh < kHugePage) return fresh;
-    heap_.move_in(slab->extent);
-    return heap_.fresh(slab->base, size);
+    return heap_.move_in(slab->extent) ? heap_.fresh(slab->base, size) : kLost;
 }
 
 // The pages of a range in use become resident.
@@ -331,13 +331,14 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         // All pages that it touches: a coloured block begins and ends inside of one.
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
-        why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
+        if (fresh == kLost) why = Refusal::no_memory;
+        else why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
         }
         g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
-        heap_.give(slab->extent, now_ms());
+        if (fresh != kLost) heap_.give(slab->extent, now_ms());
         slab->extent.start = nullptr;
     }
     nodes[node].block = reinterpret_cast<char*>(slab);
@@ -365,7 +366,7 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
                    g_pages.set(slab->extent.start, slab->extent.bytes, slab);
         }
         if (done && is > was) {
-            done = arena->make_room(arena->fill(slab, is)) &&
+            done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
                    arena->touch(slab->base, is, true) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;

@@ -9,6 +9,8 @@
 
 namespace bufpool {
 
+constexpr std::uint64_t kLost = ~std::uint64_t{0};   // of Arena::fill: in place of bytes
+
 extern PageMap g_pages;
 
 // The cache that this thread used last. With glibc it may stand in the static part of thread-local storage, which saves

@@ -290,6 +290,21 @@ void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept
     }
 }
 
+// The system lets these granules be written to.
+bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcept {
+    Reserve& reserve = reserves_[id >> kReserveBits];
+    if (reserve.committed < (id & kLocal) + granules) {
+        // Whole huge pages, so that neighbours may be advised together.
+        std::uint32_t until = ((id & kLocal) + granules + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
+        if (until > reserve.granules) until = reserve.granules;
+        char* const from = reserve.base + std::size_t{reserve.committed} * kRegionAlign;
+        if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return false;
+        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;
+        reserve.committed = until;
+    }
+    return true;
+}
+
 MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
     if (!recycles()) {
         bool degraded = false;
@@ -304,16 +319,7 @@ MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
     const std::uint32_t id = id_of(start);
     char* const base = address_of(id);
     const std::uint32_t granules = granules_of(static_cast<std::size_t>(start - base) + bytes);
-    Reserve& reserve = reserves_[id >> kReserveBits];
-    if (reserve.committed < (id & kLocal) + granules) {
-        // Whole huge pages, so that neighbours may be advised together.
-        std::uint32_t until = ((id & kLocal) + granules + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
-        if (until > reserve.granules) until = reserve.granules;
-        char* const from = reserve.base + std::size_t{reserve.committed} * kRegionAlign;
-        if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return MapResult::no_memory;
-        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;
-        reserve.committed = until;
-    }
+    if (!make_accessible(id, granules)) return MapResult::no_memory;
     if (upstream_.pages == Pages::huge_advised) {
         if (huge) advise(id, granules);
         advise_against(id, granules);

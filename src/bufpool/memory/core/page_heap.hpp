@@ -63,7 +63,8 @@ class PageHeap {
     MapResult touch(char* start, std::size_t bytes, bool huge) noexcept;
     // Idle pages move to where an extent in use has none, whole huge pages at a time. That costs a small part of what page
     // faults would, and no more memory becomes resident. They keep what they hold.
-    void move_in(Extent extent) noexcept;
+    // False: the system failed half-way; the extent must not be used, nor given back.
+    bool move_in(Extent extent) noexcept;
     // The pages that lie wholly in a range in use go back to the system. Bytes that were resident.
     std::uint64_t purge_inside(char* start, std::size_t bytes) noexcept;
 
@@ -131,7 +132,8 @@ class PageHeap {
         return std::uint64_t{2} * pages >= std::uint64_t{length} * kGranulePages ? warm_ : cold_;
     }
     std::uint64_t purge_run(std::uint32_t id, std::uint32_t granules) noexcept;
-    bool move_piece(std::uint32_t from, std::uint32_t to) noexcept;
+    Move move_piece(std::uint32_t from, std::uint32_t to) noexcept;
+    bool make_accessible(std::uint32_t id, std::uint32_t granules) noexcept;
     void join(std::uint32_t piece) noexcept;
     void advise(std::uint32_t id, std::uint32_t granules) noexcept;
     void advise_against(std::uint32_t id, std::uint32_t granules) noexcept;
@@ -142,11 +144,13 @@ class PageHeap {
 
     // Pieces of the process that have a map of their own.
     static Atomic<std::uint32_t> moved_;
+    static Atomic<std::uint32_t> refused_;   // 1: the system refused to move pages, or failed, and is not asked again
+    bool may_move() const noexcept { return moves_ && refused_.load_relaxed() == 0 && may_move_pages(); }
 
     Upstream upstream_;
     std::uint32_t warm_, cold_;           // roots
     unsigned count_;                      // reserves
-    bool moves_;                          // pages may move, and the system can do it
+    bool moves_;                          // pages may move: they are neither locked nor explicit huge ones
     std::uint64_t resident_, idle_, degraded_;
     std::uint64_t committed_;             // bytes that may be accessed, of all reserves
     Reserve reserves_[kReserves];

@@ -17,14 +17,17 @@ constexpr unsigned kMostLooked = 1024;               // free extents searched fo
 
 }  // namespace
 
-Atomic<std::uint32_t> PageHeap::moved_;
+Atomic<std::uint32_t> PageHeap::moved_, PageHeap::refused_;
 
-// Whole pieces. False: the system cannot do it, or too many have moved.
-bool PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
+// Whole pieces.
+Move PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
     const bool more = row(to).moved == 0;
-    if (more && moved_.load_relaxed() >= kMostMoved) return false;
-    moves_ = move_pages(address_of(from), address_of(to), kHugePage);
-    if (!moves_) return false;
+    if (more && moved_.load_relaxed() >= kMostMoved) return Move::refused;
+    const Move result = move_pages(address_of(from), address_of(to), kHugePage);
+    if (result != Move::done) {
+        refused_.store_relaxed(1);
+        return result;
+    }
     if (more) moved_.add_relaxed(1);
     row(to).moved = 1;
     row(to).huge = row(from).huge;
@@ -32,28 +35,31 @@ bool PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
         row(from + i).resident = 0;
         row(to + i).resident = 0xFFFFu;
     }
-    if (row(from).moved != 0) join(from);
-    return true;
+    if (row(from).moved != 0) moved_.sub_relaxed(1);
+    row(from).moved = 0;
+    if (row(from).huge != 0) advise_huge(address_of(from), kHugePage);   // maps with different advice stay apart
+    return Move::done;
 }
 
 // A piece without resident pages.
 void PageHeap::join(std::uint32_t piece) noexcept {
     join_maps(address_of(piece), kHugePage);
-    // Maps with different advice stay apart.
     if (row(piece).huge != 0) advise_huge(address_of(piece), kHugePage);
     row(piece).moved = 0;
     moved_.sub_relaxed(1);
 }
 
-void PageHeap::move_in(Extent extent) noexcept {
-    if (!moves_ || idle_ < kHugePage) return;
+bool PageHeap::move_in(Extent extent) noexcept {
+    if (!may_move() || idle_ < kHugePage) return true;
     const std::uint32_t first = id_of(extent.start), until = first + granules_of(extent.bytes);
+    if (!make_accessible(first, until - first)) return true;
     std::uint32_t to = (first + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
     const auto next = [&] {   // the first piece from here on that has no resident page
         while (to + kPieceGranules <= until && resident_pages(to, kPieceGranules) != 0) to += kPieceGranules;
         return to + kPieceGranules <= until;
     };
     bool wanted = next();
+    Move result = Move::done;
     std::uint32_t id = highest_head(kNil);
     for (unsigned looked = 0; wanted && id != kNil && looked < kMostLooked; id = highest_head(id), ++looked) {
         const std::uint32_t length = row(id).length;
@@ -64,13 +70,19 @@ void PageHeap::move_in(Extent extent) noexcept {
         while (wanted && from >= id + kPieceGranules) {
             from -= kPieceGranules;
             if (resident_pages(from, kPieceGranules) != kPiecePages) continue;
-            wanted = move_piece(from, to);
-            if (!wanted) break;
-            pages -= kPiecePages;
-            wanted = next();
+            result = move_piece(from, to);
+            if (result == Move::done) pages -= kPiecePages;
+            wanted = result == Move::done && next();
         }
         link(id, length, pages);
     }
+    if (result != Move::lost) return true;
+    // The rest of the extent is ours still: its memory goes back, its addresses stay taken for ever.
+    for (std::uint32_t piece = first; piece < until; ++piece) {
+        if (piece >= to && piece < to + kPieceGranules) continue;
+        purge_inside(address_of(piece), kRegionAlign);
+    }
+    return false;
 }
 
 }  // namespace bufpool
