@@ -19,7 +19,7 @@ from benchmarks.programs.show import blocks, program_text, summary_text, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "docs" / "figures" / "programs.json"
-PAGE = Path(__file__).with_name("README.md")
+PAGE = ROOT / "docs" / "whole-programs.md"
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:

@@ -17,8 +17,8 @@ from benchmarks.programs.figures import Outcome, Run, Series
 from benchmarks.programs.report import IDLE
 
 LIMIT = 300  #: seconds that one process may take
-#: By then a pool has given idle memory back: that takes up to 1.5 times its `max_idle`, which is 10 s by default.
-IDLE_SECONDS = 16
+#: By then a pool has given large idle blocks back: a second after its `max_idle`, which is 10 s by default.
+IDLE_SECONDS = 12
 
 
 class ProgramError(Exception):
