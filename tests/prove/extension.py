@@ -182,7 +182,7 @@ def proofs(full: bool) -> Iterator[Proof]:
             name = f"extension: threads at random, {NAMES[sanitizer]}{sees}"
             yield Proof(name, partial(stressed, build, seconds), missing)
             if sanitizer == "thread" or full:
-                hook = YIELDS in (SOURCES / "atomics.hpp").read_text() if not missing else False
+                hook = YIELDS in (SOURCES / "_core" / "atomics.hpp").read_text() if not missing else False
                 missing_hook = missing or ("" if hook else "atomics.hpp knows no injected yields")
                 with_yields = Build(scratch, sanitizer, [YIELDS])
                 yield Proof(f"{name}, yields injected", partial(stressed, with_yields, seconds), missing_hook)
