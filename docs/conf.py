@@ -59,7 +59,8 @@ html_static_path = ["_static"]
 html_css_files = ["bufpool.css"]
 html_copy_source = html_show_sourcelink = False
 # Pages that are a section by themselves have nothing to list beside them.
-html_sidebars = {page: [] for page in ("tutorial", "when-not-to-pool", "performance", "whole-programs", "reliability", "faq")}
+_WITHOUT_SIDEBAR = ("tutorial", "when-not-to-pool", "performance", "whole-programs", "reliability", "faq")
+html_sidebars = {page: [] for page in _WITHOUT_SIDEBAR}
 html_theme_options = {
     "logo": {"text": "bufpool"},
     "header_links_before_dropdown": 7,

@@ -7,7 +7,10 @@
 ...     b = np.sqrt(a * a + a)
 """
 
-# `_startup` first: it is for Ctrl-C during all the others.
+# Not at the first use of a name: threads of CPython 3.13 that import it at the same moment may find half of it.
+import collections.abc  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+# `_startup` before the others: it is for Ctrl-C during them.
 from bufpool import _startup, _subinterpreters, errors  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from bufpool._version import __version__
 from bufpool.errors import (
