@@ -16,10 +16,11 @@ from prove.bugs.python import PYTHON
 from prove.bugs.readings import READINGS
 from prove.bugs.recipes import RECIPES
 from prove.bugs.settings import READ
+from prove.bugs.sharing import SHARING
 from prove.bugs.shelves import SHELVES
 from prove.bugs.tasks import TASKS
 from prove.bugs.waiting import WAITING
 
-CORE = (*PATHS, *PAGE_HEAP, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
+CORE = (*PATHS, *PAGE_HEAP, *SHARING, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
 BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *FIRST_USE)

@@ -78,9 +78,8 @@ bool PageHeap::move_in(Extent extent) noexcept {
     }
     if (result != Move::lost) return true;
     // The rest of the extent is ours still: its memory goes back, its addresses stay taken for ever.
-    for (std::uint32_t piece = first; piece < until; ++piece) {
-        if (piece >= to && piece < to + kPieceGranules) continue;
-        purge_inside(address_of(piece), kRegionAlign);
+    for (std::uint32_t granule = first; granule < until; ++granule) {
+        if (granule - to >= kPieceGranules) purge_inside(address_of(granule), kRegionAlign);
     }
     return false;
 }
