@@ -60,22 +60,22 @@ programs: $(VENV)/.installed $(VENV)/.extra-programs ## Whole programs on real d
 TEST_EXTRAS ?= test demo bench peers
 
 test: $(VENV)/.installed $(addprefix $(VENV)/.extra-,$(TEST_EXTRAS)) ## The whole test suite
-	cd tests && "$(PY)" -m pytest $(ARGS)
+	"$(PY)" -m pytest $(ARGS)
 
 numpy-suite: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-dev ## NumPy's own fast tests under an active pool (PART=ci: a part of them)
-	bash tests/numpy_suite/run "$(PY)" $(PART)
+	bash tests/verify/numpy_suite/run "$(PY)" $(PART)
 
 prove: $(VENV)/.installed $(VENV)/.extra-test ## Try to break it: model checker, sanitizers, stress, faults, seeded bugs (ARGS=--full)
-	cd tests && "$(PY)" -m prove $(ARGS)
+	"$(PY)" -m tests.verify $(ARGS)
 
 exits: $(VENV)/.installed $(VENV)/.extra-test ## 500 runs of each of nine kinds of program that end, and 500 forks: none may hang
-	cd tests && "$(PY)" -m prove exits --full
+	"$(PY)" -m tests.verify exits --full
 
 soak: $(VENV)/.installed $(VENV)/.extra-test ## Ten minutes of arrays of varying sizes: memory beside plain NumPy's, and no growth
-	cd tests && "$(PY)" -m prove soak --full
+	"$(PY)" -m tests.verify soak --full
 
 mutants: $(VENV)/.installed $(VENV)/.extra-test ## Seed each bug in turn and see that a test notices, about ten minutes (ARGS=lease: some)
-	cd tests && "$(PY)" -m prove.seed $(ARGS)
+	"$(PY)" -m tests.verify.seed_bugs $(ARGS)
 
 compare: $(VENV)/.installed $(VENV)/.extra-bench ## Ratios of the hot paths against the stored baseline: a quarter worse fails (ARGS=--require: nothing to compare too)
 	"$(PY)" -m benchmarks.regression.compare $(ARGS)
@@ -84,7 +84,7 @@ baseline: $(VENV)/.installed $(VENV)/.extra-bench ## Measure these ratios anew a
 	"$(PY)" -m benchmarks.regression.compare --renew
 
 portable: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-portable ## For Windows, macOS, aarch64 by zig: compiled, run in emulators (PART=ci: compiled)
-	cd tests && "$(PY)" -m prove portable $(if $(PART),,--full)
+	"$(PY)" -m tests.verify portable $(if $(PART),,--full)
 
 matrix: ## The suite on each interpreter found, or on those in PYTHONS
 	@set -eu; found=$$("$(PYTHON)" tools/pythons.py $(PYTHONS)); failed=""; \
@@ -124,15 +124,15 @@ format: $(VENV)/.extra-dev ## Sort imports and lay out Python files
 
 typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.extra-dev ## Types of the package, examples and benchmarks, stubs against modules
 	"$(PY)" -m mypy
-	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
+	"$(PY)" -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/project/stubtest_allowlist.txt --ignore-unused-allowlist bufpool
 	"$(VENV)/bin/pyright" --pythonpath "$(PY)"
 	@# Of the package as it is installed: other people's checkers know the type of everything.
 	@cd tests && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" && echo "pyright --verifytypes bufpool" && \
 	told=$$(pyright --verifytypes bufpool --ignoreexternal) && grep score <<<"$$told" || { echo "$$told"; exit 1; }
 
-api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/api.txt, the list of public names, after a change that is meant
-	cd tests && "$(PY)" -m public_api
-	@git diff --stat -- tests/api.txt
+api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/project/api.txt, the list of public names, after a change that is meant
+	"$(PY)" -m tests.support.public_api
+	@git diff --stat -- tests/project/api.txt
 
 ##@ Package
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conserving import all_back
-from postgres_server import Server, serve
 
 import bufpool
+from tests.support.accounting import all_back
+from tests.support.postgres_server import Server, serve
 
 os.environ.pop("BUFPOOL_CONF", None)  # pools are tested with the defaults that they are documented with
 

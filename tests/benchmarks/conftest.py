@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
+
 FOUND = (ROOT / "benchmarks" / "__init__.py").exists()
-if FOUND:
-    sys.path.insert(0, str(ROOT))
-else:
+if not FOUND:
     collect_ignore_glob = ["test_*.py"]
 
 

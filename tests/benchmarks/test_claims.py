@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.harness.targets import NO_TARGET, Check, Result
 from benchmarks.page import run_file
 from benchmarks.page.pages import ClaimError, claims
 from benchmarks.page.run_file import Run
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import environment
 
 from benchmarks import suite
 from benchmarks.__main__ import main
@@ -22,8 +21,8 @@ from benchmarks.harness.interleaved import Plan
 from benchmarks.harness.report import Report, cells
 from benchmarks.harness.targets import Check, Result, at_most, speed
 from benchmarks.harness.worker import WorkerError
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
+from tests.support.programs import environment
 
 
 def benchmark_of(name: str, figure: float) -> Benchmark:

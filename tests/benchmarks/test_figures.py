@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +22,7 @@ from benchmarks.page import chart, figures, pages, run_file, speedups, tables
 from benchmarks.page.run_file import Run
 from benchmarks.scaling import core_scaling
 from benchmarks.suite import BENCHMARKS
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import ROOT
 
 MACHINE = {
     "cpu": "A CPU",

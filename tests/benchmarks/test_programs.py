@@ -382,7 +382,9 @@ def test_every_file_is_a_program_and_knows_nothing_of_bufpool():
 
 
 def test_the_extra_has_what_the_programs_need():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     named = {re.split("[>=;]", line)[0] for line in project["optional-dependencies"]["programs"]}
     assert named - {"cmeel-mimalloc"} == {package for each in PROGRAMS.values() for package in each.packages}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import bufpool
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 #: Folders of the package that are not underscored and not public either.

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.regression import baseline, compare, ratios
 from benchmarks.regression.ratios import RATIOS, Ratio
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RATIO = Ratio("a ratio", "scratch", "calls", "list", 64)
 
 

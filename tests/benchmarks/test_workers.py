@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import environment
 
 from benchmarks.harness import allocators as allocators_module
 from benchmarks.harness import interleaved
@@ -26,6 +25,7 @@ from benchmarks.harness.worker import Worker, WorkerError
 from benchmarks.peers import arrays
 from benchmarks.suite import memory
 from benchmarks.workloads import image_code, threads
+from tests.support.programs import environment
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = Plan(rounds=1, generations=1, seconds=1e-4)

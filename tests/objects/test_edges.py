@@ -1,0 +1,268 @@
+"""What shows only at an edge: a stack that is full, a lease in the hands of several threads, a loop that moves to
+another thread, a context that outlives the callback that it was copied in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import warnings
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from bufpool import (
+    AsyncPool,
+    DoubleReleaseError,
+    ForeignReleaseError,
+    Pool,
+    PoolLease,
+    PoolTimeoutError,
+    ReleasedError,
+)
+from tests.support.clients import Thing, balanced, until, waiting_client
+
+
+@pytest.mark.parametrize("reset", [None, lambda thing: None])
+def test_a_lease_dropped_with_a_full_stack_comes_back(reset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(Thing, max_size=4, reset=reset)
+    pool.wait(4)
+    monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)  # the warning has no room either
+
+    def deep(n: int) -> None:
+        if n:
+            return deep(n - 1)
+        lease = pool.lease()
+        lease.__enter__()
+        del lease
+        return None
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for depth in range(850, 1000):
+            with suppress(RecursionError):
+                deep(depth)
+        gc.collect()
+    assert (pool.in_use, pool.leases()) == (0, ())
+
+
+def test_of_two_threads_that_enter_a_lease_one_does() -> None:
+    pool = Pool(Thing, max_size=1)
+    held = pool.acquire()
+    lease = pool.lease()
+    first = waiting_client(pool, lease.__enter__)
+    with pytest.raises(ReleasedError, match="a lease serves one 'with' block"):
+        lease.__enter__()
+    pool.release(held)
+    assert first.result() is held
+    lease.__exit__(None, None, None)
+    assert (pool.idle, pool.in_use) == (1, 0)
+
+
+def test_a_lease_that_got_nothing_may_be_entered_again() -> None:
+    pool = Pool(Thing, max_size=1)
+    held = pool.acquire()
+    lease = pool.lease(timeout=0)
+    for _ in range(2):
+        with pytest.raises(PoolTimeoutError):
+            lease.__enter__()
+    pool.release(held)
+    with lease as thing:
+        assert thing is held
+    with pytest.raises(ReleasedError):
+        lease.__enter__()
+
+
+def test_a_lease_may_be_looked_at_while_another_thread_ends_it() -> None:
+    """Without the GIL the object may go at any moment; and it is never one of somebody else's."""
+    pool = Pool(Thing, max_size=1)
+    current: list[PoolLease[Thing] | None] = [None]
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            if (lease := current[0]) is not None:
+                with suppress(ReleasedError):
+                    assert isinstance(lease.object, Thing)
+                assert "lease" in repr(lease).lower()
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for each in lookers:
+        each.start()
+    until_then = time.monotonic() + 0.5
+    while time.monotonic() < until_then:
+        lease = pool.lease()
+        lease.__enter__()
+        current[0] = lease
+        lease.discard()
+    over.set()
+    for each in lookers:
+        each.join()
+    assert balanced(pool)
+
+
+def test_what_is_a_leases_is_nobody_elses_to_release_whatever_comes_after_it() -> None:
+    """FAULTS 1, 3: between the look for the object and the taking of it, its number may become another's."""
+    pool = Pool(Thing, max_size=1)
+    current: list[Thing | None] = [None]
+    over = threading.Event()
+    released: list[Thing] = []
+
+    def release() -> None:
+        while not over.is_set():
+            if (thing := current[0]) is not None:
+                try:
+                    pool.release(thing)
+                except (DoubleReleaseError, ForeignReleaseError):
+                    continue
+                released.append(thing)
+
+    releasers = [threading.Thread(target=release) for _ in range(2)]
+    for each in releasers:
+        each.start()
+    until_then = time.monotonic() + 0.5
+    while time.monotonic() < until_then and not released:
+        lease = pool.lease()
+        current[0] = lease.__enter__()
+        lease.discard()
+        other = pool.acquire()
+        current[0] = None
+        assert pool.try_acquire() is None
+        pool.release(other)
+    over.set()
+    for each in releasers:
+        each.join()
+    assert released == []
+    assert balanced(pool)
+
+
+def test_drained_by_several_at_once_it_still_reuses() -> None:
+    pool = Pool(Thing, max_size=1)
+    start = threading.Barrier(3)
+
+    def drain() -> None:
+        start.wait()
+        for _ in range(500):
+            pool.drain()
+
+    threads = [threading.Thread(target=drain) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    before = pool.stats().created
+    for _ in range(10):
+        with pool.lease():
+            pass
+    assert pool.stats().created - before <= 1
+
+
+def test_a_task_is_woken_by_its_loop_in_whatever_thread_that_runs_now() -> None:
+    """FAULTS 62, 83."""
+    loop = asyncio.new_event_loop()
+    pool = AsyncPool(Thing, max_size=1)
+    shared = pool._core
+
+    async def begin() -> tuple[Thing, asyncio.Task[Thing]]:
+        held = await pool.acquire()
+        waiter = asyncio.create_task(pool.acquire(timeout=None))
+        while not pool.waiting:
+            await asyncio.sleep(0)
+        return held, waiter
+
+    held, waiter = loop.run_until_complete(begin())
+    moved = threading.Thread(target=loop.run_forever)
+    moved.start()
+    until(loop.is_running)
+    asyncio.run(pool.release(held))
+    until(waiter.done)
+    loop.call_soon_threadsafe(loop.stop)
+    moved.join()
+    assert waiter.result() is held
+    assert shared.in_use == 1
+    loop.close()
+
+
+def test_who_was_given_a_broken_object_does_not_begin_again_at_the_end() -> None:
+    """FAULTS 60: the factory is left alone, so no other can be made in its place."""
+    broken: set[Thing] = set()
+    fails = False
+
+    def factory() -> Thing:
+        if fails:
+            raise OSError("down")
+        return Thing()
+
+    pool = Pool(factory, max_size=2, fair=True, check=lambda thing: thing not in broken, backoff=(60, 60))
+    one, two = pool.acquire(), pool.acquire()
+    order: list[str] = []
+
+    def client(name: str) -> Thing:
+        thing = pool.acquire()
+        order.append(name)
+        return thing
+
+    pool.resize(max_size=3)
+    fails = True
+    with pytest.raises(OSError, match="down"):
+        pool.acquire()
+    first = waiting_client(pool, client, "first")
+    second = waiting_client(pool, client, "second")
+    broken.add(one)
+    pool.release(one)
+    until(lambda: pool.stats().discards["broken"] == 1 and pool.waiting == 2)
+    pool.release(two)
+    assert first.result() is two
+    assert order == ["first"]
+    pool.release(two)
+    assert second.result() is two
+
+
+def test_what_a_callback_started_is_not_in_it_when_it_is_over() -> None:
+    """FAULTS 70."""
+
+    async def main() -> None:
+        done = asyncio.Event()
+
+        def later() -> None:
+            pool.release(pool.acquire())
+            done.set()
+
+        def factory() -> Thing:
+            if not pool.size - 1:
+                asyncio.get_running_loop().call_later(0.001, later)
+            return Thing()
+
+        pool = Pool(factory, max_size=2)
+        held: list[Thing] = []
+        asyncio.get_running_loop().call_soon(lambda: held.append(pool.acquire()))
+        await asyncio.wait_for(done.wait(), 10)
+        pool.release(held[0])
+        assert pool.size == 2
+
+    asyncio.run(main())
+
+
+def test_waiting_for_objects_heeds_that_the_pool_was_made_smaller() -> None:
+    """FAULTS 75."""
+    pool = Pool(Thing, max_size=5)
+    held = [pool.acquire() for _ in range(2)]
+    pool.resize(max_size=2)
+    pool.resize(max_size=5)
+    gate = threading.Event()
+    pool._core.lifecycle.factory = lambda: gate.wait(10) and Thing()
+    maker = threading.Thread(target=pool.acquire)
+    maker.start()
+    until(lambda: pool.size == 3)
+    waiter = threading.Thread(target=pool.wait, args=(3,))
+    waiter.start()
+    pool.resize(max_size=2)
+    waiter.join(10)
+    assert not waiter.is_alive()
+    gate.set()
+    maker.join()
+    for thing in held:
+        pool.release(thing)

@@ -1,0 +1,326 @@
+"""Waiting for an object: for how long, with how many others, and what ends it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bufpool import Pool
+from bufpool.errors import (
+    PoolExhaustedError,
+    PoolTimeoutError,
+    SettingError,
+    TooManyWaitersError,
+)
+from tests.support.clients import Client, Failing, Thing, balanced, overdue, until, usable, waiting_client
+
+ASKS: dict[str, Callable[..., Any]] = {
+    "acquire": lambda pool, *timeout: pool.acquire(*timeout),
+    "lease": lambda pool, *timeout: pool.lease(*timeout).__enter__(),
+}
+
+
+@pytest.fixture(params=ASKS)
+def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return ASKS[request.param]
+
+
+def one_out(**settings: Any) -> tuple[Pool[Thing], Thing]:
+    """A pool of one object, which is out."""
+    pool = Pool(Thing, max_size=1, name="one", **settings)
+    return pool, pool.acquire()
+
+
+# --- how long ---
+
+
+def test_without_time_there_is_no_wait(ask: Callable[..., Any]) -> None:
+    """FAULTS 53: 0 seconds, of the pool or the call; the message has the figures."""
+    pool, thing = one_out(timeout=0)
+    for timeout in ((), (0,), (0.0,), (False,)):
+        state = r"'one': no object within 0 s: 1 of 1 object in use, 0 waiting; leases\(\) says who has them"
+        with pytest.raises(PoolTimeoutError, match=state):
+            ask(pool, *timeout)
+    pool.release(thing)
+    assert usable(pool)
+
+
+def test_what_is_idle_needs_no_time() -> None:
+    """FAULTS 53."""
+    pool = Pool(Thing, timeout=0, max_size=2)
+    first = pool.acquire(0)
+    pool.release(first)
+    with pool.lease(0) as again:
+        assert again is first
+    assert usable(pool)
+
+
+@pytest.mark.parametrize("timeout", [-1, -1e-300, -math.inf, math.nan])
+def test_a_negative_time_or_no_number_is_refused(ask: Callable[..., Any], timeout: float) -> None:
+    """FAULTS 54, 57: also where nobody would have to wait."""
+    pool = Pool(Thing, name="one")
+    for _ in range(2):
+        with pytest.raises(
+            SettingError, match="pool 'one': timeout must be 0 seconds or more, or None, not "
+        ):
+            ask(pool, timeout)
+        pool.release(pool.acquire())
+    assert usable(pool)
+
+
+@pytest.mark.parametrize("timeout", ["1", b"1", [], object(), 1j])
+def test_a_time_is_a_number(ask: Callable[..., Any], timeout: Any) -> None:
+    """FAULTS 54."""
+    with pytest.raises(TypeError, match="pool 'one': timeout must be a number of seconds or None, not "):
+        ask(Pool(Thing, name="one"), timeout)
+
+
+@pytest.mark.parametrize("timeout", [None, math.inf, 1e300, 1e9, 1e18, pytest.param(10**400, id="10**400")])
+@pytest.mark.parametrize("whose", ["call", "pool"])
+def test_a_wait_may_have_no_end(timeout: Any, whose: str) -> None:
+    """FAULTS 55, 56, 58: it sleeps, and does not look again and again."""
+    pool, thing = one_out(**({"timeout": timeout} if whose == "pool" else {}))
+
+    def get() -> float:
+        began = time.thread_time()
+        pool.release(pool.acquire() if whose == "pool" else pool.acquire(timeout))
+        return time.thread_time() - began
+
+    client = waiting_client(pool, get)
+    time.sleep(0.15)
+    assert client.busy
+    pool.release(thing)
+    assert client.result() < 0.05
+    assert usable(pool)
+
+
+@pytest.mark.parametrize("timeout", [0.03, 1e-9, 5e-324])
+def test_a_wait_ends_in_time(ask: Callable[..., Any], timeout: float) -> None:
+    """FAULTS 53."""
+    pool, thing = one_out(timeout=None)
+    began = time.monotonic()
+    with pytest.raises(PoolTimeoutError, match="'one': no object within .* s: 1 of 1 object in use"):
+        ask(pool, timeout)
+    assert timeout <= time.monotonic() - began < 10
+    assert pool.stats().timeouts == 1
+    pool.release(thing)
+    assert usable(pool)
+
+
+def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAULTS 59: by a day, forwards and backwards, while somebody waits."""
+    pool, thing = one_out()
+    wall = time.time
+    for jump in (86400.0, -86400.0):
+        client = waiting_client(pool, pool.acquire, 1.0)
+        began = time.monotonic()
+        monkeypatch.setattr(time, "time", lambda jump=jump: wall() + jump)
+        assert isinstance(client.error(), PoolTimeoutError)
+        assert 0.2 < time.monotonic() - began < 10
+    client = waiting_client(pool, pool.acquire, 60)
+    pool.release(thing)
+    assert client.result() is thing
+
+
+# --- how many ---
+
+
+def test_no_more_wait_than_may() -> None:
+    """FAULTS 65: the next is told at once; a place in the queue that comes free can be had."""
+    pool, thing = one_out(max_waiting=2)
+    first = waiting_client(pool, pool.acquire)
+    second = waiting_client(pool, pool.acquire, 1.0)
+    with pytest.raises(
+        TooManyWaitersError,
+        match="'one': max_waiting is 2, and so many wait already; 1 of 1 object in use, 2 waiting",
+    ):
+        pool.acquire()
+    assert isinstance(second.error(), PoolTimeoutError)
+    third = waiting_client(pool, pool.acquire)
+    pool.release(thing)
+    assert first.result() is thing
+    pool.release(thing)
+    assert third.result() is thing
+    pool.release(thing)
+    assert pool.stats().refused == 1
+    assert usable(pool)
+
+
+def test_nobody_may_wait() -> None:
+    """FAULTS 65."""
+    pool, thing = one_out(max_waiting=0, timeout=None)
+    with pytest.raises(TooManyWaitersError, match="max_waiting is 0"):
+        pool.acquire()
+    pool.release(thing)
+    assert usable(pool)
+
+
+def test_a_full_pool_that_does_not_wait_fails_at_once(ask: Callable[..., Any]) -> None:
+    """FAULTS 65: ``overflow="fail"``."""
+    pool, thing = one_out(overflow="fail", timeout=None)
+    with pytest.raises(
+        PoolExhaustedError, match="'one' is exhausted, and does not wait: 1 of 1 object in use"
+    ):
+        ask(pool)
+    assert not isinstance(PoolExhaustedError(), TimeoutError)
+    pool.release(thing)
+    assert pool.stats().refused == 1
+    assert usable(pool)
+
+
+def test_a_full_pool_may_make_objects_beyond_its_size() -> None:
+    """FAULTS 65: ``overflow="create"``: closed when they come back, and the pool's own are kept."""
+    closed: list[Thing] = []
+    pool = Pool(Thing, max_size=1, overflow="create", close=closed.append)
+    own = pool.acquire()
+    extra = [pool.acquire(), pool.acquire()]
+    assert (pool.size, pool.in_use, pool.idle) == (1, 3, 0)
+    assert len(pool.leases()) == 3
+    pool.release(own)
+    assert pool.acquire() is own
+    with pool.lease() as third:
+        pass
+    for each in extra:
+        pool.release(each)
+    pool.release(own)
+    assert closed == [third, *extra]
+    assert pool.stats().discards["overflow"] == 3
+    assert balanced(pool)
+
+
+def test_a_full_pool_that_may_make_more_does_not_let_a_failing_factory_be_tried() -> None:
+    """FAULTS 65, 67: a pause after a failure is one for everybody."""
+    factory = Failing()
+    pool = Pool(factory, max_size=1, overflow="create", backoff=(60, 60))
+    thing = pool.acquire()
+    factory.error = OSError("down")
+    with pytest.raises(OSError, match="down"):
+        pool.acquire()
+    calls = factory.calls
+    with pytest.raises(PoolTimeoutError) as caught:
+        pool.acquire()
+    assert caught.value.__cause__ is factory.error
+    assert factory.calls == calls
+    pool.release(thing)
+    assert balanced(pool)
+
+
+def test_trying_never_waits() -> None:
+    """FAULTS 53, 65."""
+    pool, thing = one_out()
+    assert pool.try_acquire() is None
+    pool.release(thing)
+    assert pool.try_acquire() is thing
+    pool.release(thing)
+    assert usable(pool)
+
+
+# --- what ends a wait ---
+
+FREES: dict[str, Callable[[Pool[Thing], Any], None]] = {
+    "release": lambda pool, lease: lease.release(),
+    "discard": lambda pool, lease: lease.discard(),
+    "discard by the pool": lambda pool, lease: pool.discard(lease.object),
+    "the end of a block": lambda pool, lease: lease.__exit__(None, None, None),
+    "an exception": lambda pool, lease: lease.__exit__(ValueError, ValueError(), None),
+    "a spoiling exception": lambda pool, lease: lease.__exit__(OSError, OSError(), None),
+    "resize": lambda pool, lease: pool.resize(max_size=2),
+}
+
+
+@pytest.mark.parametrize("how", FREES)
+@pytest.mark.parametrize("patient", [False, True])
+def test_what_makes_room_wakes_who_waits(how: str, patient: bool) -> None:
+    """FAULTS 62, 65."""
+    pool = Pool(Thing, max_size=1, discard_on=OSError)
+    lease = pool.lease()
+    lease.__enter__()
+    client = waiting_client(pool, pool.acquire, None)
+    if patient:
+        overdue()
+    FREES[how](pool, lease)
+    pool.release(client.result())
+    lease.__exit__(None, None, None)
+    pool.resize(max_size=1)
+    assert usable(pool)
+
+
+def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
+    """FAULTS 62, 63: the one who was woken goes without asking; the next one gets the object."""
+    pool, thing = one_out(backoff=(0.01, 0.01))
+    factory_fails = waiting_client(pool, pool.acquire, 60)
+    second = waiting_client(pool, pool.acquire, 60)
+    pool._core.lifecycle.factory = Failing(OSError("once"))
+    pool.discard(thing)
+    assert isinstance(factory_fails.error(), OSError)
+    pool._core.lifecycle.factory = Thing
+    until(lambda: not second.busy or isinstance(second.error(), OSError))
+    assert second.error() is None or isinstance(second.error(), OSError)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_ctrl_c_ends_a_wait(
+    ask: Callable[..., Any], timeout: float | None, ctrl_c: Callable[[], None]
+) -> None:
+    """FAULTS 50, 51: a real signal while blocked; the queue is as before."""
+    pool, thing = one_out()
+
+    def interrupt() -> None:
+        until(lambda: pool.waiting == 1)
+        ctrl_c()
+
+    sender = Client(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ask(pool, timeout)
+    sender.result()
+    assert pool.waiting == 0
+    pool.release(thing)
+    assert usable(pool)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
+def test_a_signal_whose_handler_returns_changes_no_wait() -> None:
+    """FAULTS 51: neither longer nor shorter."""
+    pool, thing = one_out()
+    came: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: came.append(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    began = time.monotonic()
+    try:
+        with pytest.raises(PoolTimeoutError):
+            pool.acquire(0.15)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 0.15 <= time.monotonic() - began < 10
+    assert len(came) > 1
+    pool.release(thing)
+    assert usable(pool)
+
+
+def test_waits_are_measured() -> None:
+    pool, thing = one_out()
+    client = waiting_client(pool, pool.acquire)
+    time.sleep(0.05)
+    pool.release(thing)
+    client.result()
+    stats = pool.stats()
+    assert stats.waits == 1
+    assert 0.04 < stats.wait_p50 <= stats.wait_p99 <= stats.wait_max < 20
+    assert threading.active_count() < 50

@@ -1,0 +1,1 @@
+"""What tests share: accounts that must balance, clients in threads, programs in processes, readers of the project."""

@@ -1,0 +1,67 @@
+"""In how the package's names are found at their first use. Nothing is built for them."""
+
+from __future__ import annotations
+
+from tests.verify.bug import Bug, Suite
+
+NAMES = "__init__.py"
+
+FIRST_USE = (
+    Bug(
+        "a pool of objects loads the wing of memory",
+        "objects/advice.py",
+        "from bufpool._counts import Counts\n",
+        "from bufpool.memory.stats import Counts\n",
+        Suite("project/test_first_use.py -k loads_neither"),
+    ),
+    Bug(
+        "a pool of objects loads inspect",
+        "objects/settings.py",
+        "    if isinstance(function, PLAIN):\n",
+        "    if function is None:\n",
+        Suite("project/test_first_use.py -k loads_neither"),
+    ),
+    Bug(
+        "a function that is marked as one of coroutines is none",
+        "objects/settings.py",
+        "isinstance(function, FunctionType) and not function.__dict__",
+        "isinstance(function, FunctionType)",
+        Suite("project/test_first_use.py -k coroutine_functions"),
+        since=(3, 12),
+    ),
+    Bug(
+        "the names shown are those imported so far",
+        NAMES,
+        '        return sorted([*__all__, "resources"])\n',
+        "        return sorted(globals())\n",
+        Suite("project/test_first_use.py -k dir_shows"),
+    ),
+    Bug(
+        "who lacks NumPy is not told what needs it",
+        NAMES,
+        '            if error.name != "numpy":\n',
+        "            if error.name:\n",
+        Suite("project/test_first_use.py -k without_numpy"),
+    ),
+    Bug(
+        "whatever is missing is called NumPy",
+        NAMES,
+        '            if error.name != "numpy":\n                raise\n',
+        "",
+        Suite("project/test_first_use.py -k another_module"),
+    ),
+    Bug(
+        "a missing name is a KeyError",
+        NAMES,
+        "        home = _HOME_OF.get(name)\n",
+        "        home = _HOME_OF[name]\n",
+        Suite("project/test_first_use.py -k is_missed"),
+    ),
+    Bug(
+        "recipes must be imported",
+        NAMES,
+        '        if name == "resources":\n',
+        '        if name == "recipes":\n',
+        Suite("project/test_first_use.py -k recipes_are_there"),
+    ),
+)

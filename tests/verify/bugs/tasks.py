@@ -1,0 +1,93 @@
+"""In what a pool of objects does for tasks: waiting, being cancelled, loops that end."""
+
+from __future__ import annotations
+
+from tests.verify.bug import Bug, Suite
+
+LIFECYCLE = "objects/lifecycle.py"
+MANAGER = "objects/manager.py"
+RUNTIMES = "objects/runtimes.py"
+CHECK_FAILED = (
+    ':  # noqa: BLE001 - it is logged, and counted\n            log().info("pool %r: a check failed"'
+)
+EXPLORED = Suite("objects/test_async_every_await.py")
+
+TASKS = (
+    Bug(
+        "a cancelled waiter keeps what it was given",
+        LIFECYCLE,
+        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
+        'if turn.in_hand and (reason := "broken" if turn.touched else turn.put()):',
+        Suite("objects/test_async_cancel.py::test_at_the_hand_over_of_a_pool_that_is_closed_then"),
+    ),
+    Bug(
+        "an object of unknown state goes on",
+        LIFECYCLE,
+        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
+        "if turn.withdraw() and (reason := turn.put()):",
+        Suite("objects/test_async_cancel.py -k check_or_a_reset"),
+    ),
+    Bug(
+        "an interrupted round keeps what it had in hand",
+        MANAGER,
+        "            if turn.in_hand and not turn.touched:\n                turn.put_back_unused(in_any_case=True)\n",
+        "            pass\n",
+        Suite("objects/test_async_cancel.py::test_during_the_end_of_an_object"),
+    ),
+    Bug(
+        "a place is not given up when the end of an object is cut short",
+        LIFECYCLE,
+        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        EXPLORED,
+    ),
+    Bug(
+        "a cancellation in a check is a verdict",
+        LIFECYCLE,
+        f"        except Exception{CHECK_FAILED}",
+        f"        except BaseException{CHECK_FAILED}",
+        EXPLORED,
+    ),
+    Bug(
+        "a time-out does not wake who waits",
+        RUNTIMES,
+        "            timer = self._loop.call_later(max(0.0, until - monotonic()), self._set)",
+        "            timer = self._loop.call_later(60 + max(0.0, until - monotonic()), self._set)",
+        Suite("objects/test_async.py -k bounds"),
+    ),
+    Bug(
+        "a thread wakes a task without its loop",
+        RUNTIMES,
+        "if asyncio_now()._get_running_loop() is self._loop:",
+        "if not self._loop.is_closed():",
+        Suite("objects/test_async_loops.py -k from_a_thread"),
+    ),
+    Bug(
+        "an orphan is not closed",
+        RUNTIMES,
+        "if not work.cancelled() and work.exception() is None and undo is not None:",
+        "if undo is None:",
+        Suite("objects/test_threads_and_tasks.py -k cancelled"),
+    ),
+    Bug(
+        "a task leaves its thread alone with the object",
+        RUNTIMES,
+        "            await _finish(work)\n            if not work",
+        "            if not work",
+        Suite("objects/test_threads_and_tasks.py -k cancelled"),
+    ),
+    Bug(
+        "a dropped lease waits for a loop that does not run",
+        "objects/native/_lease.pyx",
+        "self.port.later(moved(self))",
+        "self.port.later(turn_of(self))",
+        Suite("objects/test_async_loops.py -k dropped_lease"),
+    ),
+    Bug(
+        "upkeep keeps the first client's context",
+        RUNTIMES,
+        "self._upkeep_now, known, context=Context())",
+        "self._upkeep_now, known)",
+        Suite("objects/test_async_loops.py -k behalf"),
+    ),
+)
