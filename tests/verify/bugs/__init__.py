@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.verify.bugs.arrays import ARRAYS_AND_LEASES
 from tests.verify.bugs.first_use import FIRST_USE
+from tests.verify.bugs.huge_pages import HUGE_PAGES
 from tests.verify.bugs.life import LIFE_OF_ALL
 from tests.verify.bugs.limit import LIMIT_QUEUE
 from tests.verify.bugs.maintenance import MAINTAINED
@@ -21,6 +22,6 @@ from tests.verify.bugs.shelves import SHELVES
 from tests.verify.bugs.tasks import TASKS
 from tests.verify.bugs.waiting import WAITING
 
-CORE = (*PATHS, *PAGE_HEAP, *SHARING, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
+CORE = (*PATHS, *PAGE_HEAP, *HUGE_PAGES, *SHARING, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
 BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *FIRST_USE)

@@ -86,6 +86,10 @@ struct PageHeapCheck {
     static unsigned empty_pieces(PageHeap& heap, const Extent& extent) {
         return pieces(heap, heap.id_of(extent.start), granules_of(extent.bytes), 0);
     }
+    // Whether no page of these granules is resident.
+    static bool absent(PageHeap& heap, char* start, std::size_t bytes) {
+        return heap.resident_pages(heap.id_of(start), granules_of(bytes)) == 0;
+    }
     static std::uint32_t moved() { return PageHeap::moved_.load_relaxed(); }
     static bool moves(const PageHeap& heap) { return heap.may_move(); }
 
@@ -144,6 +148,24 @@ void look(const Piece& piece) {
     for (std::size_t at = 0; at < piece.touched; at += kPage) {
         CHECK(static_cast<unsigned char>(piece.extent.start[at]) == piece.stamp);
     }
+}
+
+using Taken = std::map<char*, std::size_t>;
+using Since = std::map<char*, std::uint32_t>;
+
+// The huge page in which an extent ends comes as a whole if nothing else is in it. Its free part is idle then.
+void widen(PageHeap& heap, const Extent& extent, bool advised, std::uint32_t now, const Taken& taken, Since& since) {
+    char* const end = extent.start + extent.bytes;
+    char* const first = end - 1 - (reinterpret_cast<std::uintptr_t>(end) - 1) % kHugePage;
+    char* const last = first + kHugePage;
+    const auto next = taken.lower_bound(end);
+    const bool whole = advised && first >= extent.start && (next == taken.end() || next->first >= last);
+    const bool comes = whole && PageHeapCheck::absent(heap, first, kHugePage);
+    const std::size_t came = comes ? static_cast<std::size_t>(last - end) : 0;
+    const std::uint64_t resident = heap.resident(), idle = heap.idle();
+    heap.widen(extent, now);
+    CHECK(heap.resident() == resident + (comes ? kHugePage : 0) && heap.idle() == idle + came);
+    for (std::size_t at = 0; at < came; at += kRegionAlign) since[end + at] = now;
 }
 
 void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
@@ -227,8 +249,8 @@ void run(unsigned steps, const Upstream& upstream) {
     std::memset(static_cast<void*>(heap.get()), 0, sizeof(PageHeap));        // as an arena finds it
     heap->configure(upstream);
     std::vector<Piece> pieces;
-    std::map<char*, std::size_t> taken;
-    std::map<char*, std::uint32_t> since;                                    // free granules: when they were given
+    Taken taken;
+    Since since;                                                             // free granules: when they were given
     std::uint32_t now = 0xFFFFF000u;                                         // the stamps wrap on the way
     for (unsigned step = 0; step < steps; ++step, now += 7) {
         const std::uint64_t dice = random() % 16;
@@ -251,8 +273,10 @@ void run(unsigned steps, const Upstream& upstream) {
             taken[extent.start] = extent.bytes;
             pieces.push_back(Piece{extent, 0, static_cast<unsigned char>(random() % 255 + 1)});
             if (random() % 2 == 0) move_in(*heap, extent);
+            else if (random() % 2 == 0) widen(*heap, extent, upstream.pages == Pages::huge_advised && !upstream.lock && !upstream.prefault, now, taken, since);
             const std::size_t pages = extent.bytes / kPage;
-            touch(*heap, pieces.back(), random() % 4 == 0 ? extent.bytes : (random() % pages + 1) * kPage);
+            const std::size_t written = random() % 4 == 0 ? extent.bytes : (random() % pages + 1) * kPage;
+            if (random() % 8 != 0) touch(*heap, pieces.back(), written);     // else it has no resident page
         } else if (dice < 10) {
             look(*piece);
             heap->give(piece->extent, now);
@@ -274,7 +298,7 @@ void run(unsigned steps, const Upstream& upstream) {
             taken[piece->extent.start] = bytes;
             if (piece->touched > bytes) piece->touched = bytes;
             look(*piece);
-        } else if (dice == 12) {
+        } else if (dice == 12 && piece->touched != 0) {
             // The second half goes, and is zero when it is used again.
             std::size_t half = piece->touched / 2 / kPage * kPage;
             // A range that begins or ends inside a page leaves that page alone.

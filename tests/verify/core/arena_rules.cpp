@@ -30,6 +30,38 @@ void release_all(std::vector<void*>& blocks) {
     blocks.clear();
 }
 
+// The most that is resident beside the blocks while so many are taken.
+std::uint64_t most_beside(const Settings& settings, unsigned count, std::size_t nbytes) {
+    Arena* const arena = make(settings);
+    std::vector<void*> blocks;
+    std::uint64_t most = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        blocks.push_back(take(arena, nbytes));
+        const std::uint64_t more = arena->counters.mapped.load_relaxed() - arena->counters.used.load_relaxed();
+        if (more > most) most = more;
+    }
+    release_all(blocks);
+    all_back(arena);
+    return most;
+}
+
+// An arena of some size grows by whole huge pages, whatever size its blocks have; not one that is small, or must be.
+void huge_pages() {
+    Settings settings;
+    settings.upstream.pages = Pages::huge_advised;
+    Settings limited = settings, retained = settings;
+    limited.limit = 128 * kMiB;
+    retained.max_retained = 32 * kMiB;
+    for (std::size_t nbytes : {std::size_t{5000}, std::size_t{60'000}, std::size_t{500'000}, kMiB}) {
+        const auto count = [&](std::size_t mib) { return static_cast<unsigned>(mib * kMiB / nbytes); };
+        const std::uint64_t most = most_beside(settings, count(60), nbytes);
+        CHECK(most > most_beside(limited, count(60), nbytes) + kHugePage / 2);
+        CHECK(most > most_beside(retained, count(60), nbytes) + kHugePage / 2);
+        CHECK(most_beside(settings, count(30), nbytes) < kHugePage * 3 / 4);
+        CHECK(most < 60 * kMiB / 8);
+    }
+}
+
 // Each class serves its own size and what is above the class below, no more and no less.
 void sizes() {
     for (std::uint32_t c = 0; c + 1 < kClassCount; ++c) {
@@ -358,6 +390,7 @@ int main(int argc, char** argv) {
     ageing();
     one_block(rounds);
     peak(rounds);
+    huge_pages();
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;
 }

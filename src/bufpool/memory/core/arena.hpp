@@ -53,6 +53,8 @@ constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 constexpr std::size_t kListed = std::size_t{256} << 10;
 constexpr std::uint32_t kListedBlocks = 8;
 constexpr std::uint32_t kAdmission = 16;
+// Bytes of which a huge page is a twentieth: see wants_whole_huge_pages.
+constexpr std::uint64_t kGrown = 20 * std::uint64_t{kHugePage};
 // As much may be idle however little was needed lately.
 constexpr std::uint64_t kIdleFloor = std::uint64_t{64} << 20;
 // Small blocks are swept for a bound once a 24th more than it is idle, at least so much: a sweep looks at all of them.
@@ -170,6 +172,8 @@ struct Arena {
     Refusal find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
     bool make_room(std::uint64_t bytes) noexcept;
     std::uint64_t fill(Slab* slab, std::size_t size) noexcept;
+    bool wants_whole_huge_pages() const noexcept;
+    Refusal touch_dedicated(Slab* slab, std::size_t size) noexcept;
     Refusal touch(char* start, std::size_t bytes, bool huge) noexcept;
     Slab* recycle_slab(std::uint32_t c) noexcept;
     Slab* hollow_slab(std::uint32_t c, std::size_t bytes) noexcept;

@@ -84,6 +84,11 @@ std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
     return heap_.move_in(slab->extent) ? heap_.fresh(slab->base, size) : kLost;
 }
 
+// Whether pages that no request asked for may be resident: where they are a small part of all, and of what may be idle.
+bool Arena::wants_whole_huge_pages() const noexcept {
+    return config.limit == kUnlimited && config.max_retained >= kGrown && heap_.resident() >= kGrown;
+}
+
 // The pages of a range in use become resident.
 Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
     switch (heap_.touch(start, bytes, huge)) {
@@ -91,6 +96,11 @@ Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
         case MapResult::not_lockable: return Refusal::not_lockable;
         default: return Refusal::no_memory;
     }
+}
+
+Refusal Arena::touch_dedicated(Slab* slab, std::size_t size) noexcept {
+    if (wants_whole_huge_pages()) heap_.widen(slab->extent, now_ms());
+    return touch(slab->base, size, true);
 }
 
 // Gives a hollow slab an extent, and enters it in the page map.
@@ -212,6 +222,8 @@ Block Arena::carve(std::uint32_t c) noexcept {
             if (why != Refusal::none) return Block{nullptr, why, false};
         }
         klass.growing = slab;
+        // A class that has many blocks fills its next slab soon.
+        if (klass.existing.load_relaxed() * size >= 8 * kHugePage && wants_whole_huge_pages()) heap_.widen(slab->extent, now_ms());
     }
     char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
     if (start + size > slab->touched) {
@@ -332,7 +344,7 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
         if (fresh == kLost) why = Refusal::no_memory;
-        else why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
+        else why = make_room(fresh) ? touch_dedicated(slab, size) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
@@ -367,7 +379,7 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
         }
         if (done && is > was) {
             done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
-                   arena->touch(slab->base, is, true) == Refusal::none;
+                   arena->touch_dedicated(slab, is) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;
         const Extent whole = slab->extent;

@@ -305,6 +305,25 @@ bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcep
     return true;
 }
 
+void PageHeap::widen(Extent extent, std::uint32_t now) noexcept {
+    if (upstream_.pages != Pages::huge_advised || upstream_.lock || upstream_.prefault) return;
+    const std::uint32_t id = id_of(extent.start), end = id + granules_of(extent.bytes);
+    const std::uint32_t piece = (end - 1) / kPieceGranules * kPieceGranules, rest = piece + kPieceGranules - end;
+    const std::uint32_t length = row(end).length;          // of the free extent behind
+    if (piece < id || length < rest || resident_pages(piece, kPieceGranules) != 0) return;
+    if (!make_accessible(piece, kPieceGranules)) return;
+    advise(piece, kPieceGranules);
+    const std::uint32_t pages = row(end).pages;
+    if (rest != 0) unlink(end);
+    Row* const rows = &row(piece);
+    for (std::uint32_t i = 0; i < kPieceGranules; ++i) {
+        rows[i].resident = 0xFFFFu;
+        rows[i].stamp = now;
+    }
+    resident_ += kHugePage;
+    if (rest != 0) link(end, length, pages + rest * kGranulePages);
+}
+
 MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
     if (!recycles()) {
         bool degraded = false;

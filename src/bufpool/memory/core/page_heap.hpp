@@ -61,6 +61,9 @@ class PageHeap {
     std::uint64_t fresh(const char* start, std::size_t bytes) const noexcept;
     // The range may be written to: its pages are resident from now on. `huge`: huge pages are wanted for it.
     MapResult touch(char* start, std::size_t bytes, bool huge) noexcept;
+    // The huge page in which an extent in use ends becomes resident as a whole, if nothing else is in it: one page fault
+    // instead of 512. The part of it behind the extent is free, and idle since `now`.
+    void widen(Extent extent, std::uint32_t now) noexcept;
     // Idle pages move to where an extent in use has none, whole huge pages at a time. That costs a small part of what page
     // faults would, and no more memory becomes resident. They keep what they hold.
     // False: the system failed half-way; the extent must not be used, nor given back.

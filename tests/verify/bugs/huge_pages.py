@@ -1,0 +1,65 @@
+"""In the rule that a large arena grows by whole huge pages."""
+
+from __future__ import annotations
+
+from tests.verify.bug import Bug
+from tests.verify.bugs.page_heap import GROWTH, HEAP, RANDOM, RULES
+
+HUGE_PAGES = (
+    Bug(
+        "a huge page that comes as a whole does not count as resident",
+        HEAP,
+        "    resident_ += kHugePage;\n",
+        "",
+        RANDOM,
+    ),
+    Bug(
+        "the free part of a huge page does not count as idle",
+        HEAP,
+        "link(end, length, pages + rest * kGranulePages);\n}\n\nMapResult",
+        "link(end, length, pages);\n}\n\nMapResult",
+        RANDOM,
+    ),
+    Bug(
+        "a huge page comes as a whole though another extent lies in it",
+        HEAP,
+        "piece < id || length < rest || resident",
+        "piece < id || resident",
+        RANDOM,
+    ),
+    Bug(
+        "the free part of a huge page is idle since ever",
+        HEAP,
+        "        rows[i].stamp = now;\n    }\n    resident_",
+        "    }\n    resident_",
+        RANDOM,
+    ),
+    Bug(
+        "a huge page comes as a whole under a limit",
+        GROWTH,
+        "return config.limit == kUnlimited && config.max_retained",
+        "return config.max_retained",
+        RULES,
+    ),
+    Bug(
+        "a huge page comes as a whole though little may be idle",
+        GROWTH,
+        "config.max_retained >= kGrown && ",
+        "",
+        RULES,
+    ),
+    Bug(
+        "the first block takes a huge page as a whole",
+        GROWTH,
+        " && heap_.resident() >= kGrown",
+        "",
+        RULES,
+    ),
+    Bug(
+        "slabs take no huge page as a whole",
+        GROWTH,
+        "klass.existing.load_relaxed() * size >= 8 * kHugePage && wants",
+        "klass.existing.load_relaxed() * size >= 8000 * kHugePage && wants",
+        RULES,
+    ),
+)
