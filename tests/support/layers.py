@@ -48,7 +48,7 @@ LAYERS: dict[str, Layer] = {
     "memory core": layer(
         "core",
         "memory/core/__init__.pxd memory/core/libc_malloc.*",
-        "memory/core/counters.* memory/core/magazine.* memory/core/recent_peak.*",
+        "memory/core/counters.* memory/core/thread_cache.* memory/core/recent_peak.*",
         "memory/core/page_heap* memory/core/page_map.* memory/core/slab.* memory/core/limit_queue.*",
         "memory/core/arena.* memory/core/arena_* memory/core/limit_wait.* memory/core/maintenance.*",
     ),

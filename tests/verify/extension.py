@@ -78,8 +78,8 @@ SEEDED = {
     "a thread's cache given back by a relaxed store": (
         "thread",
         "memory/core/arena_caches.cpp",
-        "caches->taken.store_release(0);",
-        "caches->taken.store_relaxed(0);",
+        "caches->owned.store_release(0);",
+        "caches->owned.store_relaxed(0);",
         True,
     ),
     "the arena's lock opened by a relaxed store": (

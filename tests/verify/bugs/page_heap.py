@@ -379,7 +379,7 @@ BACKED = (
         Ladder("arena_ladder", 40_000, "thread"),
     ),
     Bug(
-        "what a thread parked is lost at its end",
+        "what a thread has cached is lost at its end",
         CACHES,
         "            arena->flush(caches);\n",
         "",

@@ -47,9 +47,9 @@ CHECKOUTS = (
         STRESS,
     ),
     Bug(
-        "a block moved up is parked as it stands",
+        "a block moved up is cached by its shortened address",
         HOT,
-        "        parking.or_relaxed(kMoved);",
+        "        cache_flags.or_relaxed(kMoved);",
         "        ",
         STRESS,
     ),
@@ -73,11 +73,11 @@ RETURNS = (
     Bug(
         "a moved block keeps its shortened address",
         HOT,
-        "magazine.push(magazine.count.load_relaxed(), nodes[node].block);",
-        "magazine.push(magazine.count.load_relaxed(), address);",
+        "bin.push(bin.count.load_relaxed(), nodes[node].block);",
+        "bin.push(bin.count.load_relaxed(), address);",
         STRESS,
     ),
-    Bug("a full magazine takes one more", HOT, "top != magazine.capacity", "top <= magazine.capacity", RULES),
+    Bug("a full bin takes one more", HOT, "top != bin.capacity", "top <= bin.capacity", RULES),
     Bug(
         "no one wakes the waiter",
         HOT,

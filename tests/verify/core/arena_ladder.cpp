@@ -31,11 +31,11 @@ void all_back(Arena* arena, std::uint64_t checkouts) {
         counted += reading.hits + reading.misses;
     }
     CHECK(counted == checkouts);
-    CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
+    CHECK(arena->counters.used.load_relaxed() == arena->cached_bytes());
     bufpool::all_back(arena);
 }
 
-// Where nothing is parked, a second release finds the block idle.
+// Where nothing is cached, a second release finds the block idle.
 void refusals() {
     Arena* const arena = make(16 << 20);
     for (std::size_t nbytes : {1, 100, 5000, 70'000, 3 << 20}) {
@@ -179,11 +179,11 @@ void one_to_one(Arena* arena, unsigned rounds) {
     producer.join();
     consumer.join();
     operations.fetch_add(2 * rounds, std::memory_order_relaxed);
-    CHECK(arena->counters.peak.load_relaxed() <= 256 * (kSlots + 2 + 2 * kMagazineBlocks));   // no block was left behind
+    CHECK(arena->counters.peak.load_relaxed() <= 256 * (kSlots + 2 + 2 * kBinBlocks));   // no block was left behind
     all_back(arena, rounds);
 }
 
-// Arenas are closed and threads end, with blocks still out and others parked; what is out is released afterwards, by
+// Arenas are closed and threads end, with blocks still out and others cached; what is out is released afterwards, by
 // other threads. Nothing stays behind, and the same arenas serve again.
 void drops(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
@@ -194,7 +194,7 @@ void drops(unsigned rounds) {
             for (std::size_t i = 0; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
         });
         taker.join();
-        CHECK(arena->parked_bytes() == 0);            // the thread's end gave it back
+        CHECK(arena->cached_bytes() == 0);            // the thread's end gave it back
         std::thread closer([&] { arena->abandon(); });
         std::thread releaser([&] {
             for (std::size_t i = 1; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
@@ -202,7 +202,7 @@ void drops(unsigned rounds) {
         for (std::size_t i = 2; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
         closer.join();
         releaser.join();
-        CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
+        CHECK(arena->counters.used.load_relaxed() == arena->cached_bytes());
         operations.fetch_add(2 * out.size(), std::memory_order_relaxed);
     }
 }

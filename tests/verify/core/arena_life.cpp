@@ -47,7 +47,7 @@ void threads_come_and_go(unsigned rounds) {
     std::atomic<bool> done{false};
     // Each reader by itself: what one has read orders nothing for the other.
     std::thread counter([&] {
-        while (!done.load(std::memory_order_relaxed)) CHECK(arena->parked_bytes() < (std::uint64_t{1} << 30));
+        while (!done.load(std::memory_order_relaxed)) CHECK(arena->cached_bytes() < (std::uint64_t{1} << 30));
     });
     std::thread reader([&] {
         while (!done.load(std::memory_order_relaxed)) {
@@ -90,7 +90,7 @@ void many_caches() {
     std::vector<std::thread> threads;
     threads.emplace_back([&] {
         while (!done.load(std::memory_order_relaxed)) {
-            for (Arena* each : arenas) CHECK(each->parked_bytes() < (std::uint64_t{1} << 30));
+            for (Arena* each : arenas) CHECK(each->cached_bytes() < (std::uint64_t{1} << 30));
         }
     });
     for (unsigned t = 0; t < kThreads; ++t) {
@@ -125,19 +125,19 @@ void BUFPOOL_THREAD_END forget(void* word) {
 }
 ThreadEnd g_forgetting(&forget);
 
-// What it parked comes back all the same, once, though a cache of it has been given back before.
+// What it cached comes back all the same, once, though a cache of it was released before.
 void end_without_variables() {
     Arena* const first = make({});
     Arena* const second = make({});
     for (bool uses : {false, true}) {
         Forgetting how{first, uses};
         std::thread([&] {
-            CHECK(g_forgetting.keep(&how));
+            CHECK(g_forgetting.set(&how));
             take_and_return(second);
             take_and_return(first);
-            CHECK(first->parked_bytes() != 0 && second->parked_bytes() != 0);
+            CHECK(first->cached_bytes() != 0 && second->cached_bytes() != 0);
         }).join();
-        CHECK(first->parked_bytes() == 0 && second->parked_bytes() == 0);
+        CHECK(first->cached_bytes() == 0 && second->cached_bytes() == 0);
     }
     std::atomic<int> stage{0};
     std::thread other;
@@ -148,10 +148,10 @@ void end_without_variables() {
             Arena* const third = make({});               // serves where `second` did
             void* const block = third->acquire(64).address;
             CHECK(Arena::release(block));
-            CHECK(third->parked_bytes() == 64);
+            CHECK(third->cached_bytes() == 64);
             stage.store(1);
             while (stage.load() == 1) cpu_yield();
-            CHECK(third->parked_bytes() == 64);
+            CHECK(third->cached_bytes() == 64);
             all_back(third);
         });
         while (stage.load() == 0) cpu_yield();
@@ -173,23 +173,23 @@ void BUFPOOL_THREAD_END come_late(void* word) {
 #if defined(__SANITIZE_THREAD__)
     if (late->calls == 3) return;   // in the last round ThreadSanitizer knows the thread no more
 #endif
-    late->end->keep(late);
+    late->end->set(late);
     take_and_return(late->arena);
 }
 
-// Nothing stays parked with a thread that is gone.
+// Nothing stays cached by a thread that is gone.
 void end_with_late_users() {
     static ThreadEnd end(&come_late);
     Late late{make({}), &end, 0};
     std::thread([&] {
-        CHECK(end.keep(&late));
+        CHECK(end.set(&late));
         take_and_return(late.arena);
-        CHECK(late.arena->parked_bytes() != 0);
+        CHECK(late.arena->cached_bytes() != 0);
     }).join();
 #if !defined(_WIN32)
     CHECK(late.calls >= 3);   // _POSIX_THREAD_DESTRUCTOR_ITERATIONS is 4
 #endif
-    CHECK(late.calls != 0 && late.arena->parked_bytes() == 0);
+    CHECK(late.calls != 0 && late.arena->cached_bytes() == 0);
     all_back(late.arena);
 }
 
@@ -205,7 +205,7 @@ void WINAPI visit(void* word) {
     SwitchToFiber(fibers->home);
 }
 
-// The end of a fiber gives back what the thread parks. What the thread's other fibers were told of is another thread's
+// The end of a fiber releases the thread's caches. What the thread's other fibers were told of is another thread's
 // by the time that they end.
 void end_of_a_fiber() {
     Fibers fibers{make({}), make({}), nullptr};
@@ -217,14 +217,14 @@ void end_of_a_fiber() {
         void* const visitor = CreateFiber(0, &visit, &fibers);
         SwitchToFiber(visitor);
         DeleteFiber(visitor);
-        CHECK(fibers.first->parked_bytes() == 0 && fibers.second->parked_bytes() == 0);
+        CHECK(fibers.first->cached_bytes() == 0 && fibers.second->cached_bytes() == 0);
         other = std::thread([&] {
             take_and_return(fibers.first);
-            const std::uint64_t parked = fibers.first->parked_bytes();
-            CHECK(parked != 0);
+            const std::uint64_t cached = fibers.first->cached_bytes();
+            CHECK(cached != 0);
             stage.store(1);
             while (stage.load() == 1) cpu_yield();
-            CHECK(fibers.first->parked_bytes() == parked);
+            CHECK(fibers.first->cached_bytes() == cached);
         });
         while (stage.load() == 0) cpu_yield();
     }).join();
@@ -302,7 +302,7 @@ void regions_come_and_go(unsigned rounds) {
 #if defined(FORKS)
 std::uint64_t one_thread() { return 1; }
 
-// The child's one thread has all that the parent's others had parked, waits for nobody, and finds every lock open.
+// The child's one thread has all that the parent's others had cached, waits for nobody, and finds every lock open.
 void fork_with_threads() {
     Arena* const arena = make({});
     arena->queue.set_up(kUnlimited, Bells{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
@@ -318,11 +318,11 @@ void fork_with_threads() {
     for (int i = 0; i < 5; ++i) own.push_back(arena->acquire(64).address);
     for (void* each : own) CHECK(Arena::release(each));
     const std::uint64_t mine = 5 * 64;                // the child's one thread keeps it
-    CHECK(arena->parked_bytes() > mine);
+    CHECK(arena->cached_bytes() > mine);
     const pid_t child = fork();
     if (child == 0) {
         alarm(10);   // a lock that is shut would hold it for ever
-        bool right = arena->queue.is_empty() && arena->parked_bytes() == mine;
+        bool right = arena->queue.is_empty() && arena->cached_bytes() == mine;
         arena->queue.leave(*waiter, 2, false);        // as one does who waited while a signal's handler forked
         right = right && arena->queue.is_empty() && arena->queue.length() == 0;
         arena->trim(0);

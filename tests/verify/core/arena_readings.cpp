@@ -22,11 +22,11 @@ void survivors() {
     for (unsigned i = 0; i < 1000; ++i) blocks.push_back(arena->acquire(4096).address);
     CHECK(arena->read_idle().trimmable == 0 && arena->read_idle().cached == 0);
     for (void* each : blocks) CHECK(Arena::release(each));
-    CHECK(arena->parked_bytes() != 0);                             // of this thread
+    CHECK(arena->cached_bytes() != 0);                             // of this thread
     CHECK(arena->read_idle().trimmable == 1000 * 4096 && arena->read_idle().cached == 0);
     std::thread([&] {
         const IdleReading elsewhere = arena->read_idle();          // there, this thread's cache is another's
-        CHECK(elsewhere.cached == arena->parked_bytes());
+        CHECK(elsewhere.cached == arena->cached_bytes());
         CHECK(elsewhere.trimmable < 1000 * 4096 && elsewhere.trimmable + elsewhere.cached <= 1000 * 4096);
         const std::uint64_t freed = arena->trim(0);                // which empties that cache too
         CHECK(freed >= elsewhere.trimmable && freed <= elsewhere.trimmable + elsewhere.cached);

@@ -182,7 +182,7 @@ void refused_by_the_system() {
     all_back(arena);
 }
 
-// After closing nothing is handed out, not what the thread itself had parked either, and nothing is kept.
+// After closing nothing is handed out, not what the thread itself had cached either, and nothing is kept.
 void closing() {
     Arena* const arena = make({});
     std::vector<void*> blocks = take_many(arena, 5, 1000), large = take_many(arena, 2, 3 * kMiB);
@@ -193,7 +193,7 @@ void closing() {
     CHECK(arena->acquire(1000).refusal == Refusal::closed && arena->acquire(3 * kMiB).refusal == Refusal::closed);
     release_all(large);
     release_all(blocks);
-    CHECK(arena->parked_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
+    CHECK(arena->cached_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
     all_back(arena);
     Arena* const of_large = make({});
     CHECK(Arena::release(take(of_large, 3 * kMiB)));

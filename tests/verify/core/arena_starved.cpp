@@ -251,7 +251,7 @@ void threads_that_end_inside() {
                   },
                   &start) == 0);
         CHECK(pthread_join(thread, nullptr) == 0);
-        CHECK(arena->parked_bytes() == 0);       // exact, when all is quiet
+        CHECK(arena->cached_bytes() == 0);       // exact, when all is quiet
         CHECK(arena->counters.used.load_relaxed() == 0);
         CHECK(arena->counters.reserved.load_relaxed() == 64 * 1024);
         failed.fetch_add(1);

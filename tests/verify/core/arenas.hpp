@@ -48,7 +48,7 @@ inline std::uint64_t dropped(Arena* arena, Drop reason) {
 // Nothing is out and nothing is lost; the arena serves the next pool.
 inline void all_back(Arena* arena) {
     arena->trim(0);
-    CHECK(arena->parked_bytes() == 0);
+    CHECK(arena->cached_bytes() == 0);
     CHECK(arena->counters.used.load_relaxed() == 0);
     CHECK(arena->counters.reserved.load_relaxed() == 0);
     CHECK(arena->counters.mapped.load_relaxed() == 0);

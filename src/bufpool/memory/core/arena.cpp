@@ -36,42 +36,42 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     return Block{node.block, Refusal::none, false};
 }
 
-// The thread's magazine is empty, or belongs to another arena.
-BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
+// The thread's bin is empty, or the cache that it used last is another arena's.
+BUFPOOL_NOINLINE Block Arena::acquire_cached(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache(true);
     if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false, false>(c);
-    Magazine& magazine = mine->magazines[c];
-    if (magazine.count.load_relaxed() == 0) refill(magazine, c);
-    const std::uint32_t top = magazine.count.load_relaxed();
-    void* const address = top == 0 ? nullptr : magazine.pop(top);
+    CacheBin& bin = mine->bins[c];
+    if (bin.count.load_relaxed() == 0) refill(bin, c);
+    const std::uint32_t top = bin.count.load_relaxed();
+    void* const address = top == 0 ? nullptr : bin.pop(top);
     mine->leave();
     return top == 0 ? grow(c) : Block{address, Refusal::none, false};
 }
 
 // This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
 Block Arena::acquire(std::size_t nbytes) noexcept {
-    // An arena that parks has neither a wider alignment nor wiping: nothing is left to do but to take a block.
-    if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
+    // An arena with caches has neither a wider alignment nor wiping: popping a block is all there is to do.
+    if (BUFPOOL_LIKELY((cache_flags.load_relaxed() & kUsesCaches) != 0 && nbytes - 1 < class_size(kCachedClasses - 1))) {
         const std::uint32_t c = class_of(nbytes);
         ThreadCache* const recent = t_recent;
         if (BUFPOOL_LIKELY(recent != nullptr && recent->enter(this))) {
-            Magazine& magazine = recent->magazines[c];
-            const std::uint32_t top = magazine.count.load_relaxed();
+            CacheBin& bin = recent->bins[c];
+            const std::uint32_t top = bin.count.load_relaxed();
             if (BUFPOOL_LIKELY(top != 0)) {
-                void* const address = magazine.pop(top);
+                void* const address = bin.pop(top);
                 recent->leave();
                 return Block{address, Refusal::none, false};
             }
             recent->leave();
         }
-        return acquire_parked(c);
+        return acquire_cached(c);
     }
     return acquire_aligned(nbytes, config.alignment);
 }
 
 // The next class whose blocks are all aligned as the pool says.
 std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
-    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kMagazineClasses;
+    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kCachedClasses;
     while (!dedicated(c) && (class_size(c) & (config.alignment - 1)) != 0) ++c;
     return c;
 }
@@ -84,11 +84,11 @@ inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noe
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
     if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
-    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn, kZeros>(c);
+    Block block = BUFPOOL_UNLIKELY(uses_cache(c)) ? acquire_cached(c) : acquire_shared<kInTurn, kZeros>(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
         const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
         block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
-        parking.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees this
+        cache_flags.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees the flag
     }
     if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
         std::memset(block.address, 0, room_from(block.address));
@@ -154,31 +154,31 @@ bool Arena::release(void* address) noexcept {
     Arena* const arena = slab->arena;
     const std::uint32_t c = slab->class_index;
     ThreadCache* const recent = t_recent;
-    // Parked as it stands, if no address inside a block was ever handed out (kMoved): then it is the block's start.
-    if (BUFPOOL_LIKELY(c < kMagazineClasses && arena->parking.load_relaxed() == kParks && recent != nullptr &&
+    // Without kMoved every address that was handed out is the start of its block, and can be cached as it is.
+    if (BUFPOOL_LIKELY(c < kCachedClasses && arena->cache_flags.load_relaxed() == kUsesCaches && recent != nullptr &&
                        recent->enter(arena))) {
-        Magazine& magazine = recent->magazines[c];
-        const std::uint32_t top = magazine.count.load_relaxed();
-        if (BUFPOOL_LIKELY(top != magazine.capacity)) {
-            magazine.push(top, address);
+        CacheBin& bin = recent->bins[c];
+        const std::uint32_t top = bin.count.load_relaxed();
+        if (BUFPOOL_LIKELY(top != bin.capacity)) {
+            bin.push(top, address);
             recent->leave();
             return true;
         }
         recent->leave();
     }
-    return arena->release_unparked(slab, address);
+    return arena->release_slow(slab, address);
 }
 
-BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcept {
+BUFPOOL_NOINLINE bool Arena::release_slow(Slab* slab, void* address) noexcept {
     const std::uint32_t node = slab->node_of(address);
     const std::uint32_t c = slab->class_index;
-    if (parks(c)) {
-        ThreadCache* const mine = cache(false);   // a release asks nobody for memory
+    if (uses_cache(c)) {
+        ThreadCache* const mine = cache(false);   // a release must not ask for memory
         if (BUFPOOL_LIKELY(mine != nullptr && mine->enter(this))) {
-            Magazine& magazine = mine->magazines[c];
-            const std::uint32_t top = magazine.count.load_relaxed();
-            if (top == magazine.capacity) spill(magazine, c, top / 2);
-            magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
+            CacheBin& bin = mine->bins[c];
+            const std::uint32_t top = bin.count.load_relaxed();
+            if (top == bin.capacity) spill(bin, c, top / 2);
+            bin.push(bin.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all of it
             mine->leave();
             return true;
         }

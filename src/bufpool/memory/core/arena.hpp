@@ -1,7 +1,7 @@
 // The arena: blocks of all sizes from slabs, bounded, aged, and given back. The C-level acquire and release.
 //
-//   acquire   magazine (own thread, small)  ->  free list of the class (lock-free)  ->  page heap (lock)  ->  system
-//   release   page map finds the slab       ->  magazine or free list (lock-free)   ->  page heap (lock)  ->  system
+//   acquire   thread cache (small blocks)  ->  free list of the class (lock-free)  ->  page heap (lock)  ->  system
+//   release   page map finds the slab  ->  thread cache or free list (lock-free)  ->  page heap (lock)  ->  system
 //
 // Small blocks go by the lists. Larger ones go back to the page heap, where any size may use them, except where a class
 // was served again and again: it keeps a list of its own ("admitted").
@@ -17,7 +17,7 @@
 #include "counters.hpp"
 #include "bufpool/_core/freelist.hpp"
 #include "limit_queue.hpp"
-#include "magazine.hpp"
+#include "thread_cache.hpp"
 #include "bufpool/_core/os_memory.hpp"
 #include "page_heap.hpp"
 #include "recent_peak.hpp"
@@ -44,8 +44,9 @@ struct ArenaConfig {
     bool maintenance_thread;      // the thread looks after this arena, too; else only growth and returns do
 };
 
-constexpr std::uint32_t kParks = 1;   // small blocks may be parked: no limit, no wider alignment, no wiping
-constexpr std::uint32_t kMoved = 2;   // some blocks are out under an address further in, for their alignment
+// Arena::cache_flags.
+constexpr std::uint32_t kUsesCaches = 1;   // small blocks may be cached: no limit, no wider alignment, no wiping
+constexpr std::uint32_t kMoved = 2;        // some blocks were handed out by an address further in, for their alignment
 
 constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
@@ -67,10 +68,10 @@ struct SizeClass {
     alignas(kNoSharing) FreeList idle;            // shared idle blocks
     Atomic<std::uint32_t> low_water;              // fewest idle since the last ageing: those were not needed
     Atomic<std::uint32_t> releases;               // paces the look at the clock; a lost count is harmless
-    alignas(kNoSharing) Atomic<std::uint64_t> existing;   // blocks: owned, parked and idle
+    alignas(kNoSharing) Atomic<std::uint64_t> existing;   // blocks: owned, cached and idle
     Atomic<std::uint64_t> misses;                 // checkouts that needed memory of the system, or a new block of a slab
     Atomic<std::uint64_t> recycled;               // checkouts that the page heap served with idle memory of any size
-    Atomic<std::uint64_t> popped_aside;           // blocks popped, but not for a client: trimming, magazines
+    Atomic<std::uint64_t> internal_pops;          // blocks popped, but not for a client: by trimming, for thread caches
     Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admitted
     // Under the lock.
     FreeList hollow;                              // dedicated slabs without memory, by their node; purged blocks of others
@@ -82,7 +83,7 @@ struct SizeClass {
 };
 
 struct ClassReading {
-    std::uint64_t size, existing, idle, hits, misses;   // bytes; blocks; blocks (parked ones too); checkouts; checkouts
+    std::uint64_t size, existing, idle, hits, misses;   // bytes; blocks; blocks (cached ones too); checkouts; checkouts
 };
 
 struct IdleReading {
@@ -123,7 +124,7 @@ struct Arena {
     void close() noexcept;
 
     // --- readings: exact when quiet ---
-    std::uint64_t parked_bytes() const noexcept;
+    std::uint64_t cached_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;
     IdleReading read_idle() noexcept;
     ArenaIdentity identify() noexcept;
@@ -135,8 +136,8 @@ struct Arena {
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
     void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
 
-    // kParks, and kMoved once an address inside a block was handed out. Read on every path, hence first.
-    Atomic<std::uint32_t> parking;
+    // kUsesCaches, and kMoved once an address inside a block was handed out. Read on every path, hence first.
+    Atomic<std::uint32_t> cache_flags;
     Atomic<std::uint32_t> closed;
     ArenaConfig config;
     LimitQueue queue;                      // threads that wait at the limit
@@ -151,11 +152,11 @@ struct Arena {
     friend struct Maintenance;
     friend struct ThreadExit;
 
-    Block acquire_parked(std::uint32_t c) noexcept;
+    Block acquire_cached(std::uint32_t c) noexcept;
     template <bool kInTurn, bool kZeros> Block acquire_shared(std::uint32_t c) noexcept;
     template <bool kInTurn, bool kZeros> Block acquire_block(std::size_t nbytes, std::size_t alignment) noexcept;
     std::uint32_t aligned_class(std::uint32_t c) const noexcept;
-    static bool dedicated(std::uint32_t c) noexcept { return c >= kMagazineClasses; }
+    static bool dedicated(std::uint32_t c) noexcept { return c >= kCachedClasses; }
 
     // Not under a limit, and not where another alignment was asked for: a colour takes a page more.
     bool coloured() const noexcept { return config.limit == kUnlimited && !aligned_; }
@@ -184,7 +185,7 @@ struct Arena {
     static bool reclaim_everywhere() noexcept;                           // without the lock
 
     // --- return ---
-    bool release_unparked(Slab* slab, void* address) noexcept;
+    bool release_slow(Slab* slab, void* address) noexcept;
     void release_shared(Slab* slab, std::uint32_t node) noexcept;
     void release_chain(std::uint32_t c, Chain chain) noexcept;
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
@@ -230,13 +231,13 @@ struct Arena {
 
     std::uint64_t trimmable_in(Slab* slab) noexcept;
 
-    bool parks(std::uint32_t c) const noexcept { return c < kMagazineClasses && (parking.load_relaxed() & kParks) != 0; }
+    bool uses_cache(std::uint32_t c) const noexcept { return c < kCachedClasses && (cache_flags.load_relaxed() & kUsesCaches) != 0; }
     ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
     ThreadCache* adopt_cache(bool may_map) noexcept;
     ThreadCache* map_caches() noexcept;
-    void give_back_own() noexcept;                // what this thread parks goes to the shared lists, its cache too
-    void refill(Magazine& magazine, std::uint32_t c) noexcept;
-    void spill(Magazine& magazine, std::uint32_t c, std::uint32_t keep) noexcept;
+    void release_own_cache() noexcept;            // this thread's cached blocks go to the shared lists
+    void refill(CacheBin& bin, std::uint32_t c) noexcept;
+    void spill(CacheBin& bin, std::uint32_t c, std::uint32_t keep) noexcept;
     void flush(ThreadCache* cache) noexcept;
     void drain(bool idle_only) noexcept;          // under the lock
 

@@ -26,7 +26,7 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
     const auto missing = [&] { return charged_ > config.limit - bytes ? charged_ - (config.limit - bytes) : 0; };
     if (missing() != 0) flush_lists(missing(), now_ms());
     for (bool pages : {false, true}) {
-        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages ? Sweep::pages : Sweep::slabs, now_ms());
+        for (std::uint32_t c = kCachedClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages ? Sweep::pages : Sweep::slabs, now_ms());
     }
     if (missing() != 0) return false;
     charged_ += bytes;
@@ -267,7 +267,7 @@ bool Arena::sweep_other_classes(std::uint32_t c) noexcept {
     constexpr std::uint64_t kLeastIdle = std::uint64_t{1} << 20;
     if (charged_ + heap_.idle() <= counters.used.load_relaxed() + idle_bound() / 2) return false;
     const std::uint64_t before = heap_.idle();
-    for (std::uint32_t other = kMagazineClasses; other-- > 0;) {
+    for (std::uint32_t other = kCachedClasses; other-- > 0;) {
         SizeClass& klass = classes[other];
         const std::uint64_t size = class_size(other), idle = klass.idle.size(nodes) * size;
         if (other == c || idle < kLeastIdle || idle < 2 * klass.stuck) continue;

@@ -84,7 +84,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     }
     // The counts of an earlier pool do not show in the next one's.
     for (SizeClass& klass : arena->classes) {
-        klass.popped_aside.store_relaxed(klass.idle.popped());
+        klass.internal_pops.store_relaxed(klass.idle.popped());
         klass.misses.store_relaxed(0);
         klass.recycled.store_relaxed(0);
         klass.low_water.store_relaxed(0);
@@ -93,7 +93,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         klass.stuck = 0;
     }
     for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
-        for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);
+        for (CacheBin& bin : each->bins) bin.hits.store_relaxed(0);
     }
     Counters& counters = arena->counters;
     counters.peak.store_relaxed(0);
@@ -123,8 +123,8 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     arena->last_ageing_ = now;
     arena->next_ageing_ = now + config.max_idle_ns / 2;
     arena->bound_.store_relaxed(arena->idle_bound());
-    const bool parks = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
-    arena->parking.store_relaxed(parks ? kParks : 0);
+    const bool caches = config.limit == kUnlimited && config.alignment <= kGranule && !config.wipe;
+    arena->cache_flags.store_relaxed(caches ? kUsesCaches : 0);
     arena->abandoned_.store_relaxed(0);
     arena->queue.gate.store_relaxed(0);
     arena->closed.store_release(0);
@@ -137,8 +137,8 @@ Arena* Arena::newest() noexcept { return g_arenas.load_acquire(); }
 void Arena::close() noexcept {
     closed.store_release(1);
     queue.gate.or_relaxed(kShut);
-    parking.store_release(0);
-    give_back_own();
+    cache_flags.store_release(0);
+    release_own_cache();
     lock_.lock();
     drain(false);
     evict(kUnlimited, Drop::closed, Effort::any);
@@ -185,7 +185,7 @@ void Arena::after_fork_parent() noexcept {
     g_registry_lock.unlock();
 }
 
-// The parent's other threads do not exist here: what they had parked serves everybody.
+// The parent's other threads do not exist here: what they had cached goes to the shared lists.
 void Arena::after_fork_child() noexcept {
     after_fork_parent();
     Maintenance::forget();
@@ -194,21 +194,21 @@ void Arena::after_fork_child() noexcept {
         for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
             bool mine = false;
             for (ThreadCache* own = t_caches; own != nullptr; own = own->next_of_thread) mine |= own == each;
-            if (mine || each->taken.load_relaxed() == 0) continue;
+            if (mine || each->owned.load_relaxed() == 0) continue;
             each->busy.store_relaxed(0);
             arena->flush(each);
-            each->taken.store_release(0);
+            each->owned.store_release(0);
         }
     }
 }
 
 // --- readings -----------------------------------------------------------------------------------------------------
 
-std::uint64_t Arena::parked_bytes() const noexcept {
+std::uint64_t Arena::cached_bytes() const noexcept {
     std::uint64_t bytes = 0;
     for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
-        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) {
-            bytes += std::uint64_t{each->magazines[c].count.load_relaxed()} * class_size(c);
+        for (std::uint32_t c = 0; c < kCachedClasses; ++c) {
+            bytes += std::uint64_t{each->bins[c].count.load_relaxed()} * class_size(c);
         }
     }
     return bytes;
@@ -221,14 +221,14 @@ ClassReading Arena::read_class(std::uint32_t c) noexcept {
     reading.existing = klass.existing.load_relaxed();
     reading.idle = klass.idle.size(nodes);
     // In this order: blocks are popped first and counted aside then, so that others at work make no negative number.
-    const std::uint64_t aside = klass.popped_aside.load_relaxed();
+    const std::uint64_t aside = klass.internal_pops.load_relaxed();
     const std::uint64_t popped = klass.idle.popped();
     reading.hits = (popped > aside ? popped - aside : 0) + klass.recycled.load_relaxed();
     reading.misses = klass.misses.load_relaxed();
-    if (c < kMagazineClasses) {
+    if (c < kCachedClasses) {
         for (ThreadCache* each = caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
-            reading.idle += each->magazines[c].count.load_relaxed();
-            reading.hits += each->magazines[c].hits.load_relaxed();
+            reading.idle += each->bins[c].count.load_relaxed();
+            reading.hits += each->bins[c].hits.load_relaxed();
         }
     }
     return reading;

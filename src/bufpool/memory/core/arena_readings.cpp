@@ -16,15 +16,15 @@ IdleReading Arena::read_idle() noexcept {
     {
         LockGuard guard(lock_);
         reading.trimmable = heap_.idle();
-        for (std::uint32_t c = kMagazineClasses; c < kClassCount; ++c) {
+        for (std::uint32_t c = kCachedClasses; c < kClassCount; ++c) {
             reading.trimmable += classes[c].idle.size(nodes) * std::uint64_t{class_size(c)};
         }
-        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) {
-            const std::uint32_t own = mine == nullptr ? 0 : mine->magazines[c].count.load_relaxed();
+        for (std::uint32_t c = 0; c < kCachedClasses; ++c) {
+            const std::uint32_t own = mine == nullptr ? 0 : mine->bins[c].count.load_relaxed();
             own_cached += own * std::uint64_t{class_size(c)};
             const auto mark = [&](std::uint32_t depth) {
                 for (std::uint32_t i = 0; i < own; ++i) {
-                    void* const block = mine->magazines[c].blocks[i];
+                    void* const block = mine->bins[c].blocks[i];
                     nodes[g_pages.find(block)->node_of(block)].depth.store_relaxed(depth);
                 }
             };
@@ -34,7 +34,7 @@ IdleReading Arena::read_idle() noexcept {
         }
     }
     if (mine != nullptr) mine->leave();
-    const std::uint64_t all_cached = parked_bytes();
+    const std::uint64_t all_cached = cached_bytes();
     reading.cached = all_cached > own_cached ? all_cached - own_cached : 0;
     return reading;
 }

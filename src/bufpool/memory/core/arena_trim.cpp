@@ -52,7 +52,7 @@ void Arena::enforce() noexcept {
 }
 
 std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
-    give_back_own();
+    release_own_cache();
     lock_.lock();
     drain(false);
     publish();
@@ -80,7 +80,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
     std::uint64_t freed = heap_.purge(bytes);
     if (freed < bytes && flush_lists(bytes - freed, now_ms()) != 0) freed += heap_.purge(bytes - freed);
     const auto sweep = [&](bool pages, bool all) {
-        for (std::uint32_t c = kMagazineClasses; c-- > 0 && freed < bytes;) {
+        for (std::uint32_t c = kCachedClasses; c-- > 0 && freed < bytes;) {
             const std::uint64_t blocks = (bytes - freed - 1) / class_size(c) + 1;
             const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
             const std::uint64_t gone = sweep_slabs(c, stale, pages ? Sweep::pages : Sweep::slabs, now_ms());
@@ -138,7 +138,7 @@ void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexce
 std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept {
     SizeClass& klass = classes[c];
     const Chain all = klass.idle.pop_all(nodes);
-    klass.popped_aside.add_relaxed(all.count);
+    klass.internal_pops.add_relaxed(all.count);
     std::uint32_t at = 0;
     const Chain kept = keep_those(all, [&](std::uint32_t index) {
         if (at++ + std::uint64_t{blocks} < all.count) return true;
@@ -156,7 +156,7 @@ std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uin
 std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept {
     std::uint64_t flushed = 0;
     for (bool all : {false, true}) {
-        for (std::uint32_t c = kClassCount; c-- > kMagazineClasses && flushed < bytes;) {
+        for (std::uint32_t c = kClassCount; c-- > kCachedClasses && flushed < bytes;) {
             std::uint64_t blocks = classes[c].idle.size(nodes);
             if (!all && classes[c].low_water.load_relaxed() < blocks) blocks = classes[c].low_water.load_relaxed();
             if (blocks == 0) continue;
@@ -176,7 +176,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
     if (klass.slabs == nullptr) return 0;
     const std::uint64_t size = class_size(c);
     const Chain idle = klass.idle.pop_all(nodes);
-    klass.popped_aside.add_relaxed(idle.count);
+    klass.internal_pops.add_relaxed(idle.count);
 
     // Hollow blocks are counted and not walked: there may be many more of them.
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = slab->hollow;

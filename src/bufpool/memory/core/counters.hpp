@@ -13,7 +13,7 @@ enum class Drop : std::uint32_t { over_max_retained = 0, aged_out = 1, trimmed =
 constexpr std::uint32_t kDropReasons = 4;
 
 struct Counters {
-    // Bytes of all blocks that are not in a shared free list: owned by clients, or parked in a thread's magazines.
+    // Bytes of all blocks that are not in a shared free list: owned by clients, or cached by a thread.
     alignas(kNoSharing) Atomic<std::uint64_t> used;
     // Bytes of all blocks that exist; `reserved - used` is what the shared free lists hold.
     alignas(kNoSharing) Atomic<std::uint64_t> reserved;

@@ -239,7 +239,7 @@ cdef dict counts_of(Arena* arena):
             classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
     used = arena.counters.used.load_relaxed()
     return {
-        "in_use_bytes": max(0, used - arena.parked_bytes()),
+        "in_use_bytes": max(0, used - arena.cached_bytes()),
         "reserved_bytes": arena.counters.reserved.load_relaxed(),
         "peak_bytes": arena.counters.peak.load_relaxed(),
         "peak_reserved_bytes": arena.counters.peak_reserved.load_relaxed(),
