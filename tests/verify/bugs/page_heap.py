@@ -179,7 +179,7 @@ PURGED = (
     Bug(
         "a block whose pages went back is handed out as it is",
         TRIM,
-        "return nodes[each].depth.load_relaxed() != kPurgedMark;",
+        "return nodes[each].depth.load_relaxed() != kJustPurged;",
         "return each != kNone;",
         READ,
     ),
@@ -241,7 +241,7 @@ PURGED = (
         Suite("memory/test_bounds.py -k advised_once"),
     ),
     Bug(
-        "hollow blocks come back in any order",
+        "purged blocks are handed out in any order",
         TRIM,
         "    for (std::uint32_t i = slab->carved; i-- > 0;) {\n        Node& node",
         "    for (std::uint32_t k = slab->carved; k-- > 0;) {\n"

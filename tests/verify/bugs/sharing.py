@@ -135,8 +135,8 @@ MOVED = (
     Bug(
         "no page moves to a new block",
         GROWTH,
-        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
-        "heap_.fresh(slab->base, size)",
+        "zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size)",
+        "heap_.nonresident(slab->base, size)",
         Suite("memory/test_moves.py -k idle_memory_of_other_sizes"),
     ),
     Bug(
@@ -163,8 +163,8 @@ MOVED = (
     Bug(
         "lazy zeros take idle pages",
         GROWTH,
-        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
-        "fill(slab, size)",
+        "zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size)",
+        "move_pages_in(slab, size)",
         Suite("memory/test_moves.py -k zeros"),
     ),
 )
@@ -178,9 +178,9 @@ SURVIVED = (
         SHARED,
     ),
     Bug(
-        "a hollow block on a granule that went is handed out",
+        "a purged block on a granule that went is handed out",
         TRIM,
-        "    if (any_hollow) klass.hollow.push_chain(nodes, keep_those(klass.hollow.pop_all(nodes), stays));\n",
+        "    if (any_purged) klass.purged.push_chain(nodes, keep_those(klass.purged.pop_all(nodes), stays));\n",
         "",
         SHARED,
     ),
@@ -215,7 +215,7 @@ SURVIVED = (
     Bug(
         "blocks on granules that went are forgotten",
         TRIM,
-        "        slab->hollow += 1;\n        slab->seen -= 1;\n",
+        "        slab->purged += 1;\n        slab->seen -= 1;\n",
         "        slab->seen -= 1;\n",
         SHARED,
     ),

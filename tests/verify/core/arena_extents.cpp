@@ -148,10 +148,10 @@ void look(const Piece& piece) {
 
 void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
     char* const from = piece.extent.start + piece.touched;
-    const std::uint64_t fresh = heap.fresh(piece.extent.start, bytes);
-    const bool clean = heap.fresh(from, bytes - piece.touched) == bytes - piece.touched;
+    const std::uint64_t fresh = heap.nonresident(piece.extent.start, bytes);
+    const bool clean = heap.nonresident(from, bytes - piece.touched) == bytes - piece.touched;
     const std::uint64_t before = heap.resident();
-    CHECK(heap.touch(piece.extent.start, bytes, random() % 2 == 0) == MapResult::ok);
+    CHECK(heap.commit_pages(piece.extent.start, bytes, random() % 2 == 0) == MapResult::ok);
     CHECK(heap.resident() == before + fresh);
     for (std::size_t at = piece.touched; clean && at < bytes; at += kPage) CHECK(piece.extent.start[at] == 0);
     piece.touched = bytes;
@@ -162,10 +162,10 @@ void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
 void move_in(PageHeap& heap, const Extent& extent) {
     const unsigned from = PageHeapCheck::idle_pieces(heap), to = PageHeapCheck::empty_pieces(heap, extent);
     const bool moves = PageHeapCheck::moves(heap);
-    const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.fresh(extent.start, extent.bytes);
+    const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.nonresident(extent.start, extent.bytes);
     CHECK(heap.move_in(extent));
     const std::uint64_t came = idle - heap.idle();
-    CHECK(heap.resident() == resident && heap.fresh(extent.start, extent.bytes) == fresh - came);
+    CHECK(heap.resident() == resident && heap.nonresident(extent.start, extent.bytes) == fresh - came);
     if (PageHeapCheck::moves(heap)) CHECK(came == std::uint64_t{from < to ? from : to} * kHugePage);
     if (!moves) CHECK(came == 0);
 }
@@ -188,12 +188,12 @@ void run_on() {
         const std::uint32_t came = pieces == 3 ? 0 : pieces - 1;
         CHECK(heap->move_in(extent));
         if (!PageHeapCheck::moves(*heap)) return;
-        CHECK(heap->fresh(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
+        CHECK(heap->nonresident(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) {
-            const bool fresh = heap->fresh(extent.start + at, kPage) != 0;
+            const bool fresh = heap->nonresident(extent.start + at, kPage) != 0;
             CHECK(fresh || extent.start[at] == static_cast<char>(pieces - 1));
         }
-        CHECK(heap->touch(extent.start, extent.bytes, true) == MapResult::ok);
+        CHECK(heap->commit_pages(extent.start, extent.bytes, true) == MapResult::ok);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) extent.start[at] = static_cast<char>(pieces);
         heap->give(extent, 1);
     }
@@ -209,12 +209,12 @@ void run_to_the_bound() {
     constexpr std::size_t kBytes = 8200 * kHugePage;                         // addresses: nothing writes there
     Extent a, b;
     CHECK(heap->reserve(kBytes, kHugePage) && heap->take(kBytes, kHugePage, false, a));
-    CHECK(heap->touch(a.start, a.bytes, false) == MapResult::ok);
+    CHECK(heap->commit_pages(a.start, a.bytes, false) == MapResult::ok);
     heap->give(a, 1);
     CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->take(kBytes + kHugePage, kHugePage, false, b));
     CHECK(heap->move_in(b));
     if (PageHeapCheck::moves(*heap)) {
-        CHECK(PageHeapCheck::moved() == 8192 && heap->fresh(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
+        CHECK(PageHeapCheck::moved() == 8192 && heap->nonresident(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
     }
     heap->give(b, 2);
     heap->purge(~std::uint64_t{0});

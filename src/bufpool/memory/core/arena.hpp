@@ -61,7 +61,7 @@ constexpr std::uint64_t kSweepShare = 24;
 constexpr std::uint64_t kSweepLeast = std::uint64_t{64} << 10;
 // Sweeping that did not free enough is tried again once this much more is idle.
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
-// Zeros from this size on are made by giving the pages back: the next touch finds zeros, at the price of a page fault.
+// From this size on, zeros are made by purging the pages: the next write to each finds zeros, at the cost of a page fault.
 constexpr std::size_t kLazyZeros = std::size_t{128} << 20;
 
 struct SizeClass {
@@ -74,8 +74,8 @@ struct SizeClass {
     Atomic<std::uint64_t> internal_pops;          // blocks popped, but not for a client: by trimming, for thread caches
     Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admitted
     // Under the lock.
-    FreeList hollow;                              // dedicated slabs without memory, by their node; purged blocks of others
-    Slab* slabs;                                  // multi-block slabs, hollow ones too
+    FreeList purged;                              // purged blocks of slabs; nodes of dedicated slabs without an extent
+    Slab* slabs;                                  // multi-block slabs, those without an extent too
     Slab* growing;                                // the one with blocks not yet carved
     std::uint64_t stuck;                          // bytes idle after a sweep for other classes: survivors keep them
     std::uint32_t generation;                     // slabs made: each is twice as large as the last
@@ -170,10 +170,10 @@ struct Arena {
     Refusal back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept;
     Refusal find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
     bool make_room(std::uint64_t bytes) noexcept;
-    std::uint64_t fill(Slab* slab, std::size_t size) noexcept;
-    Refusal touch(char* start, std::size_t bytes, bool huge) noexcept;
+    std::uint64_t move_pages_in(Slab* slab, std::size_t size) noexcept;
+    Refusal commit_pages(char* start, std::size_t bytes, bool huge) noexcept;
     Slab* recycle_slab(std::uint32_t c) noexcept;
-    Slab* hollow_slab(std::uint32_t c, std::size_t bytes) noexcept;
+    Slab* slab_without_extent(std::uint32_t c, std::size_t bytes) noexcept;
     Slab* add_slab(std::uint32_t c, std::size_t bytes) noexcept;
     std::size_t stride_of(std::uint32_t c) const noexcept;
     std::size_t next_slab_bytes(std::uint32_t c) const noexcept;
@@ -217,7 +217,7 @@ struct Arena {
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep what, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
     std::uint64_t purge_between(Slab* slab) noexcept;
-    void make_hollow(Slab* slab) noexcept;
+    void mark_purged(Slab* slab) noexcept;
     void give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept;
     Chain give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept;
     std::uint64_t purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept;

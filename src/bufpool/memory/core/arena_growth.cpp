@@ -42,7 +42,7 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
     if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
     bool found = heap_.take(bytes, alignment, false, out);
-    if (found && heap_.fresh(out.start, bytes) <= kRegionAlign) return Refusal::none;
+    if (found && heap_.nonresident(out.start, bytes) <= kRegionAlign) return Refusal::none;
     const std::uint64_t used = counters.used.load_relaxed();
     std::uint64_t flushed = 0;
     for (std::uint32_t c = class_of(kListed) + 1; c < kClassCount; ++c) {
@@ -76,24 +76,24 @@ bool Arena::make_room(std::uint64_t bytes) noexcept {
     return missing() == 0;
 }
 
-// Idle pages of other extents come to a block that has none. Bytes that the system must still give; kLost: none of the extent
-// may be used.
-std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
-    const std::uint64_t fresh = heap_.fresh(slab->base, size);
+// Moves idle pages of other extents to a block that has none. Returns the bytes that the system must still commit; kLost: the
+// extent must not be used.
+std::uint64_t Arena::move_pages_in(Slab* slab, std::size_t size) noexcept {
+    const std::uint64_t fresh = heap_.nonresident(slab->base, size);
     if (fresh < kHugePage) return fresh;
-    return heap_.move_in(slab->extent) ? heap_.fresh(slab->base, size) : kLost;
+    return heap_.move_in(slab->extent) ? heap_.nonresident(slab->base, size) : kLost;
 }
 
-// The pages of a range in use become resident.
-Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
-    switch (heap_.touch(start, bytes, huge)) {
+// Makes the pages of a range in use resident.
+Refusal Arena::commit_pages(char* start, std::size_t bytes, bool huge) noexcept {
+    switch (heap_.commit_pages(start, bytes, huge)) {
         case MapResult::ok: return Refusal::none;
         case MapResult::not_lockable: return Refusal::not_lockable;
         default: return Refusal::no_memory;
     }
 }
 
-// Gives a hollow slab an extent, and enters it in the page map.
+// Finds an extent for a slab without one, and enters it in the page map.
 Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
     Extent extent;
     const Refusal why = find(bytes, alignment, extent);
@@ -107,9 +107,9 @@ Refusal Arena::settle(Slab* slab, Extent extent) noexcept {
         return Refusal::no_memory;
     }
     slab->extent = extent;
-    slab->base = slab->touched = extent.start;
+    slab->base = slab->committed_end = extent.start;
     slab->carved = 0;
-    slab->zeroed = heap_.fresh(extent.start, extent.bytes) == extent.bytes;
+    slab->zeroed = heap_.nonresident(extent.start, extent.bytes) == extent.bytes;
     return Refusal::none;
 }
 
@@ -187,24 +187,24 @@ Block Arena::carve(std::uint32_t c) noexcept {
         note_used(size);
         return Block{nodes[idle].block, Refusal::none, false};
     }
-    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
-    if (hollow != kNone) {
-        Slab* const slab = g_pages.find(nodes[hollow].block);
-        char* const start = nodes[hollow].block - kHollow;
-        const Refusal why = touch(start, size, false);
+    const std::uint32_t purged = klass.purged.pop(nodes, left);
+    if (purged != kNone) {
+        Slab* const slab = g_pages.find(nodes[purged].block);
+        char* const start = nodes[purged].block - kPurgedBit;
+        const Refusal why = commit_pages(start, size, false);
         if (why != Refusal::none) {
-            klass.hollow.push(nodes, hollow);
+            klass.purged.push(nodes, purged);
             return Block{nullptr, why, false};
         }
-        nodes[hollow].block = start;
-        slab->hollow -= 1;
-        return hand_out(slab, hollow, false, false);
+        nodes[purged].block = start;
+        slab->purged -= 1;
+        return hand_out(slab, purged, false, false);
     }
     Slab* slab = klass.growing;
     if (slab == nullptr || slab->carved == slab->blocks) {
         slab = recycle_slab(c);
         if (slab == nullptr) {
-            slab = hollow_slab(c, kMaxSlab);
+            slab = slab_without_extent(c, kMaxSlab);
             if (slab == nullptr) slab = add_slab(c, next_slab_bytes(c));
             if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
             const std::size_t bytes = slab->bytes();
@@ -214,15 +214,15 @@ Block Arena::carve(std::uint32_t c) noexcept {
         klass.growing = slab;
     }
     char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
-    if (start + size > slab->touched) {
+    if (start + size > slab->committed_end) {
         char* end = start + size;
         end += -reinterpret_cast<std::uintptr_t>(end) & (unit - 1);
-        const std::size_t bytes = static_cast<std::size_t>(end - slab->touched);
+        const std::size_t bytes = static_cast<std::size_t>(end - slab->committed_end);
         // Not under a limit: a huge page is resident as a whole.
         const bool huge = slab->extent.bytes >= kHugePage && config.limit == kUnlimited;
-        const Refusal why = touch(slab->touched, bytes, huge);
+        const Refusal why = commit_pages(slab->committed_end, bytes, huge);
         if (why != Refusal::none) return Block{nullptr, why, false};
-        slab->touched = end;
+        slab->committed_end = end;
     }
     const std::uint32_t node = slab->first_node + slab->carved++;
     nodes[node].block = start;
@@ -238,7 +238,7 @@ Slab* Arena::recycle_slab(std::uint32_t c) noexcept {
         if (swept && !sweep_other_classes(c)) return nullptr;
         for (std::size_t bytes = next_slab_bytes(c); bytes >= least; bytes = bytes / 2 & ~(kRegionAlign - 1)) {
             if (!heap_.take(bytes, kRegionAlign, true, extent)) continue;
-            Slab* slab = hollow_slab(c, bytes);
+            Slab* slab = slab_without_extent(c, bytes);
             if (slab == nullptr) slab = add_slab(c, bytes);
             if (slab == nullptr) {
                 heap_.give(extent, now_ms());
@@ -252,7 +252,7 @@ Slab* Arena::recycle_slab(std::uint32_t c) noexcept {
 }
 
 // The largest slab of the class that has no extent and needs at most so many bytes, or null.
-Slab* Arena::hollow_slab(std::uint32_t c, std::size_t bytes) noexcept {
+Slab* Arena::slab_without_extent(std::uint32_t c, std::size_t bytes) noexcept {
     Slab* best = nullptr;
     for (Slab* slab = classes[c].slabs; slab != nullptr; slab = slab->next) {
         if (slab->extent.start != nullptr || slab->bytes() > bytes) continue;
@@ -314,8 +314,8 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         klass.credit.store_relaxed(0);
     }
     std::uint32_t left = 0;
-    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
-    Slab* const slab = hollow != kNone ? reinterpret_cast<Slab*>(nodes[hollow].block)   // kept where its block was
+    const std::uint32_t purged = klass.purged.pop(nodes, left);
+    Slab* const slab = purged != kNone ? reinterpret_cast<Slab*>(nodes[purged].block)   // kept where its block was
                                        : make_slab(c, 1, 0);
     if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
     const std::uint32_t node = slab->first_node;
@@ -327,12 +327,12 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         const std::size_t colours = pad == 0 ? 1 : (slab->extent.bytes - size) / kColourStep + 1;
         const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
         slab->base = slab->extent.start + colour % colours * kColourStep;
-        const std::uint64_t fresh = zeros ? heap_.fresh(slab->base, size) : fill(slab, size);
+        const std::uint64_t fresh = zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size);
         // All pages that it touches: a coloured block begins and ends inside of one.
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
         if (fresh == kLost) why = Refusal::no_memory;
-        else why = make_room(fresh) ? touch(slab->base, size, true) : Refusal::limit;
+        else why = make_room(fresh) ? commit_pages(slab->base, size, true) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
@@ -342,7 +342,7 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         slab->extent.start = nullptr;
     }
     nodes[node].block = reinterpret_cast<char*>(slab);
-    klass.hollow.push(nodes, node);
+    klass.purged.push(nodes, node);
     return Block{nullptr, why, false};
 }
 
@@ -366,8 +366,8 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
                    g_pages.set(slab->extent.start, slab->extent.bytes, slab);
         }
         if (done && is > was) {
-            done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
-                   arena->touch(slab->base, is, true) == Refusal::none;
+            done = arena->make_room(arena->heap_.nonresident(slab->base, is)) &&
+                   arena->commit_pages(slab->base, is, true) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;
         const Extent whole = slab->extent;

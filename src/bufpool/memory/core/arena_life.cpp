@@ -71,7 +71,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         arena = static_cast<Arena*>(region.start);            // zero-filled, which is right for all but the lists' heads
         for (SizeClass& klass : arena->classes) {
             new (&klass.idle) FreeList;
-            new (&klass.hollow) FreeList;
+            new (&klass.purged) FreeList;
         }
 #if defined(BUFPOOL_LOOKS_FOR_LEAKS)
         // An arena is never freed, and what hangs on it alone (`attachment`, waiters) is not lost.

@@ -62,7 +62,7 @@ std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
         for (; i < end; ++i) {
             const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
             if (!whole && (first >= last || at >= last || at + size <= first)) continue;
-            if (!is_hollow(nodes[slab->first_node + i])) bytes += size;
+            if (!is_purged(nodes[slab->first_node + i])) bytes += size;
         }
     }
     return bytes;

@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::uint64_t kTick = 1'000'000'000;           // ns, at most
 constexpr std::uint32_t kGoes = 0xFFFFFFFFu;             // in Slab::seen: the whole slab goes
-// In Node::depth while a sweep owns the node: its block is idle, or was purged just now.
+// In Node::depth while a sweep owns the node: its block is idle, or this sweep has purged it.
 constexpr std::uint32_t kIdleMark = 0xFFFFFFFFu;
-constexpr std::uint32_t kPurgedMark = 0xFFFFFFFEu;
+constexpr std::uint32_t kJustPurged = 0xFFFFFFFEu;
 
 }  // namespace
 
@@ -129,7 +129,7 @@ void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexce
     heap_.give(slab->extent, now);
     slab->extent.start = nullptr;
     nodes[node].block = reinterpret_cast<char*>(slab);
-    klass.hollow.push(nodes, node);
+    klass.purged.push(nodes, node);
     klass.existing.sub_relaxed(1);
     charged_ -= class_size(slab->class_index);
 }
@@ -178,27 +178,27 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
     const Chain idle = klass.idle.pop_all(nodes);
     klass.internal_pops.add_relaxed(idle.count);
 
-    // Hollow blocks are counted and not walked: there may be many more of them.
-    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = slab->hollow;
+    // Purged blocks are counted and not walked: there may be many more of them.
+    for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) slab->seen = slab->purged;
     std::uint32_t index = idle.first;
     for (std::uint32_t i = 0; i < idle.count; ++i, index = nodes[index].next.load_relaxed()) {
         g_pages.find(nodes[index].block)->seen += 1;
     }
     std::uint64_t budget = stale;
-    bool any_hollow = false;
+    bool any_purged = false;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         const bool goes = slab->extent.start != nullptr && slab->seen == slab->carved &&
                           (stale == kNone || slab->carved <= budget);
         slab->seen = goes ? kGoes : 0;
         if (!goes) continue;
         budget -= slab->carved;
-        any_hollow |= slab->hollow != 0;
+        any_purged |= slab->purged != 0;
     }
-    if (any_hollow) {
-        const Chain hollow = keep_those(klass.hollow.pop_all(nodes), [&](std::uint32_t each) {
+    if (any_purged) {
+        const Chain purged = keep_those(klass.purged.pop_all(nodes), [&](std::uint32_t each) {
             return g_pages.find(nodes[each].block)->seen != kGoes;
         });
-        klass.hollow.push_chain(nodes, hollow);
+        klass.purged.push_chain(nodes, purged);
     }
 
     // What stays is marked, if its memory may go.
@@ -214,7 +214,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
     });
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         if (slab->seen != kGoes) continue;
-        slab->seen = slab->hollow = 0;
+        slab->seen = slab->purged = 0;
         if (slab == klass.growing) klass.growing = nullptr;
         give_granules(slab, ~slab->given, now);
         slab->extent.start = nullptr;
@@ -228,10 +228,10 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
             if (slab->seen != 0 || stale == kNone) freed += purge_between(slab);
         }
         const std::uint32_t before = kept.count;
-        kept = keep_those(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kPurgedMark; });
+        kept = keep_those(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kJustPurged; });
         dropped += before - kept.count;
         for (Slab* slab = klass.slabs; slab != nullptr && before != kept.count; slab = slab->next) {
-            if (slab->seen != 0) make_hollow(slab);
+            if (slab->seen != 0) mark_purged(slab);
         }
     }
     klass.existing.sub_relaxed(dropped);
@@ -255,36 +255,36 @@ void Arena::give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now)
     }
 }
 
-// Granules on which all blocks are marked or hollow go to the page heap, where any size may use them: a few survivors do
-// not keep the rest of a slab from other classes. The blocks that stood there are hollow until the whole slab has gone.
+// Granules on which all blocks are marked or purged go to the page heap, where any size may use them: a few survivors do
+// not keep the rest of a slab from other classes. The blocks that stood there are purged until the whole slab has gone.
 Chain Arena::give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept {
-    bool any = false, any_hollow = false;
+    bool any = false, any_purged = false;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         if (slab->extent.start == nullptr || slab->seen == 0 || slab->carved != slab->blocks) continue;
         std::uint32_t stays = slab->given;
         for (std::uint32_t i = 0; i < slab->carved; ++i) {
             const Node& node = nodes[slab->first_node + i];
-            const bool goes = node.next.load_relaxed() != kOwned && (is_hollow(node) || node.depth.load_relaxed() == kIdleMark);
+            const bool goes = node.next.load_relaxed() != kOwned && (is_purged(node) || node.depth.load_relaxed() == kIdleMark);
             if (!goes) stays |= slab->granules_under(slab->base + std::size_t{i} * slab->stride);
         }
         const std::uint64_t all = (std::uint64_t{1} << slab->extent.bytes / kRegionAlign) - 1;
         slab->giving = static_cast<std::uint32_t>(all) & ~stays;
         any |= slab->giving != 0;
-        any_hollow |= slab->giving != 0 && slab->hollow != 0;
+        any_purged |= slab->giving != 0 && slab->purged != 0;
     }
     if (!any) return kept;
     const auto stays = [&](std::uint32_t each) {
-        const char* const block = nodes[each].block - is_hollow(nodes[each]);
+        const char* const block = nodes[each].block - is_purged(nodes[each]);
         const Slab* const slab = g_pages.find(block);
         return (slab->giving & slab->granules_under(block)) == 0;
     };
-    if (any_hollow) klass.hollow.push_chain(nodes, keep_those(klass.hollow.pop_all(nodes), stays));
+    if (any_purged) klass.purged.push_chain(nodes, keep_those(klass.purged.pop_all(nodes), stays));
     kept = keep_those(kept, [&](std::uint32_t each) {
         if (stays(each)) return true;
         Slab* const slab = g_pages.find(nodes[each].block);
-        nodes[each].block += kHollow;
+        nodes[each].block += kPurgedBit;
         nodes[each].depth.store_relaxed(0);
-        slab->hollow += 1;
+        slab->purged += 1;
         slab->seen -= 1;
         return false;
     });
@@ -311,29 +311,29 @@ std::uint64_t Arena::purge_inside(Slab* slab, char* start, std::size_t bytes) no
     return freed;
 }
 
-// The blocks of a slab whose pages went just now become hollow. They go out again by address, so that those on one page come
-// back together.
-void Arena::make_hollow(Slab* slab) noexcept {
-    Chain hollow;
+// Moves the blocks of a slab that this sweep has purged to the class's purged list. They are handed out again in the order of
+// their addresses, so that blocks on the same page are used together.
+void Arena::mark_purged(Slab* slab) noexcept {
+    Chain purged;
     for (std::uint32_t i = slab->carved; i-- > 0;) {
         Node& node = nodes[slab->first_node + i];
-        if (node.next.load_relaxed() == kOwned || node.depth.load_relaxed() != kPurgedMark) continue;
-        node.block += kHollow;
-        node.next.store_relaxed(hollow.first);
-        hollow.first = slab->first_node + i;
-        ++hollow.count;
+        if (node.next.load_relaxed() == kOwned || node.depth.load_relaxed() != kJustPurged) continue;
+        node.block += kPurgedBit;
+        node.next.store_relaxed(purged.first);
+        purged.first = slab->first_node + i;
+        ++purged.count;
     }
-    slab->hollow += hollow.count;
-    classes[slab->class_index].hollow.push_chain(nodes, hollow);
+    slab->purged += purged.count;
+    classes[slab->class_index].purged.push_chain(nodes, purged);
 }
 
-// The pages of a slab that marked and hollow blocks, and what was never carved, cover whole. Bytes that went to the system.
+// Purges the pages of a slab that only marked blocks, purged blocks and space not yet carved cover. Returns the bytes purged.
 std::uint64_t Arena::purge_between(Slab* slab) noexcept {
     if (slab->extent.start == nullptr) return 0;
     std::uint64_t freed = 0;
     const auto may_go = [&](std::uint32_t i) {
         const Node& node = nodes[slab->first_node + i];
-        return node.next.load_relaxed() != kOwned && (is_hollow(node) || node.depth.load_relaxed() >= kPurgedMark);
+        return node.next.load_relaxed() != kOwned && (is_purged(node) || node.depth.load_relaxed() >= kJustPurged);
     };
     for (std::uint32_t i = 0; i < slab->carved;) {
         if (!may_go(i)) {
@@ -353,16 +353,16 @@ std::uint64_t Arena::purge_between(Slab* slab) noexcept {
                 Node& node = nodes[slab->first_node + i];
                 const std::uintptr_t block = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
                 const bool on_them = block < last && block + class_size(slab->class_index) > first;
-                if (on_them && !is_hollow(node)) node.depth.store_relaxed(kPurgedMark);
+                if (on_them && !is_purged(node)) node.depth.store_relaxed(kJustPurged);
             }
         }
         i = end;
     }
-    // To the extent's end: a touch that failed half-way leaves pages behind `touched`.
+    // To the extent's end: a commit that failed half-way leaves resident pages behind `committed_end`.
     char* const rest = slab->base + std::size_t{slab->carved} * slab->stride;
     char* const end = slab->extent.start + slab->extent.bytes;
     if (rest != end) freed += purge_inside(slab, rest, static_cast<std::size_t>(end - rest));
-    if (slab->touched > rest) slab->touched = rest;
+    if (slab->committed_end > rest) slab->committed_end = rest;
     return freed;
 }
 

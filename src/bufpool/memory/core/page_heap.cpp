@@ -221,7 +221,7 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     reserve.summary = reserve.heads + words;
     reserve.rows = reinterpret_cast<Row*>(reserve.summary + summaries) + 1;
     reserve.granules = granules;
-    reserve.committed = 0;
+    reserve.accessible = 0;
     reserve.table = table;
     if (slot == count_) ++count_;
     link(slot << kReserveBits, granules, 0);
@@ -235,7 +235,7 @@ bool PageHeap::release_spaces() noexcept {
         const std::uint32_t id = i << kReserveBits;
         if (reserve.base == nullptr || row(id).length != reserve.granules) continue;
         resident_ -= std::uint64_t{row(id).pages} * kPage;
-        committed_ -= std::uint64_t{reserve.committed} * kRegionAlign;
+        accessible_ -= std::uint64_t{reserve.accessible} * kRegionAlign;
         for (std::uint32_t piece = 0; piece < reserve.granules; piece += kPieceGranules) {
             if (row(id + piece).moved != 0) moved_.sub_relaxed(1);
         }
@@ -250,7 +250,7 @@ bool PageHeap::release_spaces() noexcept {
 
 // --- pages --------------------------------------------------------------------------------------------------------
 
-std::uint64_t PageHeap::fresh(const char* start, std::size_t bytes) const noexcept {
+std::uint64_t PageHeap::nonresident(const char* start, std::size_t bytes) const noexcept {
     if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros
     const std::uint32_t id = id_of(start);
     const char* const base = address_of(id);
@@ -293,19 +293,19 @@ void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept
 // The system lets these granules be written to.
 bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcept {
     Reserve& reserve = reserves_[id >> kReserveBits];
-    if (reserve.committed < (id & kLocal) + granules) {
+    if (reserve.accessible < (id & kLocal) + granules) {
         // Whole huge pages, so that neighbours may be advised together.
         std::uint32_t until = ((id & kLocal) + granules + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
         if (until > reserve.granules) until = reserve.granules;
-        char* const from = reserve.base + std::size_t{reserve.committed} * kRegionAlign;
-        if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return false;
-        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;
-        reserve.committed = until;
+        char* const from = reserve.base + std::size_t{reserve.accessible} * kRegionAlign;
+        if (!allow_access(from, std::size_t{until - reserve.accessible} * kRegionAlign)) return false;
+        accessible_ += std::uint64_t{until - reserve.accessible} * kRegionAlign;
+        reserve.accessible = until;
     }
     return true;
 }
 
-MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
+MapResult PageHeap::commit_pages(char* start, std::size_t bytes, bool huge) noexcept {
     if (!recycles()) {
         bool degraded = false;
         return upstream_.lock || upstream_.prefault ? commit(upstream_, start, bytes, degraded) : MapResult::ok;
@@ -382,7 +382,7 @@ std::uint64_t PageHeap::purge_inside(char* start, std::size_t bytes) noexcept {
     char* const end = start + bytes;
     char* const to = end - (reinterpret_cast<std::uintptr_t>(end) & (unit - 1));
     if (from >= to) return 0;
-    const std::uint64_t was = static_cast<std::uint64_t>(to - from) - fresh(from, static_cast<std::size_t>(to - from));
+    const std::uint64_t was = static_cast<std::uint64_t>(to - from) - nonresident(from, static_cast<std::size_t>(to - from));
     if (was == 0 || !decommit(upstream_, from, static_cast<std::size_t>(to - from))) return 0;
     const std::uint32_t id = id_of(from);
     const char* const base = address_of(id);

@@ -58,9 +58,9 @@ class PageHeap {
     void shorten(Extent& extent, std::size_t bytes, std::uint32_t now) noexcept;
 
     // Bytes of the pages of a range in use that are not resident.
-    std::uint64_t fresh(const char* start, std::size_t bytes) const noexcept;
+    std::uint64_t nonresident(const char* start, std::size_t bytes) const noexcept;
     // The range may be written to: its pages are resident from now on. `huge`: huge pages are wanted for it.
-    MapResult touch(char* start, std::size_t bytes, bool huge) noexcept;
+    MapResult commit_pages(char* start, std::size_t bytes, bool huge) noexcept;
     // Idle pages move to where an extent in use has none, whole huge pages at a time. That costs a small part of what page
     // faults would, and no more memory becomes resident. They keep what they hold.
     // False: the system failed half-way; the extent must not be used, nor given back.
@@ -78,7 +78,7 @@ class PageHeap {
     std::uint64_t resident() const noexcept { return resident_; }         // bytes, in use and free
     std::uint64_t idle() const noexcept { return idle_; }                 // bytes of them in free extents
     // Bytes of addresses that may be written to and are not resident: purged, or not yet used.
-    std::uint64_t purged() const noexcept { return recycles() ? committed_ - resident_ : 0; }
+    std::uint64_t purged() const noexcept { return recycles() ? accessible_ - resident_ : 0; }
     std::uint64_t degraded() const noexcept { return degraded_; }         // times that explicit huge pages were refused
 
   private:
@@ -104,7 +104,7 @@ class PageHeap {
         std::uint64_t* heads;             // a bit for each granule where a free extent with resident pages begins
         std::uint64_t* summary;           // a bit for each word of `heads` that is not 0
         std::uint32_t granules;
-        std::uint32_t committed;          // granules from the base that may be accessed
+        std::uint32_t accessible;          // granules from the base that may be accessed
         Region table;                     // where the rows and bits stand
     };
 
@@ -152,7 +152,7 @@ class PageHeap {
     unsigned count_;                      // reserves
     bool moves_;                          // pages may move: they are neither locked nor explicit huge ones
     std::uint64_t resident_, idle_, degraded_;
-    std::uint64_t committed_;             // bytes that may be accessed, of all reserves
+    std::uint64_t accessible_;             // bytes that may be accessed, of all reserves
     Reserve reserves_[kReserves];
 };
 

@@ -29,7 +29,7 @@ class PageMap {
     static constexpr std::uintptr_t kLevelMask = (std::uintptr_t{1} << kLevelBits) - 1;
 
     struct Leaf {
-        Atomic<Slab*> slabs[std::size_t{1} << kLevelBits];   // 512 KiB for 4 GiB of addresses, touched as needed
+        Atomic<Slab*> slabs[std::size_t{1} << kLevelBits];   // 512 KiB for 4 GiB of addresses; untouched pages cost nothing
     };
     Leaf* leaf_for(std::uintptr_t root_index) noexcept;
 

@@ -23,13 +23,13 @@ struct Arena;
 struct Node {
     Atomic<std::uint32_t> next;    // free list: index of the node below, kNone, or kOwned while a client owns the block
     Atomic<std::uint32_t> depth;   // free list: blocks from here down, this one included
-    char* block;                   // address of the block, with kHollow while purged; written before the node is first shared
+    char* block;                   // the block's address, with kPurgedBit while purged; set before the node is first shared
 };
 
-// Added to the address of a block in a slab whose pages went to the system. The page map finds its slab all the same.
-constexpr std::uintptr_t kHollow = 1;
+// Added to the address of a block of a slab whose pages were purged. The page map finds its slab all the same.
+constexpr std::uintptr_t kPurgedBit = 1;
 
-inline bool is_hollow(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kHollow) != 0; }
+inline bool is_purged(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kPurgedBit) != 0; }
 
 // Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
 class NodeTable {
@@ -62,15 +62,15 @@ struct Slab {
     std::size_t stride;            // bytes from one block to the next, gap included
     std::uint64_t reciprocal;      // ceil(2^48 / stride); 0 in a dedicated slab: every address is block 0
     // Changed under the arena's lock.
-    Extent extent;                 // its start is null while hollow: the memory went back to the page heap
+    Extent extent;                 // its start is null while the slab has none
     char* base;                    // address of block 0
-    char* touched;                 // blocks that end before this are on resident pages
-    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
-    std::uint32_t hollow;          // hollow blocks among them, those on given granules too
-    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found; idle ones whose pages may go
+    char* committed_end;           // blocks that end before this are on resident pages
+    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are purged; the others were never handed out
+    std::uint32_t purged;          // purged blocks among them, those on given granules too
+    std::uint32_t seen;            // scratch of a sweep: idle and purged blocks found; idle ones whose pages may go
     std::uint32_t given;           // a bit for each granule of the extent that went back to the page heap
     std::uint32_t giving;          // scratch of a sweep: those that go now
-    bool zeroed;                   // the extent came without a resident page: what was never touched is zero
+    bool zeroed;                   // the extent came without a resident page: blocks not yet carved are zero
     Slab* next;                    // list of its class: all multi-block slabs
 
     bool dedicated() const noexcept { return reciprocal == 0; }
