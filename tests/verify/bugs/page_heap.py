@@ -338,9 +338,9 @@ BACKED = (
     Bug(
         "memory that went back stays in the page map",
         TRIM,
-        "    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);\n    heap_.give(slab->extent, now);\n"
+        "    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);\n    heap_.release(slab->extent, now);\n"
         "    slab->extent.start = nullptr;\n    nodes",
-        "    heap_.give(slab->extent, now);\n    slab->extent.start = nullptr;\n    nodes",
+        "    heap_.release(slab->extent, now);\n    slab->extent.start = nullptr;\n    nodes",
         RULES,
     ),
     Bug(

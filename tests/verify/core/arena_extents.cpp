@@ -180,7 +180,7 @@ void run_on() {
     for (std::uint32_t pieces = 3; pieces < 8; ++pieces) {
         for (auto* taken : {&extents, &walls}) {
             taken->emplace_back();
-            CHECK(heap->take((taken == &extents ? pieces : 1) * kHugePage, kHugePage, false, taken->back()));
+            CHECK(heap->acquire((taken == &extents ? pieces : 1) * kHugePage, kHugePage, false, taken->back()));
         }
     }
     for (const Extent& extent : extents) {
@@ -195,9 +195,9 @@ void run_on() {
         }
         CHECK(heap->commit_pages(extent.start, extent.bytes, true) == MapResult::ok);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) extent.start[at] = static_cast<char>(pieces);
-        heap->give(extent, 1);
+        heap->release(extent, 1);
     }
-    for (const Extent& wall : walls) heap->give(wall, 1);
+    for (const Extent& wall : walls) heap->release(wall, 1);
     CHECK(heap->release_spaces() && PageHeapCheck::moved() == 0);
 }
 
@@ -208,15 +208,15 @@ void run_to_the_bound() {
     heap->configure(Upstream{Pages::plain, false, false});
     constexpr std::size_t kBytes = 8200 * kHugePage;                         // addresses: nothing writes there
     Extent a, b;
-    CHECK(heap->reserve(kBytes, kHugePage) && heap->take(kBytes, kHugePage, false, a));
+    CHECK(heap->reserve(kBytes, kHugePage) && heap->acquire(kBytes, kHugePage, false, a));
     CHECK(heap->commit_pages(a.start, a.bytes, false) == MapResult::ok);
-    heap->give(a, 1);
-    CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->take(kBytes + kHugePage, kHugePage, false, b));
+    heap->release(a, 1);
+    CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->acquire(kBytes + kHugePage, kHugePage, false, b));
     CHECK(heap->move_in(b));
     if (PageHeapCheck::moves(*heap)) {
         CHECK(PageHeapCheck::moved() == 8192 && heap->nonresident(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
     }
-    heap->give(b, 2);
+    heap->release(b, 2);
     heap->purge(~std::uint64_t{0});
     CHECK(PageHeapCheck::moved() == 0);
     CHECK(heap->release_spaces());
@@ -241,11 +241,11 @@ void run(unsigned steps, const Upstream& upstream) {
             bool found = false;
             for (bool warm : {true, false}) {
                 char* const best = alignment > kRegionAlign || step % 8 != 0 ? nullptr : PageHeapCheck::best(*heap, warm, bytes);
-                if (found || !heap->take(bytes, alignment, warm, extent)) continue;
+                if (found || !heap->acquire(bytes, alignment, warm, extent)) continue;
                 CHECK(best == nullptr || best == extent.start);
                 found = true;
             }
-            if (!found) found = heap->reserve(bytes, alignment) && heap->take(bytes, alignment, false, extent);
+            if (!found) found = heap->reserve(bytes, alignment) && heap->acquire(bytes, alignment, false, extent);
             CHECK(found && extent.bytes >= bytes && extent.bytes < bytes + kRegionAlign);
             CHECK(reinterpret_cast<std::uintptr_t>(extent.start) % alignment == 0);
             taken[extent.start] = extent.bytes;
@@ -255,7 +255,7 @@ void run(unsigned steps, const Upstream& upstream) {
             touch(*heap, pieces.back(), random() % 4 == 0 ? extent.bytes : (random() % pages + 1) * kPage);
         } else if (dice < 10) {
             look(*piece);
-            heap->give(piece->extent, now);
+            heap->release(piece->extent, now);
             for (std::size_t at = 0; at < piece->extent.bytes; at += kRegionAlign) since[piece->extent.start + at] = now;
             taken.erase(piece->extent.start);
             *piece = pieces.back();
@@ -309,13 +309,13 @@ void run(unsigned steps, const Upstream& upstream) {
     }
     while (pieces.size() > 1) {
         look(pieces.front());
-        heap->give(pieces.front().extent, now);
+        heap->release(pieces.front().extent, now);
         pieces.erase(pieces.begin());
     }
     heap->release_spaces();                                                  // but not that of the last piece
     for (Piece& each : pieces) {
         look(each);
-        heap->give(each.extent, now);
+        heap->release(each.extent, now);
     }
     taken.clear();
     PageHeapCheck::whole(*heap, taken);

@@ -79,7 +79,7 @@ struct SizeClass {
     Slab* growing;                                // the one with blocks not yet carved
     std::uint64_t stuck;                          // bytes idle after a sweep for other classes: survivors keep them
     std::uint32_t generation;                     // slabs made: each is twice as large as the last
-    std::uint32_t given;                          // blocks given to the page heap that a list would still hold
+    std::uint32_t recently_released;              // blocks released to the page heap that a list would still hold
 };
 
 struct ClassReading {
@@ -167,8 +167,8 @@ struct Arena {
     Block make_dedicated(std::uint32_t c, bool zeros) noexcept;
     Block hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept;
     Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept;
-    Refusal back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept;
-    Refusal find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
+    Refusal acquire_extent(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept;
+    Refusal find_extent(std::size_t bytes, std::size_t alignment, Extent& out) noexcept;
     bool make_room(std::uint64_t bytes) noexcept;
     std::uint64_t move_pages_in(Slab* slab, std::size_t size) noexcept;
     Refusal commit_pages(char* start, std::size_t bytes, bool huge) noexcept;
@@ -178,7 +178,7 @@ struct Arena {
     std::size_t stride_of(std::uint32_t c) const noexcept;
     std::size_t next_slab_bytes(std::uint32_t c) const noexcept;
     bool sweep_other_classes(std::uint32_t c) noexcept;
-    Refusal settle(Slab* slab, Extent extent) noexcept;
+    Refusal attach_extent(Slab* slab, Extent extent) noexcept;
     bool charge(std::uint64_t bytes) noexcept;
     void publish() noexcept;
     void note_used(std::uint64_t bytes) noexcept;
@@ -211,17 +211,17 @@ struct Arena {
     void tick(std::uint64_t now) noexcept;                               // what time brings
     enum class Effort { mild, thorough, any };
     std::uint64_t evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept;   // bytes given back to the system
-    void hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
+    void release_extent(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
     std::uint64_t flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept;
     enum class Sweep { slabs, granules, pages };
     std::uint64_t sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep what, std::uint32_t now) noexcept;
     std::uint64_t flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept;
-    std::uint64_t purge_between(Slab* slab) noexcept;
+    std::uint64_t purge_idle_pages(Slab* slab) noexcept;
     void mark_purged(Slab* slab) noexcept;
-    void give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept;
-    Chain give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept;
+    void release_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept;
+    Chain release_idle_granules(SizeClass& klass, Chain kept, std::uint32_t now) noexcept;
     std::uint64_t purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept;
-    template <class Stays> Chain keep_those(Chain chain, Stays stays) noexcept;
+    template <class Stays> Chain filter_chain(Chain chain, Stays stays) noexcept;
     // Whether time alone can change something here, and the thread is to see to it.
     bool needs_maintenance() const noexcept {
         const std::uint64_t held = counters.mapped.load_relaxed();

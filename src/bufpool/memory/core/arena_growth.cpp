@@ -39,9 +39,9 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 // admitted classes make, or of all if the program holds more than it needed lately; then any other. A class that kept blocks
 // from a request of another size is admitted no longer: where sizes vary, lists would hold the sum of what each class
 // needed at its own peak.
-Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
-    if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
-    bool found = heap_.take(bytes, alignment, false, out);
+Refusal Arena::find_extent(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
+    if (heap_.acquire(bytes, alignment, true, out)) return Refusal::none;
+    bool found = heap_.acquire(bytes, alignment, false, out);
     if (found && heap_.nonresident(out.start, bytes) <= kRegionAlign) return Refusal::none;
     const std::uint64_t used = counters.used.load_relaxed();
     std::uint64_t flushed = 0;
@@ -53,15 +53,15 @@ Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexc
     const std::uint64_t held = charged_ + heap_.idle();
     if (held + bytes > used + idle_bound()) flushed += flush_lists(bytes, now_ms());
     if (flushed != 0) {
-        if (found) heap_.give(out, now_ms());
-        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
-        found = heap_.take(bytes, alignment, false, out);
+        if (found) heap_.release(out, now_ms());
+        if (heap_.acquire(bytes, alignment, true, out)) return Refusal::none;
+        found = heap_.acquire(bytes, alignment, false, out);
     }
     if (found) return Refusal::none;
-    if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    if (heap_.reserve(bytes, alignment) && heap_.acquire(bytes, alignment, false, out)) return Refusal::none;
     flush_lists(kUnlimited, now_ms());
     for (bool warm : {true, false}) {
-        if (heap_.take(bytes, alignment, warm, out)) return Refusal::none;
+        if (heap_.acquire(bytes, alignment, warm, out)) return Refusal::none;
     }
     return Refusal::no_memory;
 }
@@ -94,16 +94,16 @@ Refusal Arena::commit_pages(char* start, std::size_t bytes, bool huge) noexcept 
 }
 
 // Finds an extent for a slab without one, and enters it in the page map.
-Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
+Refusal Arena::acquire_extent(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
     Extent extent;
-    const Refusal why = find(bytes, alignment, extent);
-    return why == Refusal::none ? settle(slab, extent) : why;
+    const Refusal why = find_extent(bytes, alignment, extent);
+    return why == Refusal::none ? attach_extent(slab, extent) : why;
 }
 
-Refusal Arena::settle(Slab* slab, Extent extent) noexcept {
+Refusal Arena::attach_extent(Slab* slab, Extent extent) noexcept {
     if (!g_pages.set(extent.start, extent.bytes, slab)) {   // no memory for the map itself
         g_pages.set(extent.start, extent.bytes, nullptr);
-        heap_.give(extent, now_ms());
+        heap_.release(extent, now_ms());
         return Refusal::no_memory;
     }
     slab->extent = extent;
@@ -208,7 +208,7 @@ Block Arena::carve(std::uint32_t c) noexcept {
             if (slab == nullptr) slab = add_slab(c, next_slab_bytes(c));
             if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
             const std::size_t bytes = slab->bytes();
-            const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
+            const Refusal why = acquire_extent(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
             if (why != Refusal::none) return Block{nullptr, why, false};
         }
         klass.growing = slab;
@@ -237,15 +237,15 @@ Slab* Arena::recycle_slab(std::uint32_t c) noexcept {
     for (bool swept : {false, true}) {
         if (swept && !sweep_other_classes(c)) return nullptr;
         for (std::size_t bytes = next_slab_bytes(c); bytes >= least; bytes = bytes / 2 & ~(kRegionAlign - 1)) {
-            if (!heap_.take(bytes, kRegionAlign, true, extent)) continue;
+            if (!heap_.acquire(bytes, kRegionAlign, true, extent)) continue;
             Slab* slab = slab_without_extent(c, bytes);
             if (slab == nullptr) slab = add_slab(c, bytes);
             if (slab == nullptr) {
-                heap_.give(extent, now_ms());
+                heap_.release(extent, now_ms());
                 return nullptr;
             }
             heap_.shorten(extent, slab->bytes(), now_ms());
-            return settle(slab, extent) == Refusal::none ? slab : nullptr;
+            return attach_extent(slab, extent) == Refusal::none ? slab : nullptr;
         }
     }
     return nullptr;
@@ -305,10 +305,10 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
     const std::size_t size = class_size(c);
     // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
     if (admitted(c) || !heap_.recycles()) {
-        klass.given = 0;
+        klass.recently_released = 0;
         klass.credit.store_relaxed(0);
-    } else if (klass.given != 0) {
-        klass.given -= 1;
+    } else if (klass.recently_released != 0) {
+        klass.recently_released -= 1;
         klass.credit.store_relaxed(klass.credit.load_relaxed() + 1);
     } else {
         klass.credit.store_relaxed(0);
@@ -320,7 +320,7 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
     if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
     const std::uint32_t node = slab->first_node;
     const std::size_t pad = coloured() ? kRegionAlign - 1 : 0;
-    Refusal why = back(slab, size + (size >= kColouredFrom ? pad : 0),
+    Refusal why = acquire_extent(slab, size + (size >= kColouredFrom ? pad : 0),
                        config.alignment > kRegionAlign ? config.alignment : kRegionAlign);
     if (why == Refusal::none) {
         // By the extent's place, so that the same memory is used again in the same way.
@@ -338,7 +338,7 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
         }
         g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
-        if (fresh != kLost) heap_.give(slab->extent, now_ms());
+        if (fresh != kLost) heap_.release(slab->extent, now_ms());
         slab->extent.start = nullptr;
     }
     nodes[node].block = reinterpret_cast<char*>(slab);

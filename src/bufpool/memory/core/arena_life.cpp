@@ -89,7 +89,7 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
         klass.recycled.store_relaxed(0);
         klass.low_water.store_relaxed(0);
         klass.credit.store_relaxed(0);
-        klass.given = 0;
+        klass.recently_released = 0;
         klass.stuck = 0;
     }
     for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {

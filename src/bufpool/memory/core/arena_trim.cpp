@@ -106,7 +106,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
 
 // The blocks of a chain for which it is so, in their order.
 template <class Stays>
-Chain Arena::keep_those(Chain chain, Stays stays) noexcept {
+Chain Arena::filter_chain(Chain chain, Stays stays) noexcept {
     Chain kept;
     std::uint32_t last = kNone, index = chain.first;
     for (std::uint32_t i = 0; i < chain.count; ++i) {
@@ -123,10 +123,10 @@ Chain Arena::keep_those(Chain chain, Stays stays) noexcept {
 }
 
 // A dedicated block that is in nobody's hands and in no list.
-void Arena::hollow_out(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
+void Arena::release_extent(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
     SizeClass& klass = classes[slab->class_index];
     g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
-    heap_.give(slab->extent, now);
+    heap_.release(slab->extent, now);
     slab->extent.start = nullptr;
     nodes[node].block = reinterpret_cast<char*>(slab);
     klass.purged.push(nodes, node);
@@ -140,15 +140,15 @@ std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uin
     const Chain all = klass.idle.pop_all(nodes);
     klass.internal_pops.add_relaxed(all.count);
     std::uint32_t at = 0;
-    const Chain kept = keep_those(all, [&](std::uint32_t index) {
+    const Chain kept = filter_chain(all, [&](std::uint32_t index) {
         if (at++ + std::uint64_t{blocks} < all.count) return true;
-        hollow_out(g_pages.find(nodes[index].block), index, now);
+        release_extent(g_pages.find(nodes[index].block), index, now);
         return false;
     });
     const std::uint32_t gone = all.count - kept.count;
     klass.idle.push_chain(nodes, kept);
     if (kept.count < klass.low_water.load_relaxed()) klass.low_water.store_relaxed(kept.count);
-    klass.given = klass.given + gone < kListedBlocks ? klass.given + gone : kListedBlocks;
+    klass.recently_released = klass.recently_released + gone < kListedBlocks ? klass.recently_released + gone : kListedBlocks;
     return gone * std::uint64_t{class_size(c)};
 }
 
@@ -195,7 +195,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
         any_purged |= slab->purged != 0;
     }
     if (any_purged) {
-        const Chain purged = keep_those(klass.purged.pop_all(nodes), [&](std::uint32_t each) {
+        const Chain purged = filter_chain(klass.purged.pop_all(nodes), [&](std::uint32_t each) {
             return g_pages.find(nodes[each].block)->seen != kGoes;
         });
         klass.purged.push_chain(nodes, purged);
@@ -203,7 +203,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
 
     // What stays is marked, if its memory may go.
     std::uint32_t at = 0;
-    Chain kept = keep_those(idle, [&](std::uint32_t each) {
+    Chain kept = filter_chain(idle, [&](std::uint32_t each) {
         Slab* const slab = g_pages.find(nodes[each].block);
         const bool old = at++ + std::uint64_t{stale} >= idle.count;
         if (slab->seen == kGoes) return false;
@@ -216,19 +216,19 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
         if (slab->seen != kGoes) continue;
         slab->seen = slab->purged = 0;
         if (slab == klass.growing) klass.growing = nullptr;
-        give_granules(slab, ~slab->given, now);
+        release_granules(slab, ~slab->released, now);
         slab->extent.start = nullptr;
-        slab->given = 0;
+        slab->released = 0;
     }
-    if (what == Sweep::granules) kept = give_between(klass, kept, now);
+    if (what == Sweep::granules) kept = release_idle_granules(klass, kept, now);
     std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     if (pages) {
         freed = 0;   // what went to the page heap was resident, and still is
         for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
-            if (slab->seen != 0 || stale == kNone) freed += purge_between(slab);
+            if (slab->seen != 0 || stale == kNone) freed += purge_idle_pages(slab);
         }
         const std::uint32_t before = kept.count;
-        kept = keep_those(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kJustPurged; });
+        kept = filter_chain(kept, [&](std::uint32_t each) { return nodes[each].depth.load_relaxed() != kJustPurged; });
         dropped += before - kept.count;
         for (Slab* slab = klass.slabs; slab != nullptr && before != kept.count; slab = slab->next) {
             if (slab->seen != 0) mark_purged(slab);
@@ -242,7 +242,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
 }
 
 // Granules of a slab, as bits, become free extents of the page heap.
-void Arena::give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept {
+void Arena::release_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept {
     const std::size_t count = slab->extent.bytes / kRegionAlign;
     for (std::size_t first = 0; first < count; ++first) {
         std::size_t end = first;
@@ -250,36 +250,36 @@ void Arena::give_granules(Slab* slab, std::uint32_t granules, std::uint32_t now)
         if (end == first) continue;
         const Extent extent{slab->extent.start + first * kRegionAlign, (end - first) * kRegionAlign};
         g_pages.set(extent.start, extent.bytes, nullptr);
-        heap_.give(extent, now);
+        heap_.release(extent, now);
         first = end;
     }
 }
 
 // Granules on which all blocks are marked or purged go to the page heap, where any size may use them: a few survivors do
 // not keep the rest of a slab from other classes. The blocks that stood there are purged until the whole slab has gone.
-Chain Arena::give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexcept {
+Chain Arena::release_idle_granules(SizeClass& klass, Chain kept, std::uint32_t now) noexcept {
     bool any = false, any_purged = false;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
         if (slab->extent.start == nullptr || slab->seen == 0 || slab->carved != slab->blocks) continue;
-        std::uint32_t stays = slab->given;
+        std::uint32_t stays = slab->released;
         for (std::uint32_t i = 0; i < slab->carved; ++i) {
             const Node& node = nodes[slab->first_node + i];
             const bool goes = node.next.load_relaxed() != kOwned && (is_purged(node) || node.depth.load_relaxed() == kIdleMark);
             if (!goes) stays |= slab->granules_under(slab->base + std::size_t{i} * slab->stride);
         }
         const std::uint64_t all = (std::uint64_t{1} << slab->extent.bytes / kRegionAlign) - 1;
-        slab->giving = static_cast<std::uint32_t>(all) & ~stays;
-        any |= slab->giving != 0;
-        any_purged |= slab->giving != 0 && slab->purged != 0;
+        slab->releasing = static_cast<std::uint32_t>(all) & ~stays;
+        any |= slab->releasing != 0;
+        any_purged |= slab->releasing != 0 && slab->purged != 0;
     }
     if (!any) return kept;
     const auto stays = [&](std::uint32_t each) {
         const char* const block = nodes[each].block - is_purged(nodes[each]);
         const Slab* const slab = g_pages.find(block);
-        return (slab->giving & slab->granules_under(block)) == 0;
+        return (slab->releasing & slab->granules_under(block)) == 0;
     };
-    if (any_purged) klass.purged.push_chain(nodes, keep_those(klass.purged.pop_all(nodes), stays));
-    kept = keep_those(kept, [&](std::uint32_t each) {
+    if (any_purged) klass.purged.push_chain(nodes, filter_chain(klass.purged.pop_all(nodes), stays));
+    kept = filter_chain(kept, [&](std::uint32_t each) {
         if (stays(each)) return true;
         Slab* const slab = g_pages.find(nodes[each].block);
         nodes[each].block += kPurgedBit;
@@ -289,23 +289,23 @@ Chain Arena::give_between(SizeClass& klass, Chain kept, std::uint32_t now) noexc
         return false;
     });
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
-        if (slab->giving == 0) continue;
-        give_granules(slab, slab->giving, now);
-        slab->given |= slab->giving;
-        slab->giving = 0;
+        if (slab->releasing == 0) continue;
+        release_granules(slab, slab->releasing, now);
+        slab->released |= slab->releasing;
+        slab->releasing = 0;
     }
     return kept;
 }
 
 // As the page heap's, but for the granules that the slab has no more.
 std::uint64_t Arena::purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept {
-    if (slab->given == 0) return heap_.purge_inside(start, bytes);
+    if (slab->released == 0) return heap_.purge_inside(start, bytes);
     std::uint64_t freed = 0;
     for (char* const end = start + bytes; start < end;) {
         const std::size_t granule = static_cast<std::size_t>(start - slab->extent.start) / kRegionAlign;
         char* const edge = slab->extent.start + (granule + 1) * kRegionAlign;
         char* const to = edge < end ? edge : end;
-        if ((slab->given >> granule & 1) == 0) freed += heap_.purge_inside(start, static_cast<std::size_t>(to - start));
+        if ((slab->released >> granule & 1) == 0) freed += heap_.purge_inside(start, static_cast<std::size_t>(to - start));
         start = to;
     }
     return freed;
@@ -328,7 +328,7 @@ void Arena::mark_purged(Slab* slab) noexcept {
 }
 
 // Purges the pages of a slab that only marked blocks, purged blocks and space not yet carved cover. Returns the bytes purged.
-std::uint64_t Arena::purge_between(Slab* slab) noexcept {
+std::uint64_t Arena::purge_idle_pages(Slab* slab) noexcept {
     if (slab->extent.start == nullptr) return 0;
     std::uint64_t freed = 0;
     const auto may_go = [&](std::uint32_t i) {
@@ -382,8 +382,8 @@ void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
         return check_clock();
     }
     counters.used.sub_relaxed(class_size(c));
-    hollow_out(slab, node, now_ms());
-    if (klass.given < kListedBlocks) klass.given += 1;
+    release_extent(slab, node, now_ms());
+    if (klass.recently_released < kListedBlocks) klass.recently_released += 1;
     if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);
     else if (charged_ + heap_.idle() - counters.used.load_relaxed() > bound_.load_relaxed()) enforce();
     publish();

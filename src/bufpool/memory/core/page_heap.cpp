@@ -113,7 +113,7 @@ void PageHeap::unlink(std::uint32_t id) noexcept {
     mark_head(id, false);
 }
 
-bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept {
+bool PageHeap::acquire(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept {
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     if (bytes > std::size_t{kLocal} * kRegionAlign / 2) return false;
     const std::uint32_t want = granules_of(bytes);
@@ -139,7 +139,7 @@ bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent&
     return true;
 }
 
-void PageHeap::give(Extent extent, std::uint32_t now) noexcept {
+void PageHeap::release(Extent extent, std::uint32_t now) noexcept {
     if (!recycles()) {
         resident_ -= extent.bytes;
         return free_extent(upstream_, extent.start, extent.bytes);
@@ -188,7 +188,7 @@ void PageHeap::shorten(Extent& extent, std::size_t bytes, std::uint32_t now) noe
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     const std::size_t kept = std::size_t{granules_of(bytes)} * kRegionAlign;
     if (kept >= extent.bytes) return;
-    give(Extent{extent.start + kept, extent.bytes - kept}, now);
+    release(Extent{extent.start + kept, extent.bytes - kept}, now);
     extent.bytes = kept;
 }
 

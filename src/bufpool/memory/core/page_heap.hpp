@@ -45,13 +45,13 @@ class PageHeap {
 
     // A free extent of at least `bytes` at a multiple of `alignment`, which is then in use; `warm` says which tree is
     // searched. False: there is none. The cold tree holds all address space that was reserved.
-    bool take(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept;
+    bool acquire(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept;
     // More address space, enough for one extent of so many bytes. False: the system has none.
     bool reserve(std::size_t bytes, std::size_t alignment) noexcept;
     // Address space of which nothing is in use goes back to the system. False: there is none.
     bool release_spaces() noexcept;
     // The extent is free from now on. Its pages stay as they are; those that are resident are idle since `now`.
-    void give(Extent extent, std::uint32_t now) noexcept;
+    void release(Extent extent, std::uint32_t now) noexcept;
     // As many bytes right behind the extent, if they are free, become part of it.
     bool extend(Extent& extent, std::size_t bytes) noexcept;
     // The extent's end is free from now on; its first `bytes` stay in use.

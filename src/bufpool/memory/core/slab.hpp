@@ -66,10 +66,10 @@ struct Slab {
     char* base;                    // address of block 0
     char* committed_end;           // blocks that end before this are on resident pages
     std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are purged; the others were never handed out
-    std::uint32_t purged;          // purged blocks among them, those on given granules too
-    std::uint32_t seen;            // scratch of a sweep: idle and purged blocks found; idle ones whose pages may go
-    std::uint32_t given;           // a bit for each granule of the extent that went back to the page heap
-    std::uint32_t giving;          // scratch of a sweep: those that go now
+    std::uint32_t purged;          // purged blocks among them, those on released granules too
+    std::uint32_t seen;            // used by a sweep: idle and purged blocks found; then idle ones whose pages may go
+    std::uint32_t released;        // a bit for each granule of the extent that was released to the page heap
+    std::uint32_t releasing;       // used by a sweep: those that it releases
     bool zeroed;                   // the extent came without a resident page: blocks not yet carved are zero
     Slab* next;                    // list of its class: all multi-block slabs
 
