@@ -457,7 +457,7 @@ std::uint64_t Arena::tick_after(std::uint64_t max_idle_ns) noexcept {
 // not fault everything in again.
 void Arena::tick(std::uint64_t now) noexcept {
     next_tick_.store_relaxed(now + tick_ns_.load_relaxed());
-    recent.turn(now, counters.used.load_relaxed());
+    recent.advance(now, counters.used.load_relaxed());
     if (now >= next_ageing_) {
         const std::uint32_t since = to_ms(last_ageing_);
         last_ageing_ = now;

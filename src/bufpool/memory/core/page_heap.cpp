@@ -1,4 +1,4 @@
-// The page heap: extents taken, given back, split and merged; pages that become resident and are purged.
+// The page heap: extents are acquired, released, split and merged; pages are committed and purged.
 #include "page_heap.hpp"
 
 #include <initializer_list>
@@ -73,7 +73,7 @@ std::uint32_t PageHeap::highest_head(std::uint32_t below) const noexcept {
         std::uint32_t end = reserve.granules;
         if (i == below >> kReserveBits && (below & kLocal) < end) end = below & kLocal;
         if (i > below >> kReserveBits || end == 0) continue;
-        // The word in which the search begins is looked at in part, the words below it by the summary.
+        // Only a part of the word in which the search begins counts; the words below it are found by the summary.
         std::uint32_t word = (end - 1) / 64;
         std::uint64_t bits = reserve.heads[word] & (~std::uint64_t{0} >> (63 - (end - 1) % 64));
         while (bits == 0 && word > 0) {
@@ -203,7 +203,7 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     if (least > std::size_t{kLocal} * kRegionAlign) return false;
     std::size_t size = count_ < 6 ? kFirstReserve << count_ : kLargeReserve;
     if (size < least) size = least;
-    // A process may be allowed few addresses (RLIMIT_AS): then less, at last what is needed now.
+    // A process may have few addresses (RLIMIT_AS): then reserve less, in the end only what is needed now.
     char* base = reserve_space(size);
     for (; base == nullptr && size > least; base = reserve_space(size)) size = size / 2 < least ? least : size / 2;
     if (base == nullptr && size > needed) base = reserve_space(size = needed);
@@ -251,7 +251,7 @@ bool PageHeap::release_spaces() noexcept {
 // --- pages --------------------------------------------------------------------------------------------------------
 
 std::uint64_t PageHeap::nonresident(const char* start, std::size_t bytes) const noexcept {
-    if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros
+    if (!recycles()) return 0;   // all of it counts as resident from the start, and none of it is known to be zeros
     const std::uint32_t id = id_of(start);
     const char* const base = address_of(id);
     std::ptrdiff_t first = (start - base) / std::ptrdiff_t{kPage};
@@ -263,7 +263,7 @@ std::uint64_t PageHeap::nonresident(const char* start, std::size_t bytes) const 
     return pages * kPage;
 }
 
-// Huge pages for what the range covers whole and has not been advised before.
+// Advises huge pages where the range covers them whole, unless that was advised before.
 void PageHeap::advise(std::uint32_t id, std::uint32_t granules) noexcept {
     const std::uint32_t end = id + granules;
     std::uint32_t piece = (id + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
@@ -279,7 +279,7 @@ void PageHeap::advise(std::uint32_t id, std::uint32_t granules) noexcept {
     }
 }
 
-// A huge page that was advised once, and has no memory now, would come as a whole for the part of it that is wanted.
+// Withdraws the advice where the range covers only a part of a huge page without memory: one write would commit all of it.
 void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept {
     const std::uint32_t first = id / kPieceGranules * kPieceGranules, last = (id + granules - 1) / kPieceGranules * kPieceGranules;
     for (std::uint32_t piece : {first, last}) {
@@ -290,7 +290,7 @@ void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept
     }
 }
 
-// The system lets these granules be written to.
+// Makes the granules accessible, and all before them. False: the system refuses.
 bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcept {
     Reserve& reserve = reserves_[id >> kReserveBits];
     if (reserve.accessible < (id & kLocal) + granules) {
@@ -394,11 +394,12 @@ std::uint64_t PageHeap::purge_inside(char* start, std::size_t bytes) noexcept {
     return was;
 }
 
-// Granules in a row of a free extent that is not linked at the moment. Bytes that were resident; 0 if the system refuses.
+// Purges a run of granules of a free extent that is not linked at the moment. Returns the bytes that were resident; 0 if the
+// system refuses.
 std::uint64_t PageHeap::purge_run(std::uint32_t id, std::uint32_t granules) noexcept {
     std::uint32_t first = id, last = id + granules;
     if (upstream_.pages == Pages::huge_advised) {
-        // A huge page holds memory behind pages that do not count as resident: those beside the run go too.
+        // A huge page has memory also where pages do not count as resident: such pages beside the run are purged too.
         while (first % kPieceGranules != 0 && row(first - 1).resident == 0) --first;
         while (last % kPieceGranules != 0 && row(last).resident == 0) ++last;
     }
@@ -448,7 +449,7 @@ std::uint64_t PageHeap::purge_older(std::uint32_t then, std::uint64_t keep) noex
     for (std::uint32_t id = highest_head(kNil); id != kNil && idle_ > keep; id = highest_head(id)) {
         const std::uint32_t length = row(id).length;
         std::uint32_t pages = row(id).pages;
-        std::uint64_t left = idle_ - keep;               // to go at most
+        std::uint64_t left = idle_ - keep;               // to purge at most
         unlink(id);
         Row* const rows = &row(id);
         const auto goes = [&](std::uint32_t i) {

@@ -3,11 +3,11 @@
 //   extent   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
 //   nodes        node f       node f+1               node f+n-1          (f = first_node)
 //
-// The descriptor and the nodes stand outside the extent and are never unmapped, so that a slow reader of a stale
-// index reads a stale node and never faults. A slab of blocks above 64 KiB holds one block ("dedicated").
+// The descriptor and the nodes lie outside the extent and are never unmapped: a slow reader of a stale index reads a stale
+// node and never faults. A slab for a block above 64 KiB holds just that block and is called dedicated.
 //
-// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
-// in their low address bits and fight for the same cache sets.
+// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would have the
+// same low address bits and compete for the same cache sets.
 #pragma once
 
 #include "bufpool/_core/atomics.hpp"
@@ -31,13 +31,13 @@ constexpr std::uintptr_t kPurgedBit = 1;
 
 inline bool is_purged(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kPurgedBit) != 0; }
 
-// Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
+// Nodes of an arena by index, in chunks that are mapped as the arena grows and never unmapped.
 class NodeTable {
   public:
     Node& operator[](std::uint32_t index) noexcept {
         return chunks_[index >> kChunkBits].load_relaxed()[index & (kChunkNodes - 1)];
     }
-    // Whether the node's memory is seen by this thread, which came by the index in whatever way.
+    // Whether this thread sees the node's memory, however it got the index.
     bool knows(std::uint32_t index) noexcept { return chunks_[index >> kChunkBits].load_relaxed() != nullptr; }
     // Indices of `count` new nodes in a row, or kNone. Under the arena's lock.
     std::uint32_t reserve(std::uint32_t count) noexcept;
@@ -75,7 +75,7 @@ struct Slab {
 
     bool dedicated() const noexcept { return reciprocal == 0; }
     std::size_t bytes() const noexcept { return std::size_t{blocks} * stride; }
-    // The granules on which a block stands.
+    // The granules that a block covers.
     std::uint32_t granules_under(const char* block) const noexcept {
         const auto offset = static_cast<std::size_t>(block - extent.start);
         const std::size_t first = offset / kRegionAlign, last = (offset + class_size(class_index) - 1) / kRegionAlign;
