@@ -38,8 +38,8 @@ HOOKS = (
     Bug(
         "realloc copies half",
         ARENA,
-        "memcpy(moved.address, address, nbytes if nbytes < room else room)",
-        "memcpy(moved.address, address, (nbytes if nbytes < room else room) // 2)",
+        "memcpy(moved.address, address, nbytes if nbytes < usable else usable)",
+        "memcpy(moved.address, address, (nbytes if nbytes < usable else usable) // 2)",
         Suite("memory/test_handler_memory.py -k resize"),
     ),
     Bug(
@@ -52,15 +52,15 @@ HOOKS = (
     Bug(
         "realloc fails where it need not move",
         ARENA,
-        "        if nbytes <= room:\n            return address\n",
+        "        if nbytes <= usable:\n            return address\n",
         "",
         Suite("memory/test_lifetime.py::test_array_can_be_used_after_the_pool"),
     ),
     Bug(
         "shrinking never gives memory back",
         ARENA,
-        "if nbytes <= room and (nbytes >= room // 2 or room <= 1024):",
-        "if nbytes <= room:",
+        "if nbytes <= usable and (nbytes >= usable // 2 or usable <= 1024):",
+        "if nbytes <= usable:",
         Suite("memory/test_handler_memory.py::test_shrinking_gives_memory_back"),
     ),
     Bug(

@@ -42,7 +42,7 @@ void refusals() {
         Block block = arena->acquire(nbytes);
         CHECK(block.address != nullptr && block.refusal == Refusal::none);
         CHECK(Arena::owner_of(block.address) == arena);
-        CHECK(Arena::room_from(block.address) >= nbytes);
+        CHECK(Arena::usable_size(block.address) >= nbytes);
         CHECK(Arena::release(block.address));
         CHECK(!Arena::release(block.address));
     }
@@ -65,14 +65,14 @@ void alignments() {
             for (std::size_t nbytes : {1, 1000, 40'000}) {
                 Block moved = arena->acquire_aligned(nbytes, alignment);
                 CHECK(moved.address != nullptr && reinterpret_cast<std::uintptr_t>(moved.address) % alignment == 0);
-                const std::size_t room = Arena::room_from(moved.address);
-                CHECK(room >= nbytes);
-                std::memset(moved.address, 0xAB, room);
+                const std::size_t usable = Arena::usable_size(moved.address);
+                CHECK(usable >= nbytes);
+                std::memset(moved.address, 0xAB, usable);
                 CHECK(Arena::release(moved.address));
                 Block plain = arena->acquire(nbytes);
-                CHECK(Arena::room_from(plain.address) >= nbytes);
+                CHECK(Arena::usable_size(plain.address) >= nbytes);
                 if (arena->config.wipe) CHECK(*static_cast<unsigned char*>(plain.address) == 0);
-                std::memset(plain.address, 0xCD, Arena::room_from(plain.address));
+                std::memset(plain.address, 0xCD, Arena::usable_size(plain.address));
                 CHECK(Arena::release(plain.address));
                 checkouts += 2;
             }

@@ -15,7 +15,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 void* take(Arena* arena, std::size_t nbytes) {
     const Block block = arena->acquire(nbytes);
-    CHECK(block.address != nullptr && Arena::room_from(block.address) >= nbytes);
+    CHECK(block.address != nullptr && Arena::usable_size(block.address) >= nbytes);
     return block.address;
 }
 
@@ -43,7 +43,7 @@ void zeros() {
     for (Arena* arena : {make({}), make({64 * kMiB})}) {
         for (std::size_t nbytes : {std::size_t{100}, std::size_t{5000}, std::size_t{100'000}, 3 * kMiB}) {
             void* const dirty = take(arena, nbytes);
-            std::memset(dirty, 0xEE, Arena::room_from(dirty));
+            std::memset(dirty, 0xEE, Arena::usable_size(dirty));
             CHECK(Arena::release(dirty));
             const Block clean = arena->acquire_zeroed(nbytes);
             const unsigned char* const bytes = static_cast<unsigned char*>(clean.address);
@@ -67,7 +67,7 @@ void zeros() {
     for (std::size_t whole = 600 * 1024; whole <= kMiB; whole += 64 * 1024) {
         Arena* const arena = make({});
         void* const first = take(arena, 480 * 1024);
-        std::memset(first, 0xEE, Arena::room_from(first));
+        std::memset(first, 0xEE, Arena::usable_size(first));
         CHECK(Arena::release(first));
         void* const second = take(arena, 448 * 1024);
         const Block third = arena->acquire_zeroed(whole);
@@ -138,7 +138,7 @@ void trimming() {
     CHECK(arena->trim(4 * kMiB) == 0);
     CHECK(about(arena->trim(0), 4 * kMiB) && idle_in(arena) == 0);
     for (void* each : addresses) {
-        CHECK(Arena::owner_of(each) == nullptr && Arena::room_from(each) == 0 && !Arena::release(each));
+        CHECK(Arena::owner_of(each) == nullptr && Arena::usable_size(each) == 0 && !Arena::release(each));
     }
     // A slab goes when all its blocks are idle, and stays for one that is not.
     blocks = take_many(arena, 400, 1000);
@@ -169,7 +169,7 @@ void foreign_addresses() {
     for (std::uintptr_t each : {std::uintptr_t{0}, std::uintptr_t{1} << 47, std::uintptr_t{1} << 52,
                                 ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&own)}) {
         void* const address = reinterpret_cast<void*>(each);
-        CHECK(Arena::owner_of(address) == nullptr && Arena::room_from(address) == 0 && !Arena::release(address));
+        CHECK(Arena::owner_of(address) == nullptr && Arena::usable_size(address) == 0 && !Arena::release(address));
     }
 }
 

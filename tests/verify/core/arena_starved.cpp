@@ -107,7 +107,7 @@ void work(Arena* arena, bool must) {
                 CHECK(block.refusal == Refusal::no_memory || block.refusal == Refusal::not_lockable);
                 continue;
             }
-            CHECK(Arena::room_from(block.address) >= nbytes && Arena::owner_of(block.address) == arena);
+            CHECK(Arena::usable_size(block.address) >= nbytes && Arena::owner_of(block.address) == arena);
             std::memset(block.address, 0x5A, nbytes);
             for (void* const other : out) CHECK(other != block.address);
             out.push_back(block.address);

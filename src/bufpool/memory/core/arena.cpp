@@ -91,7 +91,7 @@ inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noe
         cache_flags.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees the flag
     }
     if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
-        std::memset(block.address, 0, room_from(block.address));
+        std::memset(block.address, 0, usable_size(block.address));
         block.zeroed = 1;
     }
     return block;
@@ -143,9 +143,9 @@ Arena* Arena::owner_of(const void* address) noexcept {
     return slab == nullptr ? nullptr : slab->arena;
 }
 
-std::size_t Arena::room_from(const void* address) noexcept {
+std::size_t Arena::usable_size(const void* address) noexcept {
     Slab* const slab = g_pages.find(address);
-    return slab == nullptr ? 0 : slab->room_from(address);
+    return slab == nullptr ? 0 : slab->usable_size(address);
 }
 
 bool Arena::release(void* address) noexcept {

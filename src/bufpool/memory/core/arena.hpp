@@ -109,8 +109,8 @@ struct Arena {
     Block acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept;
     // The arena that owns the address, or null for a foreign one.
     static Arena* owner_of(const void* address) noexcept;
-    // Bytes from the address to the end of its block; 0 for a foreign one.
-    static std::size_t room_from(const void* address) noexcept;
+    // Usable bytes from the address to the end of its block; 0 for a foreign address.
+    static std::size_t usable_size(const void* address) noexcept;
     // False, and nothing done: not an address of ours, or its block is not out.
     static bool release(void* address) noexcept;
     // The block has at least so many bytes from now on and stands where it stood, or false: it must be copied.

@@ -91,7 +91,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         @staticmethod
         Arena* owner_of(const void* address) noexcept
         @staticmethod
-        size_t room_from(const void* address) noexcept
+        size_t usable_size(const void* address) noexcept
         @staticmethod
         bint release(void* address) noexcept
         @staticmethod

@@ -86,8 +86,8 @@ struct Slab {
         const std::uint64_t offset = static_cast<std::uint64_t>(static_cast<const char*>(address) - base);
         return first_node + static_cast<std::uint32_t>((offset * reciprocal) >> 48);
     }
-    // Bytes that a client may use from `address` to the end of its block.
-    std::size_t room_from(const void* address) const noexcept {
+    // Usable bytes from `address` to the end of its block.
+    std::size_t usable_size(const void* address) const noexcept {
         const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - base);
         return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);
     }

@@ -22,7 +22,7 @@ cdef class PoolBase:
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
 cdef void arena_release(void* address) noexcept nogil
 cdef void arena_clear(void* address, size_t nbytes) noexcept nogil   # a block of the caller's, from its start
-cdef size_t arena_room(const void* address) noexcept nogil      # bytes from there to the end of its block
+cdef size_t arena_usable_size(const void* address) noexcept nogil      # bytes from there to the end of its block
 cdef Arena* arena_owner(const void* address) noexcept nogil     # null: foreign
 cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil
 cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil

@@ -82,8 +82,8 @@ cdef void arena_clear(void* address, size_t nbytes) noexcept nogil:
     Arena.clear(address, nbytes)
 
 
-cdef size_t arena_room(const void* address) noexcept nogil:
-    return Arena.room_from(address)
+cdef size_t arena_usable_size(const void* address) noexcept nogil:
+    return Arena.usable_size(address)
 
 
 cdef Arena* arena_owner(const void* address) noexcept nogil:
@@ -121,23 +121,23 @@ cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
 
 
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
-    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, so that memory comes back.
+    # NumPy gives no old size: the page map knows the block. Shrinking below half moves the array, to free the larger block.
     if address == NULL:
         return hook_malloc(arena, nbytes)
-    cdef size_t room = Arena.room_from(address)
-    if nbytes <= room and (nbytes >= room // 2 or room <= 1024):
+    cdef size_t usable = Arena.usable_size(address)
+    if nbytes <= usable and (nbytes >= usable // 2 or usable <= 1024):
         return address
     if Arena.resize(address, nbytes):
         return address
     cdef Block moved = (<Arena*>arena).acquire(nbytes)
     if moved.address == NULL:
-        if nbytes <= room:
+        if nbytes <= usable:
             return address
-        # It cannot wait: NumPy has checked already that nobody else has the array, and nobody may run before it moves.
+        # It cannot wait: NumPy has already checked that nobody else has the array, so no other code may run before it moves.
         moved = refused_hook(<Arena*>arena, nbytes, moved, False)
         if moved.address == NULL:
             return NULL
-    memcpy(moved.address, address, nbytes if nbytes < room else room)
+    memcpy(moved.address, address, nbytes if nbytes < usable else usable)
     Arena.release(address)
     return moved.address
 

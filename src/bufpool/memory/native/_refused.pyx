@@ -16,7 +16,7 @@ from bufpool.memory.core.arena cimport Arena, Block, Refusal
 from bufpool.memory.native._arena cimport (
     PoolBase,
     arena_acquire_in_turn,
-    arena_room,
+    arena_usable_size,
     call_when_refused,
     wait_for_numpy,
 )
@@ -88,7 +88,7 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
     cdef uint64_t waited = 0
     cdef bint has_gil
     if being_built.arena == arena:
-        if being_built.block != NULL and arena_room(being_built.block) >= nbytes:
+        if being_built.block != NULL and arena_usable_size(being_built.block) >= nbytes:
             block.address = being_built.block
             being_built.block = NULL
         else:
