@@ -388,8 +388,8 @@ BACKED = (
     Bug(
         "an arena is used again while a block is out",
         LIVES,
-        "        if (suits && arena->counters.reserved.load_acquire() == 0) break;",
-        "        if (suits) break;",
+        "        if (suits && arena->counters.reserved.load_acquire() == 0) return arena;",
+        "        if (suits) return arena;",
         RULES,
     ),
     Bug(

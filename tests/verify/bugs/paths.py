@@ -14,6 +14,7 @@ QUEUE_RULES = Ladder("arena_waiting", 20)
 
 HOT = "memory/core/arena.cpp"
 GROWTH = "memory/core/arena_growth.cpp"
+SLABS = "memory/core/arena_slabs.cpp"
 
 CHECKOUTS = (
     Bug(
@@ -119,13 +120,13 @@ GROWING = (
     Bug(
         "one block more is carved than fits",
         GROWTH,
-        "slab->carved == slab->blocks",
-        "slab->carved > slab->blocks",
+        "klass.growing->carved == klass.growing->blocks",
+        "klass.growing->carved > klass.growing->blocks",
         STRESS,
     ),
     Bug(
         "a block's number is rounded down",
-        GROWTH,
+        SLABS,
         "((std::uint64_t{1} << 48) + stride - 1) / stride",
         "(std::uint64_t{1} << 48) / stride",
         STRESS,

@@ -7,6 +7,7 @@ from tests.verify.bug import Bug, Ladder, Suite
 HEAP = "memory/core/page_heap.cpp"
 MOVES = "memory/core/page_heap_moves.cpp"
 GROWTH = "memory/core/arena_growth.cpp"
+SLABS = "memory/core/arena_slabs.cpp"
 TRIM = "memory/core/arena_trim.cpp"
 LIVES = "memory/core/arena_life.cpp"
 
@@ -48,7 +49,7 @@ MALLOC = (
     Bug(
         "a limit counts what malloc's extents leave empty",
         LIVES,
-        "arena->heap_.recycles() && config.limit",
+        "heap_.recycles() && config.limit",
         "config.limit",
         Suite("memory/test_upstream_malloc.py -k counts_blocks"),
     ),
@@ -228,14 +229,14 @@ SURVIVED = (
     ),
     Bug(
         "classes give each other nothing",
-        GROWTH,
+        SLABS,
         "        if (swept && !sweep_other_classes(c)) return nullptr;\n",
         "        if (swept) return nullptr;\n",
         SHARED,
     ),
     Bug(
         "a slab is never smaller than its class wants",
-        GROWTH,
+        SLABS,
         "bytes = bytes / 2 & ~(kRegionAlign - 1)) {",
         "bytes = 0) {",
         SHARED,

@@ -1,4 +1,4 @@
-// The hot paths of the arena: checkout and return.
+// The hot paths of the arena: acquire and release.
 #include "arena.hpp"
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace bufpool {
 
-PageMap g_pages;   // one for the process: a block finds its arena wherever it is released
+PageMap g_pages;   // one for the process: a block finds its arena, whichever thread or pool releases it
 
 void Arena::note_used(std::uint64_t bytes) noexcept {
     const std::uint64_t used = counters.used.add_relaxed(bytes);
@@ -48,7 +48,8 @@ BUFPOOL_NOINLINE Block Arena::acquire_cached(std::uint32_t c) noexcept {
     return top == 0 ? grow(c) : Block{address, Refusal::none, false};
 }
 
-// This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
+// This and `release` call other functions only in tail position: so they save no registers, which took half of their
+// instructions.
 Block Arena::acquire(std::size_t nbytes) noexcept {
     // An arena with caches has neither a wider alignment nor wiping: popping a block is all there is to do.
     if (BUFPOOL_LIKELY((cache_flags.load_relaxed() & kUsesCaches) != 0 && nbytes - 1 < class_size(kCachedClasses - 1))) {
@@ -78,8 +79,8 @@ std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
 
 template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noexcept {
-    // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
-    // release finds the block from any address inside it.
+    // Every block is aligned to a cache line, or to the pool's own alignment. For a wider one, acquire more and hand out an
+    // address further in: release finds the block from any address inside it.
     const std::size_t slack = alignment <= config.alignment ? 0 : alignment - kGranule;
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
@@ -116,7 +117,7 @@ Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
     return block;
 }
 
-// A program that wants gigabytes of zeros may well touch few of them: their pages are given back, and not written.
+// A program that wants gigabytes of zeros may well touch few of them: their pages are purged instead of written.
 void Arena::clear(void* address, std::size_t nbytes) noexcept {
     char* start = static_cast<char*>(address);
     Slab* const slab = nbytes < kLazyZeros ? nullptr : g_pages.find(address);
@@ -136,7 +137,7 @@ void Arena::clear(void* address, std::size_t nbytes) noexcept {
     std::memset(start, 0, nbytes);
 }
 
-// --- return -------------------------------------------------------------------------------------------------------
+// --- release -------------------------------------------------------------------------------------------------------
 
 Arena* Arena::owner_of(const void* address) noexcept {
     Slab* const slab = g_pages.find(address);
@@ -199,7 +200,7 @@ void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     pace(c, 1);
 }
 
-// After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
+// Called after a release to a list: enforces the bounds if too much is idle and the lock is free.
 inline void Arena::keep_bounds() noexcept {
     const std::uint64_t idle = idle_bytes();
     if (BUFPOOL_LIKELY(idle <= sweep_above_.load_relaxed())) return;
@@ -209,7 +210,7 @@ inline void Arena::keep_bounds() noexcept {
     unlock();
 }
 
-// Small blocks of one class, linked through node.next. After closing they go one by one.
+// Releases small blocks of one class, linked through node.next. After closing they are released one by one.
 void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     const std::uint64_t bytes = chain.count * std::uint64_t{class_size(c)};
     if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) {
@@ -226,7 +227,7 @@ void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     pace(c, chain.count);
 }
 
-// The clock is looked at by every large return and by every 64th of the others.
+// Reads the clock at every 64th release of a small block; large blocks read it at each.
 void Arena::pace(std::uint32_t c, std::uint32_t returns) noexcept {
     const std::uint32_t before = classes[c].releases.load_relaxed();
     classes[c].releases.store_relaxed(before + returns);

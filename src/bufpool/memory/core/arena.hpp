@@ -161,9 +161,18 @@ struct Arena {
     // Not under a limit, and not where another alignment was asked for: a colour takes a page more.
     bool coloured() const noexcept { return config.limit == kUnlimited && !aligned_; }
 
+    // --- life, under the registry's lock ---
+    static Arena* find_reusable(const ArenaConfig& config) noexcept;
+    static Arena* map_new() noexcept;
+    void reset_counts() noexcept;
+    void configure(const ArenaConfig& settings) noexcept;
+
     // --- growth, under the lock ---
     Block grow(std::uint32_t c, bool zeros = false) noexcept;            // takes the lock; zeros: rather fresh pages than idle ones
     Block carve(std::uint32_t c) noexcept;
+    Block reuse_listed(std::uint32_t c) noexcept;
+    Block carve_next(std::uint32_t c, std::size_t unit) noexcept;
+    Refusal start_slab(std::uint32_t c) noexcept;
     Block make_dedicated(std::uint32_t c, bool zeros) noexcept;
     Block hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept;
     Slab* make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept;

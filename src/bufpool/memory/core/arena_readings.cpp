@@ -1,4 +1,4 @@
-// Readings for users: where idle memory is and what `trim` would return, and the arenas of the process.
+// Readings for users: where idle memory is, how much `trim` would return, and whose an arena is.
 #include "arena_internal.hpp"
 
 namespace bufpool {
@@ -39,7 +39,8 @@ IdleReading Arena::read_idle() noexcept {
     return reading;
 }
 
-// Bytes of the idle blocks of a slab that would go: all, if no block of it is in use, else those on pages without one.
+// Bytes of a slab's idle blocks that `trim` would release: all if no block is in use, else those on pages without a block in
+// use.
 std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
     if (slab->extent.start == nullptr) return 0;
     const auto idle = [&](std::uint32_t i) {
@@ -69,7 +70,7 @@ std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
 }
 
 ArenaIdentity Arena::identify() noexcept {
-    LockGuard guard(lock_);   // `create` holds it while it turns an old arena into a new pool's
+    LockGuard guard(lock_);   // `create` holds it while it reuses an arena for a new pool
     return ArenaIdentity{serial_, config.limit, closed.load_relaxed(), abandoned_.load_relaxed()};
 }
 
