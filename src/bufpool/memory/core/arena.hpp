@@ -1,16 +1,16 @@
-// The arena: blocks of all sizes from slabs, bounded, aged, and given back. The C-level acquire and release.
+// The arena: blocks of all sizes; bounds and ageing of idle memory. The C-level acquire and release.
 //
 //   acquire   thread cache (small blocks)  ->  free list of the class (lock-free)  ->  page heap (lock)  ->  system
 //   release   page map finds the slab  ->  thread cache or free list (lock-free)  ->  page heap (lock)  ->  system
 //
-// Small blocks go by the lists. Larger ones go back to the page heap, where any size may use them, except where a class
-// was served again and again: it keeps a list of its own ("admitted").
+// Small blocks are kept in lists. A larger block is released to the page heap, where any size may use it, unless its class is
+// requested again and again: such a class is *admitted* and keeps a list too.
 //
-// Release never waits for a lock and never asks for memory: it may run in any deallocation. All but the lists shares
-// one lock an arena; a release only ever tries it, and leaves the block in a list if somebody else has it.
+// Release never waits for a lock and never asks for memory, because it may run in any deallocation. Everything but the lists
+// is under the arena's one lock; a release only tries it, and leaves the block in a list if another thread holds it.
 //
-// Arenas and their metadata are never freed: an arena that is closed and empty is used again for the next pool. So a
-// block may outlive its pool, and the interpreter too.
+// Arenas and their metadata are never freed: an arena that is closed and empty is reused for the next pool. So a block may
+// outlive its pool, and the interpreter too.
 #pragma once
 
 #include "bufpool/_core/atomics.hpp"
@@ -34,14 +34,14 @@ struct Block {                // travels in two registers, without padding that 
 };
 
 struct ArenaConfig {
-    std::uint64_t limit;          // bytes: most that `reserved` may be
-    std::uint64_t max_retained;   // bytes: most that may be idle
+    std::uint64_t limit;          // bytes: maximum of `reserved`
+    std::uint64_t max_retained;   // bytes: maximum of idle memory
     std::uint64_t min_retained;   // bytes: idle memory below this never ages out
-    std::uint64_t max_idle_ns;    // memory idle for this long is given back; 0: never
+    std::uint64_t max_idle_ns;    // memory idle for this long is purged; 0: never
     std::uint64_t alignment;      // bytes: of every block
     Upstream upstream;
     bool wipe;                    // no block shows a byte of its last owner
-    bool maintenance_thread;      // the thread looks after this arena, too; else only growth and returns do
+    bool maintenance_thread;      // the maintenance thread serves this arena; without it, growth and releases do its work
 };
 
 // Arena::cache_flags.
@@ -50,26 +50,28 @@ constexpr std::uint32_t kMoved = 2;        // some blocks were handed out by an 
 
 constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-// Blocks up to this size stay in lists of a few; of any size in a list once it would have served so many requests in a row.
+// Each class up to kListed keeps a few blocks in its list. A larger class keeps a list once that would have served kAdmission
+// requests in a row.
 constexpr std::size_t kListed = std::size_t{256} << 10;
 constexpr std::uint32_t kListedBlocks = 8;
 constexpr std::uint32_t kAdmission = 16;
-// As much may be idle however little was needed lately.
+// So much may always be idle, however little was needed recently.
 constexpr std::uint64_t kIdleFloor = std::uint64_t{64} << 20;
-// Small blocks are swept for a bound once a 24th more than it is idle, at least so much: a sweep looks at all of them.
+// Small blocks are swept to enforce a bound only when a 24th more than it is idle, at least kSweepLeast: a sweep visits all
+// idle ones.
 constexpr std::uint64_t kSweepShare = 24;
 constexpr std::uint64_t kSweepLeast = std::uint64_t{64} << 10;
-// Sweeping that did not free enough is tried again once this much more is idle.
+// A sweep that did not free enough is repeated once this much more is idle.
 constexpr std::uint64_t kRetryAfter = std::uint64_t{1} << 20;
 // From this size on, zeros are made by purging the pages: the next write to each finds zeros, at the cost of a page fault.
 constexpr std::size_t kLazyZeros = std::size_t{128} << 20;
 
 struct SizeClass {
     alignas(kNoSharing) FreeList idle;            // shared idle blocks
-    Atomic<std::uint32_t> low_water;              // fewest idle since the last ageing: those were not needed
-    Atomic<std::uint32_t> releases;               // paces the look at the clock; a lost count is harmless
+    Atomic<std::uint32_t> low_water;              // fewest idle blocks since the last ageing: so many were not needed
+    Atomic<std::uint32_t> releases;               // decides when to read the clock; a lost count is harmless
     alignas(kNoSharing) Atomic<std::uint64_t> existing;   // blocks: owned, cached and idle
-    Atomic<std::uint64_t> misses;                 // checkouts that needed memory of the system, or a new block of a slab
+    Atomic<std::uint64_t> misses;                 // checkouts that needed memory of the system, or carved a block
     Atomic<std::uint64_t> recycled;               // checkouts that the page heap served with idle memory of any size
     Atomic<std::uint64_t> internal_pops;          // blocks popped, but not for a client: by trimming, for thread caches
     Atomic<std::uint32_t> credit;                 // requests in a row that a list would have served; see Arena::admitted
@@ -77,7 +79,7 @@ struct SizeClass {
     FreeList purged;                              // purged blocks of slabs; nodes of dedicated slabs without an extent
     Slab* slabs;                                  // multi-block slabs, those without an extent too
     Slab* growing;                                // the one with blocks not yet carved
-    std::uint64_t stuck;                          // bytes idle after a sweep for other classes: survivors keep them
+    std::uint64_t stuck;                          // bytes idle after a sweep for other classes: blocks in use pin them
     std::uint32_t generation;                     // slabs made: each is twice as large as the last
     std::uint32_t recently_released;              // blocks released to the page heap that a list would still hold
 };
@@ -87,12 +89,12 @@ struct ClassReading {
 };
 
 struct IdleReading {
-    std::uint64_t trimmable;      // bytes: what `trim(0)`, called by this thread, would give back
-    std::uint64_t cached;         // bytes: in other threads' caches, which `trim` does not reach
+    std::uint64_t trimmable;      // bytes that `trim(0)`, called by this thread, would return to the system
+    std::uint64_t cached;         // bytes in other threads' caches, which `trim` does not reach
 };
 
 struct ArenaIdentity {
-    std::uint64_t serial;         // of the pool that has the arena now: 1, 2, ... in the process
+    std::uint64_t serial;         // of the pool that uses the arena now: 1, 2, ... in the process
     std::uint64_t limit;          // bytes
     std::uint32_t closed;         // 1: hands out nothing more
     std::uint32_t abandoned;      // 1: its pool is gone
@@ -102,28 +104,28 @@ struct Arena {
     // --- the C-level interface; any thread, no GIL ---
     Block acquire(std::size_t nbytes) noexcept;                          // aligned to config.alignment
     Block acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept;   // a power of two, at least 64
-    // As acquire_aligned; a block so large that `clear` gives its pages back draws no idle ones.
+    // As acquire_aligned, but a block so large that `clear` would purge its pages gets no idle ones.
     Block acquire_for_zeros(std::size_t nbytes, std::size_t alignment) noexcept;
     Block acquire_zeroed(std::size_t nbytes) noexcept;
-    // As acquire_aligned, also of memory that is kept for the first waiter: for whoever's turn it is.
+    // As acquire_aligned, also from memory that is reserved for the first waiter. For the request whose turn it is.
     Block acquire_in_turn(std::size_t nbytes, std::size_t alignment) noexcept;
     // The arena that owns the address, or null for a foreign one.
     static Arena* owner_of(const void* address) noexcept;
     // Usable bytes from the address to the end of its block; 0 for a foreign address.
     static std::size_t usable_size(const void* address) noexcept;
-    // False, and nothing done: not an address of ours, or its block is not out.
+    // False, and nothing is done: the address is foreign, or its block is not in use.
     static bool release(void* address) noexcept;
-    // The block has at least so many bytes from now on and stands where it stood, or false: it must be copied.
+    // Resizes the block in place to at least `nbytes`. False: it cannot, and the caller must copy.
     static bool resize(void* address, std::size_t nbytes) noexcept;
-    // The caller's block holds zeros from its start on; very large ones without being written to.
+    // Fills the caller's block with zeros from its start; a very large one is purged instead of written.
     static void clear(void* address, std::size_t nbytes) noexcept;
 
-    // Gives back idle memory until at most `keep` bytes are idle. Bytes given back.
+    // Returns idle memory to the system until at most `keep` bytes are idle. Returns the bytes.
     std::uint64_t trim(std::uint64_t keep) noexcept;
-    // From now on nothing is handed out, and what comes back goes to the system.
+    // Hands out nothing more from now on; what is released is returned to the system.
     void close() noexcept;
 
-    // --- readings: exact when quiet ---
+    // --- readings: exact while no other thread uses the arena ---
     std::uint64_t cached_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;
     IdleReading read_idle() noexcept;
@@ -134,16 +136,16 @@ struct Arena {
 
     // --- life ---
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
-    void abandon() noexcept;                                             // the pool is gone: close, and reuse when empty
+    void abandon() noexcept;                                             // the pool is gone: closes, and may be reused when empty
 
     // kUsesCaches, and kMoved once an address inside a block was handed out. Read on every path, hence first.
     Atomic<std::uint32_t> cache_flags;
     Atomic<std::uint32_t> closed;
     ArenaConfig config;
-    LimitQueue queue;                      // threads that wait at the limit
+    LimitQueue queue;                      // requests that wait at the limit
     Counters counters;
-    RecentPeak recent;                     // most in use lately
-    void* attachment;                      // the layer above's companion of this arena, made once, never freed
+    RecentPeak recent;                     // recent peak of `counters.used`
+    void* attachment;                      // set once by the layer above, never freed
     NodeTable nodes;
     SizeClass classes[kClassCount];
 
@@ -158,7 +160,7 @@ struct Arena {
     std::uint32_t aligned_class(std::uint32_t c) const noexcept;
     static bool dedicated(std::uint32_t c) noexcept { return c >= kCachedClasses; }
 
-    // Not under a limit, and not where another alignment was asked for: a colour takes a page more.
+    // Not under a limit and not with a wider alignment: a colour takes a page more.
     bool coloured() const noexcept { return config.limit == kUnlimited && !aligned_; }
 
     // --- life, under the registry's lock ---
@@ -168,7 +170,7 @@ struct Arena {
     void configure(const ArenaConfig& settings) noexcept;
 
     // --- growth, under the lock ---
-    Block grow(std::uint32_t c, bool zeros = false) noexcept;            // takes the lock; zeros: rather fresh pages than idle ones
+    Block grow(std::uint32_t c, bool zeros = false) noexcept;            // takes the lock; zeros: prefers fresh pages
     Block carve(std::uint32_t c) noexcept;
     Block reuse_listed(std::uint32_t c) noexcept;
     Block carve_next(std::uint32_t c, std::size_t unit) noexcept;
@@ -193,7 +195,7 @@ struct Arena {
     void note_used(std::uint64_t bytes) noexcept;
     static bool reclaim_everywhere() noexcept;                           // without the lock
 
-    // --- return ---
+    // --- release ---
     bool release_slow(Slab* slab, void* address) noexcept;
     void release_shared(Slab* slab, std::uint32_t node) noexcept;
     void release_chain(std::uint32_t c, Chain chain) noexcept;
@@ -203,23 +205,23 @@ struct Arena {
     void keep_bounds() noexcept;
     void pace(std::uint32_t c, std::uint32_t returns) noexcept;
     void check_clock() noexcept;
-    // Whether blocks of a dedicated class stay in its list, however many there are.
+    // Whether a dedicated class keeps any number of blocks in its list.
     bool admitted(std::uint32_t c) const noexcept { return classes[c].credit.load_relaxed() >= kAdmission; }
     std::uint64_t idle_bytes() const noexcept {   // in the shared lists and in the page heap
         const std::uint64_t used = counters.used.load_relaxed();
         const std::uint64_t reserved = counters.reserved.load_relaxed();
-        return reserved > used ? reserved - used : 0;   // the two are read one after the other
+        return reserved > used ? reserved - used : 0;   // the two are not read at once
     }
     std::uint64_t idle_in_lists() const noexcept { return charged_ - counters.used.load_relaxed(); }   // under the lock
 
-    // --- idle memory that goes back, under the lock ---
-    void unlock() noexcept;                                              // and what came back meanwhile is looked at
+    // --- returning idle memory, under the lock ---
+    void unlock() noexcept;                                              // and does what a release could not do meanwhile
     void note_drop(Drop reason, std::uint64_t bytes) noexcept;
     std::uint64_t idle_bound() noexcept;                                 // bytes
-    void enforce() noexcept;                                             // the bounds of what is idle
-    void tick(std::uint64_t now) noexcept;                               // what time brings
+    void enforce() noexcept;                                             // the bounds on idle memory
+    void tick(std::uint64_t now) noexcept;                               // ageing
     enum class Effort { mild, thorough, any };
-    std::uint64_t evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept;   // bytes given back to the system
+    std::uint64_t evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept;   // bytes returned to the system
     void release_extent(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept;
     std::uint64_t flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept;
     enum class Sweep { slabs, granules, pages };
@@ -231,7 +233,7 @@ struct Arena {
     Chain release_idle_granules(SizeClass& klass, Chain kept, std::uint32_t now) noexcept;
     std::uint64_t purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept;
     template <class Stays> Chain filter_chain(Chain chain, Stays stays) noexcept;
-    // Whether time alone can change something here, and the thread is to see to it.
+    // Whether memory can age here, and the maintenance thread is to purge it.
     bool needs_maintenance() const noexcept {
         const std::uint64_t held = counters.mapped.load_relaxed();
         return held > maintained_above_.load_relaxed();
@@ -241,7 +243,7 @@ struct Arena {
     std::uint64_t trimmable_in(Slab* slab) noexcept;
 
     bool uses_cache(std::uint32_t c) const noexcept { return c < kCachedClasses && (cache_flags.load_relaxed() & kUsesCaches) != 0; }
-    ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: there is none to be had
+    ThreadCache* cache(bool may_map) noexcept;    // of this thread; null: it cannot get one
     ThreadCache* adopt_cache(bool may_map) noexcept;
     ThreadCache* map_caches() noexcept;
     void release_own_cache() noexcept;            // this thread's cached blocks go to the shared lists
@@ -256,20 +258,20 @@ struct Arena {
 
     Lock lock_;
     PageHeap heap_;
-    std::uint64_t charged_;                       // bytes of all blocks that exist, those of the lists too
+    std::uint64_t charged_;                       // bytes of all blocks that exist, idle ones too
     std::uint64_t resident_limit_;                // bytes that may be resident under the limit
     std::uint64_t stuck_;                         // bytes idle in lists that the last sweep for a bound could not free
     bool aligned_;                                // all blocks are aligned to more than a line
     Atomic<std::uint64_t> bound_, sweep_above_;   // bytes idle, as `idle_bound` found them last
-    // A release has a last look at these when its block is back already, and the arena may be another pool's: then it
-    // trims and ages by that pool's settings, which is right. The settings in `config` it reads before, or under the lock.
+    // A release reads these when its block is already back, so the arena may be another pool's by then: it then trims and ages
+    // by that pool's settings, which is right. It reads the settings in `config` before that, or under the lock.
     Atomic<std::uint64_t> tick_ns_;               // from one tick to the next; 0: never
     Atomic<std::uint64_t> next_tick_;             // ns on the coarse clock
-    Atomic<std::uint64_t> maintained_above_;      // bytes resident: with more the arena needs the maintenance thread
+    Atomic<std::uint64_t> maintained_above_;      // bytes resident: with more, the arena needs the maintenance thread
     std::uint64_t next_ageing_, last_ageing_;     // ns on the coarse clock
     Atomic<std::uint32_t> abandoned_;
     Atomic<std::uint32_t> left_behind_;           // a release after closing found the lock taken
-    Atomic<std::uint64_t> sweep_again_;           // bytes idle in lists: sweeping freed too little, and waits for so many; 0: it did not
+    Atomic<std::uint64_t> sweep_again_;           // bytes idle in lists at which to sweep again, after one that freed too little
     Atomic<ThreadCache*> caches_;
     Slab* spare_slabs_;                           // descriptors mapped and not yet used; under the lock
     std::uint32_t spare_count_;

@@ -1,8 +1,8 @@
-// Idle memory on its way back: from the lists to the page heap, and from there to the system; above the bounds, by
-// age, on demand, and after closing.
+// Returning idle memory: from the lists to the page heap, and from there to the system; above the bounds, by age, on demand,
+// and after closing.
 //
-// A class is swept by taking its whole list with one CAS, choosing, and pushing the rest back: acquirers in between find
-// it empty and wait for the lock; nothing is owned twice.
+// A sweep pops a class's whole list with one CAS, chooses blocks, and pushes the others back. Meanwhile requests find the list
+// empty and wait for the lock; nothing is owned twice.
 #include "arena_internal.hpp"
 #include "maintenance.hpp"
 
@@ -11,7 +11,7 @@ namespace bufpool {
 namespace {
 
 constexpr std::uint64_t kTick = 1'000'000'000;           // ns, at most
-constexpr std::uint32_t kGoes = 0xFFFFFFFFu;             // in Slab::seen: the whole slab goes
+constexpr std::uint32_t kGoes = 0xFFFFFFFFu;             // in Slab::seen: the sweep releases the whole slab
 // In Node::depth while a sweep owns the node: its block is idle, or this sweep has purged it.
 constexpr std::uint32_t kIdleMark = 0xFFFFFFFFu;
 constexpr std::uint32_t kJustPurged = 0xFFFFFFFEu;
@@ -20,8 +20,8 @@ constexpr std::uint32_t kJustPurged = 0xFFFFFFFEu;
 
 // --- bounds -------------------------------------------------------------------------------------------------------
 
-// Most bytes that may be idle: half as much again as was in use at the recent peak, less what is in use now. Tighter
-// bounds make programs with varying sizes purge what they fault in again a moment later (simulated).
+// Maximum of idle bytes: 1.5 times the recent peak, less what is in use now. With a tighter bound, programs with varying sizes
+// purge what they fault in again a moment later (in a simulation).
 std::uint64_t Arena::idle_bound() noexcept {
     std::uint64_t bound = config.max_retained;
     if (config.max_idle_ns != 0) {
@@ -41,8 +41,8 @@ void Arena::enforce() noexcept {
     const std::uint64_t bound = idle_bound();
     const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
     if (idle <= bound || idle > charged_ + heap_.idle()) return;   // a return may be counted in one place only
-    // What the user forbids goes if it can. What recent use does not justify goes if that is cheap, and large blocks do not pay
-    // for what survivors pin.
+    // Above the user's bound everything that can go is purged. Above the bound by recent use only what is cheap to purge is, and
+    // large blocks are not purged in place of small ones that blocks in use pin.
     if (bound == config.max_retained) {
         evict(idle - bound, Drop::over_max_retained, Effort::thorough);
     } else {
@@ -57,7 +57,7 @@ std::uint64_t Arena::trim(std::uint64_t keep) noexcept {
     drain(false);
     publish();
     const std::uint64_t before = idle_bytes();
-    // Once in any case: a slab without an idle block may still have an extent, and a page where its carved blocks end.
+    // At least once: a slab without an idle block may still have an extent, and resident pages behind its carved blocks.
     for (std::uint64_t idle = before; idle > keep || (keep == 0 && idle == before); idle = idle_bytes()) {
         const bool any = evict(keep == 0 ? kUnlimited : idle - keep, Drop::trimmed, Effort::any) != 0;
         publish();
@@ -74,8 +74,9 @@ void Arena::note_drop(Drop reason, std::uint64_t bytes) noexcept {
     counters.dropped_bytes[static_cast<std::uint32_t>(reason)].add_relaxed(bytes);
 }
 
-// Small blocks go last, as a sweep looks at all idle ones of its class. `mild`: those used longest ago, as many as it takes;
-// `thorough`: if that is not enough, all that can go; both leave it for a while when it was not enough. `any`: at once.
+// Returns at least `bytes` to the system if it can. Small blocks come last, because a sweep visits all idle ones of its class.
+// `mild`: sweeps only for the blocks used longest ago, as many as needed. `thorough`: if that is not enough, for all. Both
+// pause sweeping for a while if it did not free enough. `any`: as thorough, even during such a pause.
 std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noexcept {
     std::uint64_t freed = heap_.purge(bytes);
     if (freed < bytes && flush_lists(bytes - freed, now_ms()) != 0) freed += heap_.purge(bytes - freed);
@@ -85,7 +86,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
             const std::uint32_t stale = all || blocks > kNone ? kNone : static_cast<std::uint32_t>(blocks);
             const std::uint64_t gone = sweep_slabs(c, stale, pages ? Sweep::pages : Sweep::slabs, now_ms());
             if (pages) freed += gone;
-            else freed += heap_.purge(bytes - freed);   // also what a slab without an idle block left
+            else freed += heap_.purge(bytes - freed);   // slabs without a block are in it, too
         }
     };
     if (freed < bytes && (effort == Effort::any || idle_in_lists() >= sweep_again_.load_relaxed())) {
@@ -93,7 +94,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
         sweep(true, false);
         if (effort != Effort::mild) sweep(true, true);
         stuck_ = freed < bytes ? idle_in_lists() : 0;
-        // The more a sweep has to look at for nothing, the longer it is put off.
+        // The more blocks a sweep visits in vain, the longer the pause.
         std::uint64_t step = effort == Effort::mild ? kRetryAfter : sweep_above_.load_relaxed() - bound_.load_relaxed();
         if (step < stuck_ / 8) step = stuck_ / 8;
         sweep_again_.store_relaxed(stuck_ != 0 ? stuck_ + step : 0);
@@ -104,7 +105,7 @@ std::uint64_t Arena::evict(std::uint64_t bytes, Drop reason, Effort effort) noex
 
 // --- from the lists to the page heap ------------------------------------------------------------------------------
 
-// The blocks of a chain for which it is so, in their order.
+// The blocks of a chain that satisfy a predicate, in their order.
 template <class Stays>
 Chain Arena::filter_chain(Chain chain, Stays stays) noexcept {
     Chain kept;
@@ -122,7 +123,7 @@ Chain Arena::filter_chain(Chain chain, Stays stays) noexcept {
     return kept;
 }
 
-// A dedicated block that is in nobody's hands and in no list.
+// Releases the extent of a dedicated block that nobody owns and that is in no list.
 void Arena::release_extent(Slab* slab, std::uint32_t node, std::uint32_t now) noexcept {
     SizeClass& klass = classes[slab->class_index];
     g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
@@ -134,7 +135,7 @@ void Arena::release_extent(Slab* slab, std::uint32_t node, std::uint32_t now) no
     charged_ -= class_size(slab->class_index);
 }
 
-// The blocks of a dedicated class that were used longest ago. Bytes.
+// Releases the extents of so many blocks of a dedicated class, those used longest ago. Returns their bytes.
 std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uint32_t now) noexcept {
     SizeClass& klass = classes[c];
     const Chain all = klass.idle.pop_all(nodes);
@@ -152,7 +153,8 @@ std::uint64_t Arena::flush_class(std::uint32_t c, std::uint32_t blocks, std::uin
     return gone * std::uint64_t{class_size(c)};
 }
 
-// What dedicated classes keep in lists, until at least so many bytes came: first what was not needed lately.
+// Releases the extents of blocks in the lists of dedicated classes, at least `bytes` if there are so many: first blocks that
+// were not needed recently. Returns their bytes.
 std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcept {
     std::uint64_t flushed = 0;
     for (bool all : {false, true}) {
@@ -167,9 +169,9 @@ std::uint64_t Arena::flush_lists(std::uint64_t bytes, std::uint32_t now) noexcep
     return flushed;
 }
 
-// Slabs whose blocks are all idle go to the page heap. So do the granules of the others that no block in use touches, if
-// asked for; or the pages, to the system. It concerns the `stale` blocks that were used longest ago. Bytes that left the
-// lists, or of pages bytes that went to the system.
+// Releases slabs whose blocks are all idle to the page heap. With Sweep::granules also the granules of other slabs without a
+// block in use; with Sweep::pages it purges such pages instead. Only the `stale` blocks that were used longest ago are
+// considered. Returns the bytes that left the lists; with Sweep::pages the bytes purged.
 std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep what, std::uint32_t now) noexcept {
     const bool pages = what == Sweep::pages;
     SizeClass& klass = classes[c];
@@ -201,7 +203,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
         klass.purged.push_chain(nodes, purged);
     }
 
-    // What stays is marked, if its memory may go.
+    // Blocks that stay are marked if their memory may go.
     std::uint32_t at = 0;
     Chain kept = filter_chain(idle, [&](std::uint32_t each) {
         Slab* const slab = g_pages.find(nodes[each].block);
@@ -223,7 +225,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
     if (what == Sweep::granules) kept = release_idle_granules(klass, kept, now);
     std::uint64_t dropped = idle.count - kept.count, freed = dropped * size;
     if (pages) {
-        freed = 0;   // what went to the page heap was resident, and still is
+        freed = 0;   // what the page heap got was resident, and still is
         for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
             if (slab->seen != 0 || stale == kNone) freed += purge_idle_pages(slab);
         }
@@ -241,7 +243,7 @@ std::uint64_t Arena::sweep_slabs(std::uint32_t c, std::uint32_t stale, Sweep wha
     return freed;
 }
 
-// Granules of a slab, as bits, become free extents of the page heap.
+// Releases granules of a slab, given as bits, to the page heap.
 void Arena::release_granules(Slab* slab, std::uint32_t granules, std::uint32_t now) noexcept {
     const std::size_t count = slab->extent.bytes / kRegionAlign;
     for (std::size_t first = 0; first < count; ++first) {
@@ -255,8 +257,9 @@ void Arena::release_granules(Slab* slab, std::uint32_t granules, std::uint32_t n
     }
 }
 
-// Granules on which all blocks are marked or purged go to the page heap, where any size may use them: a few survivors do
-// not keep the rest of a slab from other classes. The blocks that stood there are purged until the whole slab has gone.
+// Releases the granules on which all blocks are marked or purged to the page heap, where any size may use them: a few blocks in
+// use do not keep the rest of a slab from other classes. The blocks on such granules are purged until the whole slab is
+// released. Returns the chain without them.
 Chain Arena::release_idle_granules(SizeClass& klass, Chain kept, std::uint32_t now) noexcept {
     bool any = false, any_purged = false;
     for (Slab* slab = klass.slabs; slab != nullptr; slab = slab->next) {
@@ -297,7 +300,7 @@ Chain Arena::release_idle_granules(SizeClass& klass, Chain kept, std::uint32_t n
     return kept;
 }
 
-// As the page heap's, but for the granules that the slab has no more.
+// As PageHeap::purge_inside, but leaves out the granules that the slab has released.
 std::uint64_t Arena::purge_inside(Slab* slab, char* start, std::size_t bytes) noexcept {
     if (slab->released == 0) return heap_.purge_inside(start, bytes);
     std::uint64_t freed = 0;
@@ -366,10 +369,10 @@ std::uint64_t Arena::purge_idle_pages(Slab* slab) noexcept {
     return freed;
 }
 
-// --- return -------------------------------------------------------------------------------------------------------
+// --- release -------------------------------------------------------------------------------------------------------
 
-// A large block goes to the page heap, where any size may use it; to its class's list where that is admitted, or while
-// somebody else has the lock.
+// Releases a large block to the page heap, where any size may use it; to its class's list if the class is admitted, or if
+// another thread holds the lock.
 void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
@@ -389,10 +392,10 @@ void Arena::release_dedicated(Slab* slab, std::uint32_t node) noexcept {
     publish();
     unlock();
     check_clock();
-    if (needs_maintenance()) Maintenance::ensure();   // a fork's child may only ever return what it inherited
+    if (needs_maintenance()) Maintenance::ensure();   // a fork's child may only ever release what it inherited
 }
 
-// More is idle than may be, or a class that is not admitted has many blocks in its list.
+// Called when too much is idle, or when a class that is not admitted has many blocks in its list.
 BUFPOOL_COLD void Arena::shorten_list(std::uint32_t c) noexcept {
     check_clock();
     if (!lock_.try_lock()) return;
@@ -402,8 +405,8 @@ BUFPOOL_COLD void Arena::shorten_list(std::uint32_t c) noexcept {
     unlock();
 }
 
-// After closing, memory goes back when its region is wholly idle; of small blocks that is looked at when the whole class is
-// idle, and each time that some more idle memory has come together.
+// Releases a block of a closed arena, whose idle memory is returned to the system. Small blocks are swept when all of their
+// class are idle, and each time that kRetryAfter more bytes are.
 BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     SizeClass& klass = classes[c];
@@ -412,13 +415,13 @@ BUFPOOL_COLD void Arena::release_closed(Slab* slab, std::uint32_t node) noexcept
     const bool all = dedicated(c) || klass.idle.size(nodes) == klass.existing.load_relaxed();
     if (!all && idle_bytes() < sweep_again_.load_relaxed()) return;
     if (!lock_.try_lock()) {
-        // Whoever has it looks again.
+        // The thread that holds it will see this (Arena::unlock).
         left_behind_.store_relaxed(1);
         fence_seq_cst();
         if (!lock_.try_lock()) return;
     }
     left_behind_.store_relaxed(0);
-    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);   // not another pool's by now
+    if (closed.load_relaxed() != 0) evict(kUnlimited, Drop::closed, Effort::any);   // else it is another pool's by now
     publish();
     sweep_again_.store_relaxed(idle_bytes() + kRetryAfter);
     unlock();
@@ -452,9 +455,9 @@ std::uint64_t Arena::tick_after(std::uint64_t max_idle_ns) noexcept {
     return max_idle_ns / 2 < kTick ? max_idle_ns / 2 : kTick;
 }
 
-// The recent peak moves on, and memory ages. What stayed in a list through a whole window was not needed in it and goes to
-// the page heap; what was idle there for max_idle goes to the system. A floor stays, so that a program which pauses does
-// not fault everything in again.
+// Ages memory. Blocks that stayed in a list through a whole window were not needed in it: they are released to the page heap.
+// What is idle there for max_idle is purged. `min_retained` stays, so that a program that pauses does not fault everything in
+// again.
 void Arena::tick(std::uint64_t now) noexcept {
     next_tick_.store_relaxed(now + tick_ns_.load_relaxed());
     recent.advance(now, counters.used.load_relaxed());
