@@ -129,7 +129,7 @@ LIVING = (
     Bug(
         "a fork's child wakes its parent's waiters",
         LIVES,
-        "        arena->queue.begin_anew();\n",
+        "        arena->queue.reset_after_fork();\n",
         "",
         LIFE,
     ),

@@ -82,7 +82,7 @@ RETURNS = (
     Bug(
         "no one wakes the waiter",
         HOT,
-        "    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();\n",
+        "    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.wake_first();\n",
         "",
         QUEUE_RULES,
     ),

@@ -74,9 +74,9 @@ HOOKS = (
 
 WAITING = (
     Bug(
-        "a bell is opened in vain",
+        "a event is opened in vain",
         ARENA,
-        "    PyThread_release_lock(bell)\n",
+        "    PyThread_release_lock(event)\n",
         "    pass\n",
         Suite("memory/test_waiting.py::test_a_return_wakes_who_waits"),
     ),

@@ -305,7 +305,7 @@ std::uint64_t one_thread() { return 1; }
 // The child's one thread has all that the parent's others had cached, waits for nobody, and finds every lock open.
 void fork_with_threads() {
     Arena* const arena = make({});
-    arena->queue.set_up(kUnlimited, Bells{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
+    arena->queue.set_up(kUnlimited, EventFunctions{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
     LimitWaiter* const waiter = arena->queue.join(1);
     std::atomic<int> stage{0};
     std::thread other([&] {

@@ -22,7 +22,7 @@ template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     const std::uint32_t gate = queue.gate.load_relaxed();
     if (BUFPOOL_UNLIKELY(gate != 0)) {
-        if ((gate & kShut) != 0) return grow(c);   // which refuses
+        if ((gate & kGateClosed) != 0) return grow(c);   // which refuses
         if (!kInTurn) return Block{nullptr, Refusal::limit, false};
     }
     SizeClass& klass = classes[c];
@@ -186,7 +186,7 @@ BUFPOOL_NOINLINE bool Arena::release_slow(Slab* slab, void* address) noexcept {
     }
     if (BUFPOOL_UNLIKELY(nodes[node].next.load_relaxed() != kOwned)) return false;
     release_shared(slab, node);
-    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();
+    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.wake_first();
     return true;
 }
 

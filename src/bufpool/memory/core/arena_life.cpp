@@ -152,7 +152,7 @@ Arena* Arena::newest() noexcept { return g_arenas.load_acquire(); }
 
 void Arena::close() noexcept {
     closed.store_release(1);
-    queue.gate.or_relaxed(kShut);
+    queue.gate.or_relaxed(kGateClosed);
     cache_flags.store_release(0);
     release_own_cache();
     lock_.lock();
@@ -206,7 +206,7 @@ void Arena::after_fork_child() noexcept {
     after_fork_parent();
     Maintenance::forget();
     for (Arena* arena = g_arenas.load_acquire(); arena != nullptr; arena = arena->next_arena_) {
-        arena->queue.begin_anew();
+        arena->queue.reset_after_fork();
         for (ThreadCache* each = arena->caches_.load_acquire(); each != nullptr; each = each->next_of_arena) {
             bool mine = false;
             for (ThreadCache* own = t_caches; own != nullptr; own = own->next_of_thread) mine |= own == each;

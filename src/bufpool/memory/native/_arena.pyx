@@ -22,7 +22,7 @@ from bufpool.memory.core.arena cimport (
     Refusal,
     kUnlimited,
 )
-from bufpool.memory.core.limit_queue cimport Bells, Slept
+from bufpool.memory.core.limit_queue cimport EventFunctions, SleepResult
 from bufpool.memory.core.limit_wait cimport LimitWait
 from bufpool._core.clock cimport precise_ns
 from bufpool._core.os_memory cimport Pages, physical_memory
@@ -150,22 +150,22 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
 
 # --- waiting at the limit ----------------------------------------------------------------------------------------
 
-cdef void* make_bell() noexcept nogil:
-    cdef PyThread_type_lock bell = PyThread_allocate_lock()
-    if bell != NULL:
-        PyThread_acquire_lock_timed(bell, 0, 0)
-    return bell
+cdef void* create_event() noexcept nogil:
+    cdef PyThread_type_lock event = PyThread_allocate_lock()
+    if event != NULL:
+        PyThread_acquire_lock_timed(event, 0, 0)
+    return event
 
 
-cdef void open_bell(void* bell) noexcept nogil:
-    PyThread_release_lock(bell)
+cdef void set_event(void* event) noexcept nogil:
+    PyThread_release_lock(event)
 
 
-cdef Slept sleep_on_bell(void* bell, uint64_t ns) noexcept nogil:
-    cdef PyLockStatus status = PyThread_acquire_lock_timed(bell, <long long>(ns // 1000 + 1), 1)
+cdef SleepResult wait_for_event(void* event, uint64_t ns) noexcept nogil:
+    cdef PyLockStatus status = PyThread_acquire_lock_timed(event, <long long>(ns // 1000 + 1), 1)
     if status == PY_LOCK_INTR:
-        return Slept.interrupted
-    return Slept.rung if status == PY_LOCK_ACQUIRED else Slept.enough
+        return SleepResult.interrupted
+    return SleepResult.woken if status == PY_LOCK_ACQUIRED else SleepResult.timed_out
 
 
 cdef uint64_t this_thread() noexcept nogil:
@@ -343,7 +343,7 @@ cdef class PoolBase:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
         arena.queue.set_up(
             kUnlimited if timeout is None else <uint64_t>min(timeout * 1e9, 1e18),
-            Bells(make_bell, open_bell, sleep_on_bell, this_thread),
+            EventFunctions(create_event, set_event, wait_for_event, this_thread),
         )
         self.arena = arena
         self.owns_arena = True
