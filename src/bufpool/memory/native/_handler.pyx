@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 from bufpool.memory.core.arena cimport Arena, Refusal
-from bufpool.memory.core.libc_malloc cimport malloc_settled, settle_malloc
+from bufpool.memory.core.libc_malloc cimport malloc_configured, configure_malloc
 from bufpool.memory.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
 from bufpool.memory.native._refused cimport add_note, forget_refusals
 from bufpool.memory.native._unique cimport immortalise
@@ -130,8 +130,8 @@ cdef class AllocatorPool(PoolBase):
     cdef object enter(self, bint by_block):
         if self.arena.closed.load_relaxed():
             raise self.refusal(0, Refusal.closed, None)
-        if self._tune_malloc and not malloc_settled():
-            settle_malloc(not malloc_is_tuned_already())
+        if self._tune_malloc and not malloc_configured():
+            configure_malloc(not malloc_is_tuned_already())
         forget_refusals()
         entries = _installed.get(None)
         if entries is None:
