@@ -63,7 +63,7 @@ def with_scratch_held(pool: BufferPool) -> Callable[[], object]:
 
     def run() -> None:
         views = []
-        for _ in range(6):  # more than the shelf has slots for at first
+        for _ in range(6):  # more than a scratch has slots for at first
             with scratch as a:
                 views.append(a[1:])
 

@@ -74,7 +74,7 @@ HOOKS = (
 
 WAITING = (
     Bug(
-        "a event is opened in vain",
+        "an event is set in vain",
         ARENA,
         "    PyThread_release_lock(event)\n",
         "    pass\n",
