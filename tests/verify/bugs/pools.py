@@ -12,14 +12,14 @@ REFUSED = "memory/native/_refused.pyx"
 HANDLER = "memory/native/_handler.pyx"
 ARRAYS = "memory/native/_arrays.pyx"
 
-PUT_BACK = """\
+RESTORE = """\
                 if quiet:
-                    put_back(before)
+                    restore_handler(before)
                 else:
                     self.leave()
 """
 LEFT = """\
-                building = build_from(outer)
+                building = swap_building(outer)
                 if building.block != NULL:       # NumPy did without it
                     arena_release(building.block)
                     building.block = NULL
@@ -32,7 +32,7 @@ BUILD = f"""\
                 if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
                     raise
             finally:
-{LEFT}{PUT_BACK}"""
+{LEFT}{RESTORE}"""
 
 HOOKS = (
     Bug(
@@ -263,7 +263,7 @@ INSTALLING = (
     Bug(
         "a closed pool can be installed",
         HANDLER,
-        "        if self.arena.closed.load_relaxed():\n            raise self.refusal(0, Refusal.closed, None)\n"
+        "        if self.arena.closed.load_relaxed():\n            raise self.refusal_error(0, Refusal.closed, None)\n"
         "        if self._tune",
         "        if self._tune",
         Suite("memory/test_handler.py -k cannot_be_installed"),
@@ -271,8 +271,8 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "put_entries(entries + ((self, cnp.PyDataMem_GetHandler(),",
-        "put_entries(entries + ((None, cnp.PyDataMem_GetHandler(),",
+        "set_entries(entries + ((self, cnp.PyDataMem_GetHandler(),",
+        "set_entries(entries + ((None, cnp.PyDataMem_GetHandler(),",
         Suite("memory/test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
@@ -300,9 +300,9 @@ INSTALLING = (
         "NumPy's constructor that raises leaves the pool installed",
         ARRAYS,
         BUILD,
-        BUILD.replace("                break\n", f"{PUT_BACK}                break\n")
-        .replace("                nbytes", f"{PUT_BACK}                nbytes")
-        .replace(f"            finally:\n{LEFT}{PUT_BACK}", f"            finally:\n{LEFT}"),
+        BUILD.replace("                break\n", f"{RESTORE}                break\n")
+        .replace("                nbytes", f"{RESTORE}                nbytes")
+        .replace(f"            finally:\n{LEFT}{RESTORE}", f"            finally:\n{LEFT}"),
         Suite("memory/test_handler.py -k constructor_that_fails"),
     ),
 )

@@ -1,7 +1,7 @@
 """The arena behind a pool: its settings, its limit, its readings.
 
-This module alone is linked with the core, so that the state that a process has once exists once; the other modules
-call it through the functions that ``_arena.pxd`` declares.
+Only this module is linked with the core, so that the state of the process exists once. The other modules call the core
+through the functions that ``_arena.pxd`` declares.
 """
 
 import gc
@@ -173,7 +173,7 @@ cdef uint64_t this_thread() noexcept nogil:
 
 
 cdef void collect_in_hook() noexcept:
-    """What is raised here cannot pass through NumPy: it is reported, as what a finalizer raises."""
+    """Collect garbage. An exception cannot pass through NumPy: it is reported like one of a finalizer."""
     try:
         gc.collect()
     except KeyboardInterrupt:
@@ -192,7 +192,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         return block
     try:
         while True:
-            # With a signal pending a finalizer would run its handler, and lose what that raises.
+            # With a signal pending, a finalizer would run the signal's handler, and what that raises would be lost.
             if not signalled and wait.time_to_collect():
                 collect_in_hook()
                 wait.collected()
@@ -201,7 +201,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
             signalled = signalled or wait.interrupted
             if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
                 break
-            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
+            # Signal handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
             if PyOS_InterruptOccurred():
                 PyErr_SetInterrupt()
                 break
@@ -209,7 +209,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         wait.end()
         if wait.waits():
             waited_ns[0] = wait.waited_ns()
-    # A finalizer may have dropped the pool, and a new one have its arena. Nobody has that arena while its block is out.
+    # A finalizer may have dropped the pool, and a new pool may use its arena. An arena with a block in use is not reused.
     if block.address != NULL and arena.identify().serial != serial:
         Arena.release(block.address)
         block.address = NULL
@@ -224,8 +224,8 @@ def total_memory():
 
 # --- readings ----------------------------------------------------------------------------------------------------
 
-# By an arena's address: the serial number of its pool, and that pool's name. An arena is never freed, so this does not
-# grow beyond the pools that lived at one time.
+# The serial number and name of an arena's pool, by the arena's address. Arenas are reused and never freed, so the dict has
+# at most as many items as pools existed at one time.
 cdef dict names = {}
 
 
@@ -278,7 +278,7 @@ def read_pools():
         identity = arena.identify()
         serial, name = names.get(<size_t>arena, (0, None))
         reading = all_of(arena, identity, name)
-        # An empty arena may have become another pool's while it was read, or be about to and not have its name yet.
+        # Another pool may have begun to reuse an empty arena meanwhile, and its name may not be noted yet.
         named = identity.serial == serial == arena.identify().serial
         if named and (not identity.abandoned or reading["reserved_bytes"]):
             found.append((serial, reading))
@@ -293,7 +293,7 @@ cdef Arena* closed_arena = NULL
 
 
 cdef Arena* the_closed_arena() except NULL:
-    """Stands behind a pool whose ``__init__`` never ran: it refuses everything."""
+    """The arena of a pool whose ``__init__`` never ran: it refuses everything."""
     global closed_arena
     cdef ArenaConfig config
     if closed_arena == NULL:
@@ -309,7 +309,7 @@ cdef Arena* the_closed_arena() except NULL:
 
 
 cdef class PoolBase:
-    """What all faces of a pool share: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
+    """The base class of pools: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
 
     def __cinit__(self, *args, **kwargs):
         self.arena = the_closed_arena()
@@ -317,7 +317,7 @@ cdef class PoolBase:
         self.timeout = 0.0
 
     def __dealloc__(self):
-        # Arrays may outlive the pool: the arena itself stays, and takes their memory back to the system.
+        # Arrays may outlive the pool: the arena stays, and returns their memory to the system when they are gone.
         if self.owns_arena:
             self.arena.abandon()
 
@@ -326,7 +326,7 @@ cdef class PoolBase:
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
-        cdef str interned = intern(name)   # each buffer holds it: without the GIL references to such are not counted
+        cdef str interned = intern(name)   # each buffer refers to it: without the GIL, references to interned strings are not counted
         cdef ArenaConfig config
         config.limit = kUnlimited if limit is None else <uint64_t>limit
         config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
@@ -353,8 +353,8 @@ cdef class PoolBase:
 
     # --- blocks ---
 
-    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
-        """A block; `zeroed` says whether zeros are wanted, and then whether they are there."""
+    cdef void* acquire_block(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        """Return a block. `zeroed`: whether zeros are wanted; then whether the block is known to hold zeros."""
         if changed_often(&self.callers):
             look_at_callers(self, &self.callers, precise_ns())
         cdef Block block
@@ -363,12 +363,12 @@ cdef class PoolBase:
         else:
             block = arena_acquire(self.arena, nbytes, alignment)
         if block.address == NULL:
-            return self.take_slowly(nbytes, alignment, block, zeroed)
+            return self.acquire_slow(nbytes, alignment, block, zeroed)
         zeroed[0] = block.zeroed
         return block.address
 
-    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
-        """At the limit: idle memory went back already; collect garbage, wait in the queue, then say why not."""
+    cdef void* acquire_slow(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
+        """Collect garbage and wait at the limit; raise an error if that does not help. Idle memory is purged already."""
         cdef LimitWait wait
         cdef Block block = refused
         if refused.refusal == Refusal.limit:
@@ -379,7 +379,7 @@ cdef class PoolBase:
                     if wait.time_to_collect():
                         gc.collect()
                         wait.collected()
-                    # Nothing that can fail stands behind a try that may have got a block, which would be lost.
+                    # Nothing here may raise once `step` has returned a block: the block would be lost.
                     with nogil:
                         block = wait.step()
                     if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
@@ -395,18 +395,18 @@ cdef class PoolBase:
         if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:
             self.arena.counters.refused.add_relaxed(1)
         if refused.refusal == Refusal.limit and wait.waits():
-            raise self.refusal(nbytes, block.refusal, wait.waited_ns() * 1e-9)
-        raise self.refusal(nbytes, block.refusal, None)
+            raise self.refusal_error(nbytes, block.refusal, wait.waited_ns() * 1e-9)
+        raise self.refusal_error(nbytes, block.refusal, None)
 
-    cdef object refusal(self, size_t nbytes, Refusal why, object waited):
-        """The named error for a refused request."""
+    cdef object refusal_error(self, size_t nbytes, Refusal why, object waited):
+        """Return the error for a refused request."""
         cdef Arena* arena = self.arena
-        return self.explain(
+        return self.refusal_error_at(
             nbytes, why, waited, arena.counters.used.load_relaxed(), arena.counters.reserved.load_relaxed()
         )
 
-    cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
-        """The same with the figures of that moment."""
+    cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
+        """As `refusal_error`, with the bytes in use and reserved at the time of the refusal."""
         asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
         state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
         if why == Refusal.closed:
@@ -438,7 +438,7 @@ cdef class PoolBase:
 
     @property
     def _shared(self):
-        """Whether references to the pool are counted no longer, because several threads called it at full speed."""
+        """Whether references to the pool are no longer counted, because several threads called it at full speed."""
         return self.callers.uncounted != 0
 
     @property

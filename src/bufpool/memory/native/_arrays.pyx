@@ -18,11 +18,11 @@ from libc.string cimport memset
 from bufpool.memory.core.arena cimport Refusal
 from bufpool._core.size_classes cimport kMaxBlock
 from bufpool.memory.native._arena cimport arena_clear, arena_owner, arena_release
-from bufpool.memory.native._handler cimport put_back, put_handler
-from bufpool.memory.native._refused cimport Building, build_from, build_was_refused
+from bufpool.memory.native._handler cimport restore_handler, set_handler
+from bufpool.memory.native._refused cimport Building, swap_building, build_was_refused
 from bufpool.memory.native._block_sizes cimport checked_alignment
 from bufpool.memory.native._trace cimport track, untrack
-from bufpool.memory.native._unique cimport anyones, sole_reference
+from bufpool.memory.native._unique cimport disown, sole_reference
 
 from bufpool.errors import ObjectDtypeError, SizeError
 
@@ -109,9 +109,9 @@ cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request,
     return array
 
 
-cdef inline cnp.ndarray given_away(cnp.ndarray array):
+cdef inline cnp.ndarray disowned(cnp.ndarray array):
     """A new array for a user, whom nobody will ask who else has it; those of leases and scratches are asked about."""
-    anyones(<PyObject*>array)
+    disown(<PyObject*>array)
     return array
 
 
@@ -189,7 +189,7 @@ cdef class ArrayPool(AllocatorPool):
 
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
         cdef bint zeroed = zeros
-        cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
+        cdef void* block = self.acquire_block(request.nbytes, request.alignment, &zeroed)
         cdef cnp.ndarray array = array_on(block, descr, request, self.capsule)
         if zeros and not zeroed:
             if request.nbytes < (1 << 20):
@@ -248,7 +248,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return given_away(self.make(descr, &request, False))
+        return disowned(self.make(descr, &request, False))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
@@ -263,7 +263,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return given_away(self.make(descr, &request, True))
+        return disowned(self.make(descr, &request, True))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
         """Return a new array on pooled memory, filled with `fill_value`.
@@ -287,7 +287,7 @@ cdef class ArrayPool(AllocatorPool):
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
         cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        cdef cnp.ndarray array = given_away(self.make(descr, &request, False))
+        cdef cnp.ndarray array = disowned(self.make(descr, &request, False))
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
@@ -307,7 +307,7 @@ cdef class ArrayPool(AllocatorPool):
     cdef object build(self, object function, tuple args, dict kwargs):
         """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
         if self.arena.closed.load_relaxed():
-            raise self.refusal(0, Refusal.closed, None)
+            raise self.refusal_error(0, Refusal.closed, None)
         # What runs no code of its users' needs no entry in the context, which would take as long as all the rest.
         dtype, shape = kwargs["dtype"], kwargs.get("shape")
         cdef bint quiet = (
@@ -325,12 +325,12 @@ cdef class ArrayPool(AllocatorPool):
         building.refused = 0
         while True:
             try:
-                before = put_handler(self.capsule) if quiet else self.install()
+                before = set_handler(self.capsule) if quiet else self.install()
             except BaseException:                # closed meanwhile, or no memory for the change
                 if building.block != NULL:
                     arena_release(building.block)
                 raise
-            outer = build_from(building)
+            outer = swap_building(building)
             try:
                 array = function(*args, **kwargs)
                 break
@@ -339,26 +339,26 @@ cdef class ArrayPool(AllocatorPool):
                 if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
                     raise
             finally:
-                building = build_from(outer)
+                building = swap_building(outer)
                 if building.block != NULL:       # NumPy did without it
                     arena_release(building.block)
                     building.block = NULL
                 if quiet:
-                    put_back(before)
+                    restore_handler(before)
                 else:
                     self.leave()
             # NumPy's hook can neither be interrupted nor say why. This can, and keeps the block for NumPy's next try.
             tries -= 1
             if tries == 0:
                 self.arena.counters.refused.add_relaxed(1)
-                raise self.refusal(nbytes, Refusal.limit, None)
-            building.block = self.take(nbytes, 0, &zeroed)
+                raise self.refusal_error(nbytes, Refusal.limit, None)
+            building.block = self.acquire_block(nbytes, 0, &zeroed)
         if BUFPOOL_HOLDS_REFERENCES(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"
             )
         if sole_reference(<PyObject*>array):     # a new one, and not the argument itself
-            anyones(<PyObject*>array)
+            disown(<PyObject*>array)
         return array
 
     cdef object check_like(self, object prototype, object dtype, object shape):

@@ -158,7 +158,7 @@ cdef class ScratchSlots:
         if self.pool is None:
             raise ReleasedError("a Scratch is made by BufferPool.scratch()")
         if self.pool.arena.closed.load_relaxed():
-            raise self.pool.refusal(self.request.nbytes, Refusal.closed, None)
+            raise self.pool.refusal_error(self.request.nbytes, Refusal.closed, None)
         i = self.idle - 1
         while i >= 0:
             array = self.slots[i]
