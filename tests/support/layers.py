@@ -42,7 +42,7 @@ LAYERS: dict[str, Layer] = {
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     "shared": layer(
         "",
-        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _waiting.*",
+        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _pending_calls.*",
         "_validate.*",
     ),
     "memory core": layer(
@@ -88,7 +88,7 @@ STANDS_ALONE = tuple(
         "_startup",
         "_subinterpreters",
         "_counts",
-        "_waiting",
+        "_pending_calls",
     )
 )
 

@@ -99,8 +99,8 @@ SEEDED = {
     "a scratch's records written beyond their end": (
         "address",
         "memory/native/_scratch_slots.pyx",
-        "realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))",
-        "realloc(self.slots, (self.room * 2 + 1) * sizeof(PyObject*))",
+        "realloc(self.slots, (self.capacity * 2 + 4) * sizeof(PyObject*))",
+        "realloc(self.slots, (self.capacity * 2 + 1) * sizeof(PyObject*))",
         False,
     ),
     "a scratch's records never freed": (

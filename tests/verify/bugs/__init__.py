@@ -15,9 +15,9 @@ from tests.verify.bugs.pools import POOLS
 from tests.verify.bugs.python import PYTHON
 from tests.verify.bugs.readings import READINGS
 from tests.verify.bugs.recipes import RECIPES
+from tests.verify.bugs.scratches import SCRATCHES
 from tests.verify.bugs.settings import READ
 from tests.verify.bugs.sharing import SHARING
-from tests.verify.bugs.scratches import SCRATCHES
 from tests.verify.bugs.tasks import TASKS
 from tests.verify.bugs.waiting import WAITING
 

@@ -125,7 +125,9 @@ LIVING = (
         "        static_cast<void>(each);\n",
         RULES,
     ),
-    Bug("a closed arena goes on using thread caches", LIVES, "    cache_flags.store_release(0);\n", "", RULES),
+    Bug(
+        "a closed arena goes on using thread caches", LIVES, "    cache_flags.store_release(0);\n", "", RULES
+    ),
     Bug(
         "a fork's child wakes its parent's waiters",
         LIVES,

@@ -28,8 +28,8 @@ BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
             except MemoryError as error:
-                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
+                nbytes = getattr(error, "_total_size", None)     # as NumPy's own error has it
+                if nbytes is None or not build_was_refused(nbytes):   # raised by the caller's code, or for another pool
                     raise
             finally:
 {LEFT}{RESTORE}"""

@@ -25,7 +25,7 @@ MALLOC = (
     Bug(
         "an extent of malloc's is taken for zeros",
         HEAP,
-        "    if (!recycles()) return 0;   // all of it counts as resident from the start, and none of it is known to be zeros\n",
+        "    if (!recycles()) return 0;   // all of it counts as resident, and is not known to be zeros\n",
         "    if (!recycles()) {\n"
         "        const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(start), to = from + bytes;\n"
         "        return ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));\n"

@@ -1,4 +1,4 @@
-# Contract: the queue at an arena's limit, and the events on which its threads sleep. limit_queue.hpp explains the order.
+# Contract: the queue at an arena's limit, and the events on which its threads sleep. The order: see limit_queue.hpp.
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "bufpool/memory/core/limit_queue.hpp" namespace "bufpool" nogil:

@@ -251,7 +251,7 @@ bool PageHeap::release_spaces() noexcept {
 // --- pages --------------------------------------------------------------------------------------------------------
 
 std::uint64_t PageHeap::nonresident(const char* start, std::size_t bytes) const noexcept {
-    if (!recycles()) return 0;   // all of it counts as resident from the start, and none of it is known to be zeros
+    if (!recycles()) return 0;   // all of it counts as resident, and is not known to be zeros
     const std::uint32_t id = id_of(start);
     const char* const base = address_of(id);
     std::ptrdiff_t first = (start - base) / std::ptrdiff_t{kPage};

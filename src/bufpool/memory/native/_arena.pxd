@@ -33,5 +33,6 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil
 ctypedef Block (*RefusedHook)(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil
 cdef void call_when_refused(RefusedHook hook) noexcept
 cdef Block arena_acquire_in_turn(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
-# At the limit: collects garbage and waits like any request, but runs no signal handlers. `waited_ns`: 0 if it did not wait.
+# At the limit: collects garbage and waits like any request, but runs no signal handlers. `waited_ns`: 0 if it may not
+# wait.
 cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept

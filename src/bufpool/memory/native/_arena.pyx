@@ -31,7 +31,7 @@ from bufpool._core.size_classes cimport class_of, class_size, kClassCount, kGran
 from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
-from bufpool._waiting import BREATHE as _BREATHE
+from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
 from bufpool._words import plural
 from bufpool.errors import (
     ClosedError,
@@ -121,7 +121,7 @@ cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
 
 
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
-    # NumPy gives no old size: the page map knows the block. Shrinking below half moves the array, to free the larger block.
+    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, to release the larger block.
     if address == NULL:
         return hook_malloc(arena, nbytes)
     cdef size_t usable = Arena.usable_size(address)
@@ -133,7 +133,7 @@ cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogi
     if moved.address == NULL:
         if nbytes <= usable:
             return address
-        # It cannot wait: NumPy has already checked that nobody else has the array, so no other code may run before it moves.
+        # It cannot wait: NumPy has already checked that nobody else has the array, so no other code may run now.
         moved = refused_hook(<Arena*>arena, nbytes, moved, False)
         if moved.address == NULL:
             return NULL
@@ -209,7 +209,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         wait.end()
         if wait.waits():
             waited_ns[0] = wait.waited_ns()
-    # A finalizer may have dropped the pool, and a new pool may use its arena. An arena with a block in use is not reused.
+    # A finalizer may have dropped the pool, and a new pool may use its arena: that one must not get the block.
     if block.address != NULL and arena.identify().serial != serial:
         Arena.release(block.address)
         block.address = NULL
@@ -224,8 +224,8 @@ def total_memory():
 
 # --- readings ----------------------------------------------------------------------------------------------------
 
-# The serial number and name of an arena's pool, by the arena's address. Arenas are reused and never freed, so the dict has
-# at most as many items as pools existed at one time.
+# The serial number and name of an arena's pool, by the arena's address. Arenas are reused and never freed, so the dict
+# has at most as many items as pools existed at one time.
 cdef dict names = {}
 
 
@@ -326,7 +326,7 @@ cdef class PoolBase:
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
-        cdef str interned = intern(name)   # each buffer refers to it: without the GIL, references to interned strings are not counted
+        cdef str interned = intern(name)   # each buffer refers to it; without the GIL interned strings are not counted
         cdef ArenaConfig config
         config.limit = kUnlimited if limit is None else <uint64_t>limit
         config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
@@ -368,7 +368,7 @@ cdef class PoolBase:
         return block.address
 
     cdef void* acquire_slow(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
-        """Collect garbage and wait at the limit; raise an error if that does not help. Idle memory is purged already."""
+        """Collect garbage and wait at the limit, after idle memory was purged; raise an error if that does not help."""
         cdef LimitWait wait
         cdef Block block = refused
         if refused.refusal == Refusal.limit:
@@ -386,7 +386,7 @@ cdef class PoolBase:
                         break
                     if wait.interrupted:
                         PyErr_CheckSignals()
-                    eval(_BREATHE)
+                    eval(_RUN_PENDING_CALLS)
             finally:
                 wait.end()
             if block.address != NULL:

@@ -1,8 +1,8 @@
 """``pool.buffer(nbytes)``: a block of bytes for ``readinto``, ``recv_into``, ``pickle`` and every other reader of
 the buffer protocol (PEP 3118).
 
-Exports are counted. While there are exports the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do, and
-the end of a ``with`` block defers the release until the buffer object is gone. Every view, counted or not, holds a
+Exports are counted. While there are exports the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do,
+and the end of a ``with`` block defers the release until the buffer object is gone. Every view, counted or not, holds a
 reference to that object.
 """
 
@@ -33,8 +33,8 @@ cdef extern from "Python.h":
 cdef char* FORMAT = b"B"
 
 
-# A buffer has no reference to its pool: without the GIL all threads would contend for that one reference count (measured:
-# two threads on one pool did 0.33 of twice the work of one). Like an array it may outlive the pool.
+# A buffer has no reference to its pool: without the GIL all threads would contend for that one reference count
+# (measured: two threads on one pool did 0.33 of twice the work of one). Like an array it may outlive the pool.
 @cython.final
 cdef class Buffer:
     """A writable block of bytes; made by `BufferPool.buffer`.

@@ -140,8 +140,8 @@ cdef class AllocatorPool(PoolBase):
             # in an expression of six ufuncs).
             np.seterr(**np.geterr())
             entries = ()
-        # The entry refers to the pool: if that were freed while it is installed, NumPy could allocate nothing. The entry
-        # is added and not unpacked into a new tuple, because without memory Cython 3.3 drops the last item twice.
+        # The entry refers to the pool: if that were freed while it is installed, NumPy could allocate nothing. The
+        # entry is added and not unpacked into a new tuple, because without memory Cython 3.3 drops the last item twice.
         set_entries(entries + ((self, cnp.PyDataMem_GetHandler(), PyThread_get_thread_ident() if by_block else 0),))
         try:
             set_handler(self.capsule)

@@ -80,7 +80,8 @@ cdef Building swap_building(Building now) noexcept:
 
 
 cdef bint build_was_refused(size_t nbytes) noexcept:
-    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)   # for 0 bytes NumPy requests some
+    # For an array of 0 bytes NumPy requests some.
+    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)
 
 
 cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil:

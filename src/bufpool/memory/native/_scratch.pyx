@@ -9,7 +9,8 @@ from cpython.object cimport PyObject
 
 cimport cython
 
-from bufpool.memory.native._arrays cimport ArrayPool, shape_of
+from bufpool.memory.native._array_request cimport shape_of
+from bufpool.memory.native._arrays cimport ArrayPool
 from bufpool.memory.native._scratch_slots cimport ScratchSlots, make_scratch_slots
 from bufpool.memory.native._unique cimport immortalise
 

@@ -1,7 +1,8 @@
 cimport numpy as cnp
 from cpython.object cimport PyObject
 
-from bufpool.memory.native._arrays cimport ArrayPool, Request
+from bufpool.memory.native._array_request cimport Request
+from bufpool.memory.native._arrays cimport ArrayPool
 
 cdef class ScratchSlots:
     cdef ArrayPool pool            # None: never set up, refuses everything
@@ -16,7 +17,7 @@ cdef class ScratchSlots:
     cdef PyObject** slots
     cdef Py_ssize_t idle           # number of idle arrays
     cdef Py_ssize_t count          # number of all arrays
-    cdef Py_ssize_t room           # length of `slots`
+    cdef Py_ssize_t capacity       # length of `slots`
     cdef Py_ssize_t blocks         # `with` blocks that are open
 
     cdef object acquire(self)

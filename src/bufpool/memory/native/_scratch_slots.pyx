@@ -14,7 +14,8 @@ cimport numpy as cnp
 
 from bufpool.memory.core.arena cimport Block, Refusal, kUnlimited
 from bufpool.memory.native._arena cimport arena_acquire
-from bufpool.memory.native._arrays cimport ArrayFields, ArrayPool, detach, shape_of
+from bufpool.memory.native._array_request cimport check_request, shape_of
+from bufpool.memory.native._arrays cimport ArrayFields, ArrayPool, detach
 from bufpool.memory.native._frames cimport names_in_caller
 from bufpool.memory.native._unique cimport foreign_count, references_are, sole_reference
 
@@ -92,8 +93,8 @@ cdef class ScratchSlots:
     def leave(self, kind, value, traceback, /):
         """End the ``with`` block that was begun last."""
         # This is the array of the block that was entered last. Threads and tasks that interleave may mark each other's
-        # array as idle. That is harmless: it is not reused while it has a name, and no array is detached while a block is
-        # open.
+        # array as idle. That is harmless: it is not reused while it has a name, and no array is detached while a block
+        # is open.
         cdef PyObject* array
         cdef Py_ssize_t i
         with cython.critical_section(self):
@@ -187,12 +188,12 @@ cdef class ScratchSlots:
         while self.idle >= MOST_IDLE:                # their last users' views keep them alive
             self.discard(0)
         made = self.make()
-        if self.count == self.room:
-            wider = <PyObject**>realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))
+        if self.count == self.capacity:
+            wider = <PyObject**>realloc(self.slots, (self.capacity * 2 + 4) * sizeof(PyObject*))
             if wider == NULL:
                 raise MemoryError("no memory for a scratch's records")
             self.slots = wider
-            self.room = self.room * 2 + 4
+            self.capacity = self.capacity * 2 + 4
         array = <PyObject*>made
         Py_INCREF(array)
         self.slots[self.count] = array
@@ -219,7 +220,7 @@ cdef class ScratchSlots:
         while i >= 0:
             array = <object>self.slots[i]
             names = names_in_caller(array, None)
-            # The call may have started a garbage collection whose finalizers called this scratch: check everything again.
+            # The call may have started a garbage collection whose finalizers used this scratch: check all again.
             if (
                 i < self.idle
                 and self.slots[i] == <PyObject*>array
@@ -268,7 +269,7 @@ cdef class ScratchSlots:
 
 cdef ScratchSlots make_scratch_slots(ArrayPool pool, object shape, object dtype, object order, object alignment):
     cdef ScratchSlots slots = ScratchSlots.__new__(ScratchSlots)
-    slots.descr = pool.check(shape, dtype, order, alignment, &slots.request)
+    slots.descr = check_request(pool.name, shape, dtype, order, alignment, &slots.request)
     slots.pool = pool
     # An array as NumPy makes it is the pattern: NumPy resolves sub-array and unsized dtypes and sets flags.
     cdef cnp.ndarray pattern = pool.make(slots.descr, &slots.request, False)

@@ -4,9 +4,9 @@ from cpython.object cimport PyObject
 
 cdef extern from *:
     """
-    // Whether there are exactly `count` references, all of them known to the caller. Without the GIL that is proven only
-    // of an object that this thread made and no other thread ever reached for: a weak reference, or a read of a list
-    // without its lock, may add a reference at any moment, but it leaves a mark in the shared part of the count.
+    // Whether there are exactly `count` references, all of them known to the caller. Without the GIL that is proven
+    // only of an object that this thread made and no other thread ever reached for: a weak reference, or a read of a
+    // list without its lock, may add a reference at any moment, but it leaves a mark in the shared part of the count.
     static inline int bufpool_references_are(PyObject* object, Py_ssize_t count) {
     #if defined(Py_GIL_DISABLED)
         return _Py_IsOwnedByCurrentThread(object)
@@ -37,10 +37,10 @@ cdef extern from *:
     }
 
     // For a new object that no other thread has seen, and for which the functions above will never be called. Without
-    // the GIL its count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018). If another
-    // thread drops the last reference, the object waits until its maker merges the count, perhaps for ever. This merges
-    // it now, so that the count belongs to no thread: the memory comes back at once, and a hand-off takes half the time
-    // (measured). Each change of the count is then a locked instruction, a tenth of a checkout.
+    // the GIL its count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018). If
+    // another thread drops the last reference, the object waits until its maker merges the count, perhaps for ever.
+    // This merges it now, so that the count belongs to no thread: the memory comes back at once, and a hand-off takes
+    // half the time (measured). Each change of the count is then a locked instruction, a tenth of a checkout.
     static inline void bufpool_disown(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         const Py_ssize_t count = Py_REFCNT(object);
@@ -52,8 +52,8 @@ cdef extern from *:
     #endif
     }
 
-    // For an object that is never freed and that no other thread has seen yet. Without the GIL all threads would contend
-    // for its count.
+    // For an object that is never freed and that no other thread has seen yet. Without the GIL all threads would
+    // contend for its count.
     static inline void bufpool_immortalise(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         object->ob_tid = _Py_UNOWNED_TID;
