@@ -1,6 +1,6 @@
 // The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits;
-// blocks from one thread to another and among many; threads and arenas that go while blocks are out. Every block is
-// stamped by its owner, every checkout is counted once, and every byte is given back at the end.
+// blocks passed from one thread to another and among many; threads and arenas that end while blocks are in use. Every block
+// is stamped by its owner, every checkout is counted once, and every byte is returned to the system at the end.
 #include "arenas.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ Arena* make(std::uint64_t limit, bool wipe = false, std::uint64_t max_retained =
     return bufpool::make(Settings{limit, max_retained, 0, 0, wipe, kHuge});
 }
 
-// `checkouts`: how many succeeded, as their takers counted them.
+// `checkouts`: how many succeeded, as the clients counted them.
 void all_back(Arena* arena, std::uint64_t checkouts) {
     std::uint64_t counted = 0;
     for (std::uint32_t c = 0; c < kClassCount; ++c) {
@@ -57,7 +57,7 @@ void refusals() {
     all_back(arena, 6);
 }
 
-// A block under each alignment serves whole again, whichever address it was released by.
+// A block that was handed out with an alignment is complete again afterwards, whatever address it was released by.
 void alignments() {
     for (Arena* arena : {make(kUnlimited), make(64 << 20), make(64 << 20, true)}) {
         std::uint64_t checkouts = 0;
@@ -153,7 +153,7 @@ void churn(Arena* arena, unsigned rounds) {
     all_back(arena, checkouts.load());
 }
 
-// One thread takes, another gives back, in order.
+// One thread acquires, another releases, in order.
 void one_to_one(Arena* arena, unsigned rounds) {
     constexpr unsigned kSlots = 64;
     std::atomic<unsigned*> slots[kSlots]{};
@@ -184,7 +184,7 @@ void one_to_one(Arena* arena, unsigned rounds) {
 }
 
 // Arenas are closed and threads end, with blocks still out and others cached; what is out is released afterwards, by
-// other threads. Nothing stays behind, and the same arenas serve again.
+// other threads. Nothing leaks, and the same arenas are reused.
 void drops(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
         Arena* const arena = make(round % 3 == 0 ? 24 << 20 : kUnlimited);

@@ -38,8 +38,8 @@ std::vector<void*> take_many(Arena* arena, unsigned count) {
     return blocks;
 }
 
-// A thread begins before others have been joined: what it finds in a cache comes from them through the cache alone. Those
-// that only release never look at the shared list, which would order them too.
+// A thread begins before others have been joined: only the cache orders what it finds there after their writes. Threads that
+// only release never read the shared list, which would order them too.
 void threads_come_and_go(unsigned rounds) {
     constexpr unsigned kEach = 9, kWindow = 6;
     Arena* const arena = make({});
@@ -79,7 +79,7 @@ void threads_come_and_go(unsigned rounds) {
     all_back(arena);
 }
 
-// Threads find the caches that others have just made, while somebody counts what is in them. They begin together at a
+// Threads find the caches that others have just mapped, while another thread counts what is in them. They begin together at a
 // relaxed word, and go through new arenas in the same order, so that nothing but the list of caches orders them.
 void many_caches() {
     constexpr unsigned kThreads = 40, kArenas = 12;
@@ -161,7 +161,7 @@ void end_without_variables() {
     all_back(first);
 }
 
-// A key that was made after the arena's, and whose call uses the pool in every round that the system grants, the last too.
+// A key that was made after the arena's: its callback uses the pool in each of the system's rounds, the last too.
 struct Late {
     Arena* arena;
     ThreadEnd* end;
@@ -205,7 +205,7 @@ void WINAPI visit(void* word) {
     SwitchToFiber(fibers->home);
 }
 
-// The end of a fiber releases the thread's caches. What the thread's other fibers were told of is another thread's
+// The end of a fiber releases the thread's caches. The pointers of the thread's other fibers may be another thread's caches
 // by the time that they end.
 void end_of_a_fiber() {
     Fibers fibers{make({}), make({}), nullptr};
@@ -235,7 +235,7 @@ void end_of_a_fiber() {
 }
 #endif
 
-// Who asks for an address finds its arena or nobody; a slab that is found is whole.
+// A look-up of an address finds its arena or null; a slab that is found is complete.
 void foreign_looks(unsigned rounds) {
     Arena* const arena = make({});
     std::atomic<char*> shown{nullptr};
@@ -261,7 +261,7 @@ void foreign_looks(unsigned rounds) {
     all_back(arena);
 }
 
-// Pools are made and dropped by several threads; an arena serves one of them at a time.
+// Several threads make and drop pools; an arena serves one pool at a time.
 void pools_come_and_go(unsigned rounds) {
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 3; ++t) {
@@ -280,7 +280,7 @@ void pools_come_and_go(unsigned rounds) {
     for (std::thread& each : threads) each.join();
 }
 
-// The system gives one thread the addresses that another has just given back.
+// The system gives one thread the addresses that another has just released.
 void regions_come_and_go(unsigned rounds) {
     Arena* const arena = make({kUnlimited, 0});
     std::vector<std::thread> threads;

@@ -1,5 +1,5 @@
-// What an arena says about its memory: what `trim` would return is what it then returns, peaks and bytes given back are
-// exact, and each arena is known by its pool. Then a thread reads all arenas while others work and pools come and go.
+// The readings of an arena: `trim` returns what was predicted; peaks and bytes returned to the system are exact; each arena is
+// identified by its pool. Then a thread reads all arenas while others work and pools come and go.
 #include "arenas.hpp"
 
 #include <thread>
@@ -49,7 +49,7 @@ bool about(std::uint64_t bytes, std::uint64_t expected) {
     return bytes + 2 * kRegionAlign >= expected && bytes <= expected + 2 * kRegionAlign;
 }
 
-// Peaks and bytes given back, by reason; the next pool of the arena begins at nothing.
+// Peaks, and bytes returned to the system by reason; for the next pool of the arena they begin at 0.
 void amounts() {
     Settings settings;
     settings.max_retained = 8 * kMiB;
@@ -89,7 +89,7 @@ void amounts() {
     all_back(again);
 }
 
-// Whatever was taken and returned in whatever order: the reading is what `trim` then returns.
+// After acquires and releases in any order the reading is what `trim` then returns.
 void predicted(unsigned rounds) {
     Arena* const arenas[] = {make({}), make({256 * kMiB})};
     constexpr std::size_t kSizes[] = {64, 1000, 5000, 40'000, 70'000, 300'000, 3 * kMiB};

@@ -127,7 +127,7 @@ void retained() {
     all_back(arena);
 }
 
-// A trim keeps what it is told, says what it gave back, and what it gave back is ours no longer.
+// A trim keeps what it is told, returns the bytes that it released, and their addresses are no longer the arena's.
 void trimming() {
     Arena* const arena = make({});
     std::vector<void*> blocks = take_many(arena, 4, 2 * kMiB);
@@ -149,7 +149,7 @@ void trimming() {
     arena->trim(0);
     CHECK(Arena::owner_of(last) == arena && static_cast<unsigned char*>(last)[999] == 0x5A);
     CHECK(Arena::release(last));
-    // Blocks whose pages went come back page by page, whatever the order in which they were returned.
+    // Purged blocks are handed out page by page, whatever the order in which they were released.
     blocks = take_many(arena, 30'000, 64);
     for (std::size_t i = 0; i < blocks.size(); ++i) std::swap(blocks[i], blocks[i * 7919 % blocks.size()]);
     void* const survivor = blocks.back();
@@ -173,7 +173,7 @@ void foreign_addresses() {
     }
 }
 
-// What the system refuses leaves no trace.
+// A request that the system refuses changes nothing.
 void refused_by_the_system() {
     Arena* const arena = make({});
     for (int i = 0; i < 3; ++i) CHECK(arena->acquire(kMaxBlock).refusal == Refusal::no_memory);
@@ -202,7 +202,7 @@ void closing() {
     all_back(of_large);
 }
 
-// The next pool gets an arena that is empty, with counts that begin at nought; never one whose blocks are out.
+// The next pool gets an arena that is empty, with counts that begin at 0; never one with blocks in use.
 void reuse() {
     Arena* const first = make({});
     void* const out = take(first, 3 * kMiB);
@@ -288,7 +288,7 @@ void ageing() {
     all_back(arena);
 }
 
-// Of two that ask for the only block at once, one is refused.
+// Of two threads that request the only block at once, one is refused.
 void one_block(unsigned rounds) {
     Arena* const arena = make({64 << 10});
     Together together(2);
@@ -315,7 +315,7 @@ void one_block(unsigned rounds) {
     all_back(arena);
 }
 
-// While nobody releases, the most that was in use is what is in use.
+// While nobody releases, the peak is what is in use.
 void peak(unsigned rounds) {
     Arena* const arena = make({});
     std::vector<void*> idle = take_many(arena, 2, 100'000);

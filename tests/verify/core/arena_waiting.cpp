@@ -81,7 +81,7 @@ struct Played {
     }
 };
 
-// A newcomer may overtake until the first has waited for kHandoffDelay, and not then; whose turn it is may.
+// A new request may overtake until the first has waited for kHandoffDelay; after that only the request whose turn it is.
 void patience() {
     Played played(4 * kMiB);
     CHECK(Arena::release(played.arena->acquire(kMiB).address));       // one is idle
@@ -124,7 +124,7 @@ void order() {
     }
 }
 
-// A return wakes the first, once until it has slept, and nobody else.
+// A release wakes the first waiter, once until it has slept again, and no other.
 void waking() {
     Played played(64 * kMiB);
     for (std::size_t nbytes : {std::size_t{100}, std::size_t{100'000}, 3 * kMiB}) {
@@ -146,7 +146,7 @@ void waking() {
     all_back(played.arena);
 }
 
-// Nothing comes back for long: one behind the first may be served, then the first waits twice as long.
+// Nothing is released for long: one waiter behind the first may be served, then the first waits twice as long.
 void stalls() {
     Played played(4 * kMiB);
     LimitWaiter* const first = played.join(1000, 1);
@@ -163,12 +163,12 @@ void stalls() {
         CHECK(!played.queue.may_try(*second, now, false) && played.queue.may_try(*first, now, false));
         played.queue.leave(*second, now, false);
     }
-    // What comes back ends it.
+    // A release ends it.
     LimitWaiter* const last = played.join(now, 2);
     now += quiet + 1;
     CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
     CHECK(played.queue.may_try(*first, now, true) && !played.queue.may_try(*last, now, false));
-    // Also before the first has looked.
+    // Even before the first has woken up.
     now += quiet + 1;
     CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
     played.queue.wake_first();
@@ -179,7 +179,7 @@ void stalls() {
     all_back(played.arena);
 }
 
-// The first runs other code: its own thread may pass it at once, the others when that lasts long.
+// The first runs other code: its own thread may overtake it at once, others when that lasts long.
 void absence() {
     Played played(4 * kMiB);
     LimitWaiter* const first = played.join(1000, 1);
@@ -233,7 +233,7 @@ void forking() {
     all_back(played.arena);
 }
 
-// What the limit never leaves room for is not waited for, and neither is anything without a timeout.
+// A request that can never fit under the limit does not wait, nor does one without a timeout.
 void in_vain() {
     Played played(4 * kMiB);
     LimitWait wait;
@@ -256,7 +256,7 @@ Arena* make_shared_arena(std::uint64_t limit, std::uint64_t timeout) {
     return arena;
 }
 
-// What the layer above does; null: refused.
+// Acquires as the layer above does; null: refused.
 char* take(Arena* arena, std::size_t nbytes) {
     Block block = arena->acquire(nbytes);
     if (block.address != nullptr) return static_cast<char*>(block.address);
@@ -328,7 +328,7 @@ void holding_one(unsigned rounds) {
     all_back(arena);
 }
 
-// Some give up: the others go on.
+// Some waiters time out: the others go on.
 void giving_up(unsigned rounds) {
     Arena* const arena = make_shared_arena(kMiB, 2 * kHandoffDelay);
     std::atomic<unsigned> served{0}, late{0};

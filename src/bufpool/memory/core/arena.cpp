@@ -196,12 +196,12 @@ void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
-    keep_bounds();
-    pace(c, 1);
+    enforce_if_exceeded();
+    count_releases(c, 1);
 }
 
 // Called after a release to a list: enforces the bounds if too much is idle and the lock is free.
-inline void Arena::keep_bounds() noexcept {
+inline void Arena::enforce_if_exceeded() noexcept {
     const std::uint64_t idle = idle_bytes();
     if (BUFPOOL_LIKELY(idle <= sweep_above_.load_relaxed())) return;
     if (idle < sweep_again_.load_relaxed() || !lock_.try_lock()) return;
@@ -223,12 +223,12 @@ void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     }
     counters.used.sub_relaxed(bytes);
     classes[c].idle.push_chain(nodes, chain);
-    keep_bounds();
-    pace(c, chain.count);
+    enforce_if_exceeded();
+    count_releases(c, chain.count);
 }
 
-// Reads the clock at every 64th release of a small block; large blocks read it at each.
-void Arena::pace(std::uint32_t c, std::uint32_t returns) noexcept {
+// Counts releases, and reads the clock at every 64th. Releases of large blocks always read it.
+void Arena::count_releases(std::uint32_t c, std::uint32_t returns) noexcept {
     const std::uint32_t before = classes[c].releases.load_relaxed();
     classes[c].releases.store_relaxed(before + returns);
     if (((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();

@@ -202,8 +202,8 @@ struct Arena {
     void release_closed(Slab* slab, std::uint32_t node) noexcept;
     void release_dedicated(Slab* slab, std::uint32_t node) noexcept;
     void shorten_list(std::uint32_t c) noexcept;
-    void keep_bounds() noexcept;
-    void pace(std::uint32_t c, std::uint32_t returns) noexcept;
+    void enforce_if_exceeded() noexcept;
+    void count_releases(std::uint32_t c, std::uint32_t returns) noexcept;
     void check_clock() noexcept;
     // Whether a dedicated class keeps any number of blocks in its list.
     bool admitted(std::uint32_t c) const noexcept { return classes[c].credit.load_relaxed() >= kAdmission; }

@@ -8,10 +8,10 @@ cdef extern from "bufpool/memory/core/limit_queue.hpp" namespace "bufpool" nogil
         interrupted   # by a signal
 
     cdef struct EventFunctions:   # no GIL
-        void* (*make)() noexcept nogil                            # null: no memory
-        void (*open)(void* event) noexcept nogil                   # must not block; never called twice before a sleep
-        SleepResult (*sleep)(void* event, uint64_t ns) noexcept nogil    # until it is open, and shuts it again
-        uint64_t (*thread)() noexcept nogil                       # a number of the calling thread
+        void* (*create)() noexcept nogil                              # null: no memory
+        void (*set)(void* event) noexcept nogil                       # must not block; never called twice before a wait
+        SleepResult (*wait)(void* event, uint64_t ns) noexcept nogil  # until it is set, and resets it
+        uint64_t (*thread_id)() noexcept nogil                        # of the calling thread
 
     cdef cppclass LimitQueue:
         void set_up(uint64_t timeout_ns, const EventFunctions& functions) noexcept
