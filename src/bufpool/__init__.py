@@ -41,9 +41,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bufpool import resources as resources
     from bufpool.memory.buffer_pool import BufferPool, default_pool
+    from bufpool.memory.native._array_lease import Lease
     from bufpool.memory.native._block_sizes import good_size
     from bufpool.memory.native._buffer import Buffer
-    from bufpool.memory.native._lease import Lease
     from bufpool.memory.native._scratch import Scratch
     from bufpool.memory.registry import PoolsReading, pools
     from bufpool.memory.stats import ClassStats, PoolStats
@@ -100,7 +100,7 @@ _HOMES = {
     "bufpool.memory.buffer_pool": ("BufferPool", "default_pool"),
     "bufpool.memory.native._block_sizes": ("good_size",),
     "bufpool.memory.native._buffer": ("Buffer",),
-    "bufpool.memory.native._lease": ("Lease",),
+    "bufpool.memory.native._array_lease": ("Lease",),
     "bufpool.memory.native._scratch": ("Scratch",),
     "bufpool.memory.registry": ("PoolsReading", "pools"),
     "bufpool.memory.stats": ("ClassStats", "PoolStats"),

@@ -65,10 +65,10 @@ SOUND = {
     "memory/native/_arena.pxd": "from bufpool.memory.core.arena cimport total\n",
     "memory/native/_arena.pyx": '"""Say: from bufpool.memory import stats."""\nimport numpy\n'
     "from ...errors import BufpoolError\n",
-    "memory/native/_lease.pyx": "from bufpool.memory.native._arena cimport (\n    Arena,\n    Block as B,\n)\n",
-    "memory/native/_lease.pyi": "class Lease: ...\n",
+    "memory/native/_array_lease.pyx": "from bufpool.memory.native._arena cimport (\n    Arena,\n    Block as B,\n)\n",
+    "memory/native/_array_lease.pyi": "class Lease: ...\n",
     "memory/stats.py": "from .native import _arena\n",
-    "memory/buffer_pool.py": "from . import stats\nfrom .native._lease import Lease\n",
+    "memory/buffer_pool.py": "from . import stats\nfrom .native._array_lease import Lease\n",
     "__init__.py": "from ._version import __version__\nfrom .memory.buffer_pool import BufferPool\n",
     "__main__.py": "def main():\n    from bufpool.cli import main\n",
     "resources/files.py": "from bufpool.objects.pool import Pool\n",
@@ -173,9 +173,9 @@ MUTANTS = {
         "in layer 'resources', imports memory/buffer_pool.py of layer 'memory'",
     ),
     "stub": (
-        "memory/native/_lease.pyi",
+        "memory/native/_array_lease.pyi",
         "from ..stats import PoolStats\n",
-        "memory/native/_lease.pyi:1: in layer 'memory native', imports memory/stats.py of layer 'memory'",
+        "memory/native/_array_lease.pyi:1: in layer 'memory native', imports memory/stats.py of layer 'memory'",
     ),
     "python, nowhere": (
         "memory/stats.py",
@@ -194,8 +194,8 @@ MUTANTS = {
     ),
     "cycle of modules": (
         "memory/native/_arena.pyx",
-        "from ._lease cimport Lease\n",
-        "a cycle: memory/native/_arena -> memory/native/_lease -> memory/native/_arena",
+        "from ._array_lease cimport Lease\n",
+        "a cycle: memory/native/_arena -> memory/native/_array_lease -> memory/native/_arena",
     ),
     "file without a layer": ("helpers.py", "", "helpers.py: in 0 layers"),
 }

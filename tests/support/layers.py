@@ -42,13 +42,13 @@ LAYERS: dict[str, Layer] = {
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     "shared": layer(
         "",
-        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _waiting.*",
+        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _pending_calls.*",
         "_validate.*",
     ),
     "memory core": layer(
         "core",
         "memory/core/__init__.pxd memory/core/libc_malloc.*",
-        "memory/core/counters.* memory/core/magazine.* memory/core/recent_peak.*",
+        "memory/core/counters.* memory/core/thread_cache.* memory/core/recent_peak.*",
         "memory/core/page_heap* memory/core/page_map.* memory/core/slab.* memory/core/limit_queue.*",
         "memory/core/arena.* memory/core/arena_* memory/core/limit_wait.* memory/core/maintenance.*",
     ),
@@ -88,7 +88,7 @@ STANDS_ALONE = tuple(
         "_startup",
         "_subinterpreters",
         "_counts",
-        "_waiting",
+        "_pending_calls",
     )
 )
 

@@ -78,8 +78,8 @@ SEEDED = {
     "a thread's cache given back by a relaxed store": (
         "thread",
         "memory/core/arena_caches.cpp",
-        "caches->taken.store_release(0);",
-        "caches->taken.store_relaxed(0);",
+        "caches->owned.store_release(0);",
+        "caches->owned.store_relaxed(0);",
         True,
     ),
     "the arena's lock opened by a relaxed store": (
@@ -89,23 +89,23 @@ SEEDED = {
         "void unlock() noexcept { held_.store_relaxed(0); }",
         False,
     ),
-    "a shelf's records read after they are freed": (
+    "a scratch's records read after they are freed": (
         "address",
-        "memory/native/_shelf.pyx",
+        "memory/native/_scratch_slots.pyx",
         "        for i in range(self.count):\n            Py_DECREF(plain(self.slots[i]))\n        free(self.slots)\n",
         "        free(self.slots)\n        for i in range(self.count):\n            Py_DECREF(plain(self.slots[i]))\n",
         True,
     ),
-    "a shelf's records written beyond their end": (
+    "a scratch's records written beyond their end": (
         "address",
-        "memory/native/_shelf.pyx",
-        "realloc(self.slots, (self.room * 2 + 4) * sizeof(PyObject*))",
-        "realloc(self.slots, (self.room * 2 + 1) * sizeof(PyObject*))",
+        "memory/native/_scratch_slots.pyx",
+        "realloc(self.slots, (self.capacity * 2 + 4) * sizeof(PyObject*))",
+        "realloc(self.slots, (self.capacity * 2 + 1) * sizeof(PyObject*))",
         False,
     ),
-    "a shelf's records never freed": (
+    "a scratch's records never freed": (
         "address",
-        "memory/native/_shelf.pyx",
+        "memory/native/_scratch_slots.pyx",
         "        free(self.slots)\n",
         "",
         False,

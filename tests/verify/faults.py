@@ -26,8 +26,8 @@ LACKS_SHIM = LACKS_COMPILER or ("" if sys.platform == "linux" else "the preloade
 LACKS_TIMER = "" if sys.platform != "win32" else "it needs signal.setitimer"
 
 #: The system's calls that the core makes go to the program that tries it.
-STARVED = tuple(
-    f"-D{name}=starved_{name.removeprefix('pthread_')}"
+FAILING_CALLS = tuple(
+    f"-D{name}=failing_{name.removeprefix('pthread_')}"
     for name in ("mmap", "mremap", "mprotect", "mlock", "madvise", "pthread_setspecific", "pthread_atfork")
 )
 
@@ -48,7 +48,7 @@ def system_calls(every: int = 1) -> Found:
 
 def core_alone(sanitizer: str = "plain") -> Found:
     """The arena without Python. Raises `NoSanitizerError`."""
-    return climb("arena_starved", sanitizer, 0, STARVED)
+    return climb("arena_no_memory", sanitizer, 0, FAILING_CALLS)
 
 
 def opcodes(every: int = 1) -> Found:

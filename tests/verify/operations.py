@@ -19,7 +19,7 @@ from bufpool import BufferPool, LimitError
 DTYPE = np.dtype([("a", "u1"), ("b", "u1")])
 #: Made here: a free-threaded CPython 3.13 without memory for a list's items cannot take the list down again.
 NESTED = [[1.5, 2], [3, 4]]
-SMALL, LARGE = 500, 2_000_000  # elements: parked or from a slab; with a region of its own
+SMALL, LARGE = 500, 2_000_000  # elements: cached or from a slab; with an extent of its own
 
 #: Settings of a pool under which each is tried.
 KINDS: dict[str, dict[str, Any]] = {
@@ -63,7 +63,7 @@ def with_scratch_held(pool: BufferPool) -> Callable[[], object]:
 
     def run() -> None:
         views = []
-        for _ in range(6):  # more than the shelf has slots for at first
+        for _ in range(6):  # more than a scratch has slots for at first
             with scratch as a:
                 views.append(a[1:])
 

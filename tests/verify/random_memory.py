@@ -194,7 +194,7 @@ class Worker:
         self.held.append(Raw(self.hooks, self.nbytes(), zeros, next(self.world.numbers)))
 
     def blocks(self) -> None:
-        """Several of one size at once, past the depth of a magazine, so that halves of it go to the shared lists."""
+        """Several of one size at once, more than a thread caches, so that some go to the shared lists."""
         self.choose()
         nbytes = self.random.choice((64, 1000, 9000))
         raw: list[Raw] = []
@@ -286,7 +286,7 @@ class Worker:
         self.held += things[2:]
 
     def dying_thread(self) -> None:
-        """One that does some of all this, parks what it dropped, and ends while the others go on."""
+        """One that does some of all this, caches what it dropped, and ends while the others go on."""
         worker = Worker(self.world, next(self.world.numbers), 12)
         worker.operations, worker.weights = (
             [Worker.array, Worker.blocks, Worker.give, Worker.get],

@@ -55,8 +55,20 @@ def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp
     """Nothing of the first stays in the copy when the second is judged."""
     checkouts = Suite("memory/test_scratch.py -k same_array")
     bugs = [
-        Bug("two", "memory/native/_scratch.pyx", "self.shelf.take()", "(self.shelf.take(), 1)", checkouts),
-        Bug("nothing", "memory/native/_lease.pyx", "    # Ours is one", "    # Mine is one", checkouts),
+        Bug(
+            "two",
+            "memory/native/_scratch.pyx",
+            "self.slots.acquire()",
+            "(self.slots.acquire(), 1)",
+            checkouts,
+        ),
+        Bug(
+            "nothing",
+            "memory/native/_array_lease.pyx",
+            "    # One reference is `array`.",
+            "    # One is `array`.",
+            checkouts,
+        ),
     ]
     assert [each.word for each in Gate(tmp_path, jobs=1).judge(bugs)] == ["caught", "missed"]
 

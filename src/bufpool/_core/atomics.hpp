@@ -1,6 +1,6 @@
 // Atomics, named by memory order, so that a reader sees a wrong one.
 //
-// A thin coat over std::atomic and nothing else: no std::mutex, no exceptions, no allocation, so that the
+// A thin layer over std::atomic and nothing else: no std::mutex, no exceptions, no allocation, so that the
 // extension needs no C++ run-time library. Everything above includes this header instead of <atomic>; a model
 // checker replaces this one file.
 #pragma once
@@ -43,8 +43,8 @@ inline void cpu_yield() noexcept {
 #endif
 }
 
-// A stress build yields the processor before every 16th atomic operation or so, so that threads meet in windows of a few
-// instructions. Otherwise this is nothing.
+// A stress build yields the processor before about every 16th atomic operation, so that threads meet within a few instructions
+// of each other. In other builds this does nothing.
 #if defined(BUFPOOL_INJECT_YIELDS)
 inline void before_atomic() noexcept {
     static thread_local std::uint32_t random = 0;
@@ -58,8 +58,8 @@ inline void before_atomic() noexcept {
 inline void before_atomic() noexcept {}
 #endif
 
-// The unit in which two cores fight over memory. 64 bytes on every target but some arm64 (128); a pair of
-// neighbouring lines is what x86's prefetcher fetches, so hot words stand 128 bytes apart.
+// The unit in which cores contend for memory: 64 bytes on every target but some arm64 (128). x86's prefetcher fetches pairs of
+// neighbouring lines, so hot words are 128 bytes apart.
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kNoSharing = 128;
 
@@ -83,8 +83,7 @@ class Atomic {
     T sub_relaxed(T d) noexcept { return word().fetch_sub(d, std::memory_order_relaxed) - d; }
     T sub_release(T d) noexcept { return word().fetch_sub(d, std::memory_order_release) - d; }
 
-    // On failure `expected` holds what was found, read with the order named second. The weak ones may fail for no
-    // reason.
+    // On failure `expected` holds the value found, loaded with the order named second. The weak ones may fail spuriously.
     bool cas_weak_release_relaxed(T& expected, T desired) noexcept {
         return word().compare_exchange_weak(expected, desired, std::memory_order_release, std::memory_order_relaxed);
     }
@@ -94,7 +93,7 @@ class Atomic {
     bool cas_strong_acq_rel_acquire(T& expected, T desired) noexcept {
         return word().compare_exchange_strong(expected, desired, std::memory_order_acq_rel, std::memory_order_acquire);
     }
-    // A word that one thread alone writes and others may read: no locked instruction.
+    // For a word that only one thread writes and others may read: no locked instruction.
     void add_single_writer(T d) noexcept { store_relaxed(load_relaxed() + d); }
 
     // Raises the word to `v` if it is below: a maximum that never loses a larger value.
@@ -117,16 +116,17 @@ class Atomic {
     std::atomic<T> value_;
 };
 
-// Orders what each of two threads wrote before what it reads of the other's. No other order does that.
+// Of two threads that each write, fence and then read what the other wrote, at least one sees the other's write. No weaker order
+// ensures that.
 inline void fence_seq_cst() noexcept {
 #if defined(__SANITIZE_THREAD__)
-    __sync_synchronize();   // ThreadSanitizer knows no fences; the processor does
+    __sync_synchronize();   // ThreadSanitizer does not know the standard's fences
 #else
     std::atomic_thread_fence(std::memory_order_seq_cst);
 #endif
 }
 
-// Keeps the compiler from moving anything across, and costs nothing: the processor's order is somebody else's affair.
+// Keeps the compiler from reordering across it and costs nothing. The caller must order the processor by other means.
 inline void signal_fence() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "bufpool needs a lock-free 64-bit CAS");
@@ -138,7 +138,7 @@ inline void cpu_relax() noexcept {
 #elif defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    __asm__ __volatile__("isb");   // what Rust and mysql do: "yield" does nothing on cores without hardware threads
+    __asm__ __volatile__("isb");   // as Rust and MySQL do: "yield" does nothing on cores without hardware threads
 #endif
 }
 
@@ -157,8 +157,8 @@ class Backoff {
     std::uint32_t spins_ = 16;
 };
 
-// Guards growth and trimming only, never the hot paths; a deallocation only ever *tries* it. It is a word and not
-// a mutex of the system so that a fork's child can open it again (Arena::after_fork).
+// For growth and trimming, never for the hot paths; a deallocation only *tries* it. It is a word and not the system's mutex,
+// so that a fork's child can unlock it (Arena::after_fork_child).
 class Lock {
   public:
     bool try_lock() noexcept {

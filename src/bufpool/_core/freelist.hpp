@@ -1,17 +1,17 @@
 // A lock-free LIFO of block indices: Treiber's stack (1986) with a tag against the ABA problem.
 //
-// The head is one 64-bit word, `tag << 32 | index`; the links stand in side nodes, never in the blocks, so that a
-// user's stray write cannot corrupt the list and the same code works in shared memory.
+// The head is one 64-bit word, `tag << 32 | index`; the links are in side nodes, never in the blocks, so that a user's
+// stray write cannot corrupt the list and the same code works in shared memory.
 //
-// Why the tag moves on a pop alone. A pop's CAS may be fooled only if the index it read comes back as the head with
-// another successor; to come back it must have been popped, and that pop moved the tag. A push is fooled by nothing:
-// whatever it links to *is* the head at the moment of its CAS.
+// Only a pop changes the tag. A pop's CAS could succeed wrongly only if the index that it read becomes the head again with
+// another successor; for that it must have been popped, and that pop changed the tag. A push needs no tag: the node it links
+// to *is* the head at the moment of its CAS.
 //
-// Two figures come for free, without a counter on the hot path:
+// Two counts need no counter on the hot path:
 //   - the tag counts the blocks popped (modulo 2^32; `wraps` counts the overflows);
-//   - every node holds its own height, written by its pusher before the CAS, so the head's height is the length.
+//   - every node holds its height, written by its pusher before the CAS, so the head's height is the length.
 //
-// A lost CAS waits before it looks again (Backoff), and then reads the head anew: what the CAS found is stale by then.
+// After a failed CAS an operation waits (Backoff) and reads the head anew: the value that the CAS found is stale by then.
 //
 // `Nodes` gives `Node& operator[](uint32_t)`, with node.next and node.depth; nodes are never unmapped while a list
 // exists, because a slow pop may read a node that another thread owns by now (its CAS then fails). A table that grows
@@ -23,7 +23,7 @@
 namespace bufpool {
 
 constexpr std::uint32_t kNone = 0xFFFFFFFFu;    // the end of a list
-constexpr std::uint32_t kOwned = 0xFFFFFFFEu;   // stands in node.next while a client owns the block
+constexpr std::uint32_t kOwned = 0xFFFFFFFEu;   // in node.next while a client owns the block
 
 struct Chain {                                  // blocks taken off a list at once, linked through node.next
     std::uint32_t first = kNone;
@@ -37,7 +37,7 @@ bool is_known(Nodes&, std::uint32_t) noexcept {
 
 class FreeList {
   public:
-    // Takes the block used last, or kNone. `left` receives how many remain.
+    // Pops the block used last, or returns kNone. `left` receives how many remain.
     template <class Nodes>
     std::uint32_t pop(Nodes& nodes, std::uint32_t& left) noexcept {
         for (Backoff backoff;; backoff.wait()) {
@@ -57,7 +57,7 @@ class FreeList {
         }
     }
 
-    // Takes up to `most` blocks with one CAS. They stay linked through node.next; the last one's link is stale.
+    // Pops up to `most` blocks with one CAS. They stay linked through node.next; the last one's link is stale.
     template <class Nodes>
     Chain pop_some(Nodes& nodes, std::uint32_t most) noexcept {
         for (Backoff backoff;; backoff.wait()) {
@@ -65,9 +65,9 @@ class FreeList {
             Chain chain;
             std::uint32_t index = static_cast<std::uint32_t>(head);
             chain.first = index;
-            // The walk may read nodes that others have popped meanwhile; then the tag has moved and the CAS fails. The
-            // links it follows are indices or the two marks, so it never leaves the table. One that was written after our
-            // look at the head may lead to a node whose memory nothing makes us see yet.
+            // The walk may read nodes that others have popped meanwhile; then the tag has changed and the CAS fails. The
+            // links are indices or the two marks, so the walk never leaves the table. A link that was written after our load
+            // of the head may lead to a node whose memory this thread does not see yet.
             while (index < kOwned && chain.count < most && is_known(nodes, index)) {
                 ++chain.count;
                 index = nodes[index].next.load_relaxed();
@@ -80,7 +80,7 @@ class FreeList {
         }
     }
 
-    // Takes all.
+    // Pops all.
     template <class Nodes>
     Chain pop_all(Nodes& nodes) noexcept {
         for (Backoff backoff;; backoff.wait()) {
@@ -95,7 +95,7 @@ class FreeList {
         }
     }
 
-    // The list's length with it.
+    // Returns the list's length, this block included.
     template <class Nodes>
     std::uint32_t push(Nodes& nodes, std::uint32_t index) noexcept {
         auto& node = nodes[index];
@@ -110,7 +110,7 @@ class FreeList {
         }
     }
 
-    // Puts a chain back on top, in its order. Its own height is known only now, hence the walks.
+    // Pushes a chain on top, in its order. The walks write the nodes' heights, which depend on the head.
     template <class Nodes>
     void push_chain(Nodes& nodes, Chain chain) noexcept {
         if (chain.count == 0) return;
@@ -131,14 +131,14 @@ class FreeList {
         }
     }
 
-    // Exact when quiet: while others pop and push it is the length at some moment during the call.
+    // Exact while no other thread uses the list; otherwise the length at some moment during the call.
     template <class Nodes>
     std::uint32_t size(Nodes& nodes) const noexcept {
         const std::uint32_t index = static_cast<std::uint32_t>(head_.load_acquire());
         return index == kNone ? 0 : nodes[index].depth.load_relaxed();
     }
 
-    // Blocks ever popped.
+    // Blocks popped so far.
     std::uint64_t popped() const noexcept {
         return (wraps_.load_relaxed() << 32) + (head_.load_relaxed() >> 32);
     }

@@ -32,7 +32,7 @@ void touch_pages(void* start, std::size_t bytes) noexcept {
 
 namespace {
 
-// Windows locks no more than the least working set of the process, some 200 KiB at first: it grows by as much.
+// Windows locks no more than the minimum working set of the process, some 200 KiB at first: raise it by what is to be locked.
 bool lock_region(void* start, std::size_t bytes) noexcept {
     if (VirtualLock(start, bytes)) return true;
     SIZE_T least, most;
@@ -52,7 +52,7 @@ void unmap_records(const Region& region) noexcept { VirtualFree(region.start, 0,
 
 // Huge pages need a privilege here that users do not have: huge_advised means plain pages, huge_explicit is degraded.
 char* reserve_space(std::size_t bytes) noexcept {
-    // Aligned by trial: more is reserved to find a place, and then just that place.
+    // Reserves more to find an aligned address, and then just the range at that address.
     for (int trial = 0; trial < 8; ++trial) {
         void* const wide = VirtualAlloc(nullptr, bytes + kHugePage, MEM_RESERVE, PAGE_NOACCESS);
         if (wide == nullptr) return nullptr;
@@ -119,7 +119,7 @@ std::uint64_t physical_memory() noexcept {
 
 namespace {
 
-// Not a static of a function: its guard would need the C++ run-time library.
+// Not static in a function: the guard would need the C++ run-time library.
 const std::size_t g_system_page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 
 void* map_anonymous(std::size_t bytes, int flags) noexcept {
@@ -138,13 +138,13 @@ void unmap_records(const Region& region) noexcept { munmap(region.start, region.
 
 namespace {
 
-// Without MAP_NORESERVE: what may be written to counts for the system's bounds of what it promises, so that a request
-// which it could never serve is refused, as malloc's would be.
+// Without MAP_NORESERVE: the system accounts for what may be written to, so that it refuses a request that it could never
+// serve, as it would refuse malloc's.
 constexpr int kSpace = MAP_PRIVATE | MAP_ANONYMOUS;
 
 #if defined(MAP_HUGETLB) && defined(MAP_HUGE_SHIFT)
-// Explicit huge pages in place of the range's plain ones. They are got first and moved there then, because a map on top
-// of another that fails may leave a hole, which another thread's map could fill.
+// Replaces the range's plain pages by explicit huge ones. These are mapped elsewhere first and then moved: mapping over a range
+// may fail and leave a hole, which another thread's map could fill.
 bool place_huge_pages(char* start, std::size_t bytes) noexcept {
     void* const got = map_anonymous(bytes, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);
     if (got == nullptr) return false;
@@ -191,19 +191,19 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 #if defined(__linux__)
     if (upstream.pages != Pages::huge_explicit && madvise(start, bytes, MADV_DONTNEED) == 0) return true;
 #endif
-    // Fresh plain memory in its place: the one way that every system has, and what explicit huge pages go by.
+    // Map fresh plain memory in its place: every system can do that, and explicit huge pages need it.
     return mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0) == start;
 }
 
 bool may_move_pages() noexcept {
 #if defined(__linux__)
-    // mremap unmaps the second range before it looks at these limits. A sum of what may be written to is not counted, except
-    // with vm.overcommit_memory=2, which is read once.
+    // mremap unmaps the target before it checks these limits. The system limits what may be written to in all only with
+    // vm.overcommit_memory=2, which is read once.
     for (int what : {RLIMIT_AS, RLIMIT_DATA}) {
         rlimit limit;
         if (getrlimit(what, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return false;
     }
-    static Atomic<std::uint32_t> counts;   // 0: not read yet; 1: no; 2: yes
+    static Atomic<std::uint32_t> counts;   // 0: not yet read; 1: no; 2: yes
     std::uint32_t known = counts.load_relaxed();
     if (known == 0) {
         char mode = '2';
@@ -226,7 +226,7 @@ Move move_pages(char* from, char* to, std::size_t bytes) noexcept {
         return Move::done;
     }
     // A kernel or a filter that does not know the call refuses it at once. Any other failure may come after `to` was
-    // unmapped, and another thread's map may stand there by now.
+    // unmapped, and another thread's map may be there by now.
     return errno == EINVAL || errno == ENOSYS || errno == EPERM ? Move::refused : Move::lost;
 #else
     (void)from, (void)to, (void)bytes;
@@ -240,7 +240,7 @@ void join_maps(char* start, std::size_t bytes) noexcept {
 
 void advise_huge(char* start, std::size_t bytes) noexcept {
 #if defined(MADV_HUGEPAGE)
-    // Our own map, so the advice poisons nobody else's memory. Best effort: a kernel without it says no.
+    // The map is our own, so the advice affects nobody else's memory. A kernel without huge pages refuses, which is harmless.
     madvise(start, bytes, MADV_HUGEPAGE);
 #else
     (void)start, (void)bytes;
@@ -267,7 +267,7 @@ void free_extent(const Upstream& upstream, char* start, std::size_t bytes) noexc
 
 bool barrier_everywhere() noexcept {
 #if defined(SYS_membarrier)
-    // Linux 4.14. The numbers are the kernel's, whose header may be older. Registered once; a child of a fork is so too.
+    // Linux 4.14. The numbers are the kernel's, whose header may be older. A process registers once; a fork's child inherits that.
     constexpr int kPrivateExpedited = 1 << 3, kRegisterPrivateExpedited = 1 << 4;
     if (syscall(SYS_membarrier, kPrivateExpedited, 0, 0) == 0) return true;
     return syscall(SYS_membarrier, kRegisterPrivateExpedited, 0, 0) == 0 &&

@@ -1,7 +1,8 @@
-// A word of each thread's own, and a call with that word when the thread ends.
+// A thread-local pointer, and a callback that gets it when the thread ends.
 //
-// It is the system's: C++'s thread_local with a destructor would need the C++ run-time library. And the call gets the word
-// handed to it, because on macOS thread_local variables may be gone by then: read in the call, they are new ones, all zero.
+// It uses the system's thread-specific data: C++'s thread_local with a destructor would need the C++ run-time library. The
+// callback gets the pointer as its argument, because on macOS thread_local variables may be gone by then: read in the
+// callback, they are new ones, all zero.
 #pragma once
 
 #include "atomics.hpp"
@@ -13,8 +14,8 @@
 #define BUFPOOL_THREAD_END
 #endif
 
-// glibc 2.34 moved these from libpthread into libc, where they have a new version beside the old one. By the old one a
-// module that is compiled on a new system runs on an older one too, so that its wheel may say manylinux_2_17.
+// glibc 2.34 moved these from libpthread into libc and gave them a second symbol version. With the old version a module
+// that is compiled on a new system also runs on an older one, so its wheel may be labelled manylinux_2_17.
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34) && (defined(__x86_64__) || defined(__aarch64__))
 #if defined(__x86_64__)
@@ -31,8 +32,8 @@ __asm__(".symver pthread_setspecific, pthread_setspecific@" BUFPOOL_GLIBC_OLDEST
 
 namespace bufpool {
 
-// Another library's call at the thread's end may come after ours and use the pool once more. What is kept then would never
-// be handed over: the last of the system's rounds may be this one. So it is noted for good that the end was.
+// Another library's callback may run after ours and use the pool once more. A pointer that is set then might never reach our
+// callback again, because this round of the system's callbacks may be the last. So a flag records that the thread has ended.
 class ThreadEnd {
   public:
 #if defined(_WIN32)
@@ -40,17 +41,17 @@ class ThreadEnd {
 
     explicit ThreadEnd(Call call) noexcept : key_(FlsAlloc(call)) {}
 
-    bool can_keep(bool) const noexcept { return key_ != FLS_OUT_OF_INDEXES; }
-    bool keep(void* word) noexcept { return FlsSetValue(key_, word) != 0; }
+    bool can_set(bool) const noexcept { return key_ != FLS_OUT_OF_INDEXES; }
+    bool set(void* word) noexcept { return FlsSetValue(key_, word) != 0; }
 
-    // The word is the fiber's, and the call comes when a fiber is deleted too, by whichever thread does that: whose word
-    // it is, and how old, nobody knows. The thread's variables are still there, so what they say is right.
-    static void* handed_over(void*, void* variable) noexcept { return variable; }
-    void* kept() const noexcept { return nullptr; }
-    static bool comes_again(void*) noexcept { return false; }
-    // Of a thread with fibers it is not known: the call may have been a fiber's.
-    void set_over(bool& variable) noexcept { variable = !IsThreadAFiber(); }
-    bool is_over(bool variable) const noexcept { return variable; }
+    // The pointer belongs to a fiber, and the callback also runs when a fiber is deleted, in whichever thread deletes it.
+    // So the pointer may be another thread's, and stale. The thread's own variables still exist, and they are right.
+    static void* value_at_end(void*, void* variable) noexcept { return variable; }
+    void* get() const noexcept { return nullptr; }
+    static bool is_repeat_call(void*) noexcept { return false; }
+    // In a thread with fibers the callback may have been a fiber's, so the thread may go on.
+    void mark_ended(bool& variable) noexcept { variable = !IsThreadAFiber(); }
+    bool has_ended(bool variable) const noexcept { return variable; }
 
   private:
     const DWORD key_;
@@ -59,35 +60,36 @@ class ThreadEnd {
 
     explicit ThreadEnd(Call call) noexcept : made_(pthread_key_create(&key_, call) == 0) {}
 
-    // Whether a word may be kept.
-    bool can_keep(bool may_allocate) const noexcept { return made_ && (may_allocate || has_place()); }
-    // The thread's word from now on; the call comes if it is not null. False: no memory for its place.
-    bool keep(void* word) noexcept { return pthread_setspecific(key_, word) == 0; }
+    // Whether a pointer can be set.
+    bool can_set(bool may_allocate) const noexcept { return made_ && (may_allocate || has_place()); }
+    // Sets the thread's pointer; the callback runs if it is not null. False: no memory for the slot.
+    bool set(void* word) noexcept { return pthread_setspecific(key_, word) == 0; }
 
-    // What the thread kept, by the word of the call and by its variable: the variable may be a new one.
-    static void* handed_over(void* word, void*) noexcept { return word; }
-    void* kept() const noexcept { return made_ ? pthread_getspecific(key_) : nullptr; }
+    // What the thread had set. `word` is the callback's argument; `variable` is the thread's copy, which may be a new one.
+    static void* value_at_end(void* word, void*) noexcept { return word; }
+    void* get() const noexcept { return made_ ? pthread_getspecific(key_) : nullptr; }
 #if defined(__APPLE__)
-    // The variable would be a new one. The word has its place and cannot fail; for it the call comes again, in each of the
-    // system's few rounds. Elsewhere that must not be: ThreadSanitizer has left the thread by the last one.
-    void set_over(bool&) noexcept { keep(this); }
-    bool is_over(bool) const noexcept { return kept() == this; }
-    // Asked first: a variable that is named in the last round is made anew, and its memory is freed by nobody.
-    bool comes_again(void* word) noexcept { return word == this && keep(this); }
+    // The flag cannot be a thread_local variable here, which would be a new one. So the pointer itself is the flag: its slot
+    // exists, so that setting it cannot fail. The callback then runs again in each of the system's few rounds. On other
+    // systems that must not happen, because ThreadSanitizer has left the thread by the last round.
+    void mark_ended(bool&) noexcept { set(this); }
+    bool has_ended(bool) const noexcept { return get() == this; }
+    // Call this first: a thread_local variable that is read in the last round is created anew, and its memory leaks.
+    bool is_repeat_call(void* word) noexcept { return word == this && set(this); }
 #else
-    void set_over(bool& variable) noexcept { variable = true; }
-    bool is_over(bool variable) const noexcept { return variable; }
-    static bool comes_again(void*) noexcept { return false; }
+    void mark_ended(bool& variable) noexcept { variable = true; }
+    bool has_ended(bool variable) const noexcept { return variable; }
+    static bool is_repeat_call(void*) noexcept { return false; }
 #endif
 
   private:
-    // Whether it takes no memory to keep a word.
+    // Whether setting the pointer needs no memory.
     bool has_place() const noexcept {
 #if defined(__GLIBC__)
-        // The first 32 keys (PTHREAD_KEY_2NDLEVEL_SIZE) are in the thread's descriptor; malloc gives room for the others.
+        // The first 32 keys (PTHREAD_KEY_2NDLEVEL_SIZE) are in the thread's descriptor; glibc calls malloc for the others.
         return key_ < 32 || pthread_getspecific(key_) != nullptr;
 #elif defined(__APPLE__) || defined(__linux__)
-        return true;   // macOS, musl and bionic have the words of all keys in the thread itself
+        return true;   // macOS, musl and bionic store the values of all keys in the thread itself
 #else
         return pthread_getspecific(key_) != nullptr;
 #endif

@@ -1,5 +1,5 @@
-// Those who wait, in the order in which they came: a list through the waiters themselves, so that whoever waits brings
-// the memory for it, and leaves from the middle at once. Used under the lock of whoever has the queue.
+// A queue of waiters in the order of arrival: an intrusive list, so that joining needs no memory and any waiter can leave at
+// once. The owner's lock protects it.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +8,18 @@
 
 namespace bufpool {
 
-constexpr std::uint64_t kPatience = 1000000;        // ns: who has waited for less may be overtaken
+constexpr std::uint64_t kHandoffDelay = 1000000;    // ns: a waiter that has waited for less may be overtaken
 constexpr std::uint32_t kUntilEmpty = 0xFFFFFFFFu;  // Waiter::goal: until nothing is left of a closed pool
 
-// One that waits. It lies in an object of the layer above, to which the queue holds a reference while `kept`.
+// A waiter. It is part of an object of the layer above, to which the queue holds a reference while `kept`.
 struct Waiter {
     enum State : std::uint32_t { off = 0, queued = 1, woken = 2, given = 3, refused = 4 };
 
     Waiter* before = nullptr;
     Waiter* after = nullptr;
     void* owner = nullptr;
-    std::uint64_t since = 0;         // ns: when it came to wait; 0: it has not waited yet
-    std::uint32_t goal = 0;          // 0: an object; otherwise so many that exist, or kUntilEmpty
+    std::uint64_t since = 0;         // ns: when it began to wait; 0: it has not waited yet
+    std::uint32_t goal = 0;          // what it waits for; 0: an object; else until so many exist, or kUntilEmpty
     std::uint32_t index = kNone;     // of the object that it was given
     State state = off;
     bool kept = false;

@@ -12,10 +12,10 @@ from bufpool._words import plural
 from bufpool.errors import ClosedError, LimitError, SizeError
 from bufpool.memory.conf import UPSTREAMS, with_defaults
 from bufpool.memory.container import available_memory
+from bufpool.memory.native._array_lease import LeaseMaker
 from bufpool.memory.native._arrays import touch
 from bufpool.memory.native._block_sizes import good_size
 from bufpool.memory.native._buffer import BufferMaker
-from bufpool.memory.native._lease import LeaseMaker
 from bufpool.memory.native._scratch import ScratchMaker
 from bufpool.memory.sizes import MOST, nbytes, parse_size
 from bufpool.memory.stats import PoolStats, from_reading

@@ -16,12 +16,12 @@ from tests.verify.bugs.pools import POOLS
 from tests.verify.bugs.python import PYTHON
 from tests.verify.bugs.readings import READINGS
 from tests.verify.bugs.recipes import RECIPES
+from tests.verify.bugs.scratches import SCRATCHES
 from tests.verify.bugs.settings import READ
 from tests.verify.bugs.sharing import SHARING
-from tests.verify.bugs.shelves import SHELVES
 from tests.verify.bugs.tasks import TASKS
 from tests.verify.bugs.waiting import WAITING
 
 CORE = (*PATHS, *PAGE_HEAP, *HUGE_PAGES, *SHARING, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
-NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SHELVES)
+NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SCRATCHES)
 BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *FIRST_USE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.verify.bug import Bug, Suite
 
 ARRAYS = "memory/native/_arrays.pyx"
-LEASE = "memory/native/_lease.pyx"
+REQUEST = "memory/native/_array_request.pyx"
+LEASE = "memory/native/_array_lease.pyx"
 
 ON_ARRAYS = (
     Bug(
@@ -39,15 +40,15 @@ ON_ARRAYS = (
     Bug(
         "an array made from objects is let through",
         ARRAYS,
-        "        if BUFPOOL_HOLDS_REFERENCES(array.dtype):",
+        "        if holds_references(array.dtype):",
         "        if False:",
         Suite("memory/test_bad_input.py::test_values_that_are_objects"),
     ),
     Bug(
         "a product of dimensions overflows",
-        ARRAYS,
-        "            elif size > <size_t>PY_SSIZE_T_MAX // extent:\n",
-        "            elif False:\n",
+        REQUEST,
+        "        elif size > <size_t>PY_SSIZE_T_MAX // extent:\n",
+        "        elif False:\n",
         Suite("memory/test_bad_input.py::test_product_overflows"),
     ),
     Bug(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.verify.bug import Bug
 from tests.verify.bugs.page_heap import GROWTH, HEAP, RANDOM, RULES
 
+SLABS = "memory/core/arena_slabs.cpp"
+
 HUGE_PAGES = (
     Bug(
         "a huge page that comes as a whole does not count as resident",
@@ -57,9 +59,9 @@ HUGE_PAGES = (
     ),
     Bug(
         "slabs take no huge page as a whole",
-        GROWTH,
-        "klass.existing.load_relaxed() * size >= 8 * kHugePage && wants",
-        "klass.existing.load_relaxed() * size >= 8000 * kHugePage && wants",
+        SLABS,
+        "class_size(c) >= 8 * kHugePage && wants",
+        "class_size(c) >= 8000 * kHugePage && wants",
         RULES,
     ),
 )

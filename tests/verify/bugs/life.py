@@ -19,7 +19,7 @@ TRIMMING = (
     Bug(
         "what is trimmed counts as hits",
         TRIM,
-        "    klass.popped_aside.add_relaxed(all.count);\n",
+        "    klass.internal_pops.add_relaxed(all.count);\n",
         "",
         RULES,
     ),
@@ -38,9 +38,9 @@ TRIMMING = (
         STRESS,
     ),
     Bug(
-        "trimming leaves what the thread parks",
+        "trimming leaves what its thread has cached",
         TRIM,
-        "    give_back_own();\n",
+        "    release_own_cache();\n",
         "",
         STRESS,
     ),
@@ -62,46 +62,46 @@ TRIMMING = (
 
 LIVING = (
     Bug(
-        "the end of a thread looks for what was parked in the thread's own variables",
+        "the end of a thread looks for its caches in the thread's own variables",
         CACHES,
-        "g_thread_end.handed_over(word, t_caches);\n",
+        "g_thread_end.value_at_end(word, t_caches);\n",
         "t_caches;\n    static_cast<void>(word);\n",
         LIFE,
     ),
     Bug(
-        "a thread that has ended parks once more",
+        "a thread that has ended gets a cache once more",
         CACHES,
-        "        if (g_thread_end.is_over(t_over)) return nullptr;\n",
+        "        if (g_thread_end.has_ended(t_ended)) return nullptr;\n",
         "",
         LIFE,
     ),
     Bug(
         "the end of a thread is not noted",
         CACHES,
-        "    g_thread_end.set_over(t_over);               // who uses",
-        "    // who uses",
+        "    g_thread_end.mark_ended(t_ended);            // another",
+        "    // another",
         LIFE,
     ),
     Bug(
-        "a thread whose variables are new forgets what it parked",
+        "a thread whose variables are new forgets its caches",
         CACHES,
-        "        t_caches = static_cast<ThreadCache*>(g_thread_end.kept());\n",
+        "        t_caches = static_cast<ThreadCache*>(g_thread_end.get());\n",
         "",
         LIFE,
     ),
     Bug(
         "a cache that left its thread goes with it at the end all the same",
         CACHES,
-        "    g_thread_end.keep(t_caches);                 // has its place: it cannot fail\n",
+        "    g_thread_end.set(t_caches);                  // its slot exists: it cannot fail\n",
         "",
         LIFE,
     ),
     Bug(
-        "a cache is taken by a load and a store",
+        "a cache is adopted by a load and a store",
         CACHES,
-        "        std::uint32_t free = 0;\n        if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
-        "        if (found->taken.load_acquire() == 0) {\n            cpu_yield();\n"
-        "            found->taken.store_release(1);\n            break;\n        }",
+        "        std::uint32_t free = 0;\n        if (found->owned.cas_strong_acq_rel_acquire(free, 1)) break;",
+        "        if (found->owned.load_acquire() == 0) {\n            cpu_yield();\n"
+        "            found->owned.store_release(1);\n            break;\n        }",
         Ladder("arena_life", 200, "thread"),
     ),
     Bug(
@@ -121,29 +121,31 @@ LIVING = (
     Bug(
         "the last pool's hits show in the next one's",
         LIVES,
-        "        for (Magazine& magazine : each->magazines) magazine.hits.store_relaxed(0);\n",
+        "        for (CacheBin& bin : each->bins) bin.hits.store_relaxed(0);\n",
         "        static_cast<void>(each);\n",
         RULES,
     ),
-    Bug("a closed arena goes on parking", LIVES, "    parking.store_release(0);\n", "", RULES),
+    Bug(
+        "a closed arena goes on using thread caches", LIVES, "    cache_flags.store_release(0);\n", "", RULES
+    ),
     Bug(
         "a fork's child wakes its parent's waiters",
         LIVES,
-        "        arena->queue.begin_anew();\n",
+        "        arena->queue.reset_after_fork();\n",
         "",
         LIFE,
     ),
     Bug(
-        "what the parent's threads parked is lost in the child",
+        "what the parent's threads had cached is lost in the child",
         LIVES,
         "            arena->flush(each);\n",
         "",
         LIFE,
     ),
     Bug(
-        "parked blocks are not seen",
+        "cached blocks are not counted",
         LIVES,
-        "            reading.idle += each->magazines[c].count.load_relaxed();\n",
+        "            reading.idle += each->bins[c].count.load_relaxed();\n",
         "",
         RULES,
     ),
@@ -152,15 +154,15 @@ LIVING = (
 FOUNDATIONS = (
     Bug(
         "a pop leaves its count",
-        "memory/core/magazine.hpp",
+        "memory/core/thread_cache.hpp",
         "        count.store_relaxed(top - 1);\n",
         "",
         STRESS,
     ),
     Bug(
-        "a magazine holds more than it has room for",
-        "memory/core/magazine.hpp",
-        "fit > kMagazineBlocks ? kMagazineBlocks : fit < 4",
+        "a bin holds more than it has room for",
+        "memory/core/thread_cache.hpp",
+        "fit > kBinBlocks ? kBinBlocks : fit < 4",
         "fit < 4",
         STRESS,
     ),

@@ -1,4 +1,4 @@
-"""In the queue of those who wait at the limit. Seen by a C++ program, rule by rule."""
+"""In the queue at the limit. A C++ program tries it, rule by rule."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LIMIT_QUEUE = (
     Bug(
         "what came back goes to another one before the first has looked",
         QUEUE,
-        "(one_may_pass_ && first.rung.load_relaxed() == 0)",
-        "one_may_pass_",
+        "(one_may_overtake_ && first.signalled.load_relaxed() == 0)",
+        "one_may_overtake_",
         RULES,
     ),
     Bug(
@@ -33,14 +33,14 @@ LIMIT_QUEUE = (
     Bug(
         "nobody may overtake at all",
         QUEUE,
-        "if (first != nullptr && now > first->since + kPatience) {",
+        "if (first != nullptr && now > first->since + kHandoffDelay) {",
         "if (first != nullptr) {",
         RULES,
     ),
     Bug(
-        "memory is kept when nobody waits",
+        "memory is reserved when nobody waits",
         QUEUE,
-        "        } else {\n            gate.and_relaxed(~kKept);\n        }\n        return first;",
+        "        } else {\n            gate.and_relaxed(~kGateReserved);\n        }\n        return first;",
         "        }\n        return first;",
         RULES,
     ),
@@ -51,46 +51,46 @@ LIMIT_QUEUE = (
         "            if (other.absent_since == 0) return true;\n",
         RULES,
     ),
-    Bug("the next one is not woken", QUEUE, "                        ring(*first);\n", "", RULES),
+    Bug("the next one is not woken", QUEUE, "                        wake(*first);\n", "", RULES),
     Bug(
-        "a bell is opened twice",
+        "an event is set twice",
         QUEUE,
-        "if (waiter.rung.cas_strong_acq_rel_acquire(silent, 1)) bells_.open(waiter.bell);",
-        "waiter.rung.cas_strong_acq_rel_acquire(silent, 1), bells_.open(waiter.bell);",
+        "if (waiter.signalled.cas_strong_acq_rel_acquire(silent, 1)) events_.set(waiter.event);",
+        "waiter.signalled.cas_strong_acq_rel_acquire(silent, 1), events_.set(waiter.event);",
         RULES,
     ),
     Bug(
-        "a bell rings once for all time",
+        "an event is signalled once for all time",
         QUEUE,
-        "if (slept == Slept::rung) waiter.rung.cas_strong_acq_rel_acquire(open, 0);",
+        "if (slept == SleepResult::woken) waiter.signalled.cas_strong_acq_rel_acquire(open, 0);",
         "(void)open;",
         RULES,
     ),
     Bug(
         "a large request is passed again and again",
         QUEUE,
-        "                        first->passed += 1;\n",
+        "                        first->overtaken += 1;\n",
         "",
         RULES,
     ),
     Bug(
         "all are let pass when nothing comes back",
         QUEUE,
-        "            if (was_first || (served && one_may_pass_)) {\n",
+        "            if (was_first || (served && one_may_overtake_)) {\n",
         "            if (was_first) {\n",
         RULES,
     ),
     Bug(
         "who holds memory is stuck behind a large request",
         QUEUE,
-        "                one_may_pass_ = true;\n",
+        "                one_may_overtake_ = true;\n",
         "",
         RULES,
     ),
     Bug(
         "what comes back does not end the stall",
         QUEUE,
-        "                waiter.quiet_since = now;\n                one_may_pass_ = false;\n",
+        "                waiter.quiet_since = now;\n                one_may_overtake_ = false;\n",
         "                waiter.quiet_since = now;\n",
         RULES,
     ),
@@ -111,7 +111,7 @@ LIMIT_QUEUE = (
     Bug(
         "those behind the first do not see that the arena is closed",
         QUEUE,
-        "        if ((gate.load_relaxed() & kShut) != 0) return true;\n",
+        "        if ((gate.load_relaxed() & kGateClosed) != 0) return true;\n",
         "",
         RULES,
     ),
@@ -125,14 +125,14 @@ LIMIT_QUEUE = (
     Bug(
         "closing leaves the gate open",
         "memory/core/arena_life.cpp",
-        "    queue.gate.or_relaxed(kShut);\n",
+        "    queue.gate.or_relaxed(kGateClosed);\n",
         "",
         RULES,
     ),
     Bug(
         "who waits while it forks is in no queue",
         QUEUE,
-        "        if (waiter.epoch != epoch_) enter(waiter, now);",
+        "        if (waiter.epoch != epoch_) enqueue(waiter, now);",
         "        ",
         RULES,
     ),

@@ -2,7 +2,7 @@
 
 ThreadSanitizer finds them on any machine: it follows the orders that are written, not those that the processor keeps.
 
-Not here are the orders that no program could tell from relaxed ones: of `closed` and `parking` (who sees them late
+Not here are the orders that no program could tell from relaxed ones: of `closed` and `cache_flags` (who sees them late
 hands out one more block), of a node table's chunks (an index comes through a head or a slab, which order them), and of
 the page map's leaves (zero pages of the system; their entries have orders of their own).
 """
@@ -37,15 +37,15 @@ ORDERS = (
     Bug(
         "a cache left with a relaxed store",
         CACHES,
-        "            caches->taken.store_release(0);      // release",
-        "            caches->taken.store_relaxed(0);      // release",
+        "            caches->owned.store_release(0);      // release",
+        "            caches->owned.store_relaxed(0);      // release",
         LIFE,
     ),
     Bug(
         "a cache taken with a relaxed swap",
         CACHES,
-        "if (found->taken.cas_strong_acq_rel_acquire(free, 1)) break;",
-        "if (found->taken.cas_weak_relaxed_relaxed(free, 1)) break;",
+        "if (found->owned.cas_strong_acq_rel_acquire(free, 1)) break;",
+        "if (found->owned.cas_weak_relaxed_relaxed(free, 1)) break;",
         LIFE,
     ),
     Bug(

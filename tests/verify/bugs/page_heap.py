@@ -179,7 +179,7 @@ PURGED = (
     Bug(
         "a block whose pages went back is handed out as it is",
         TRIM,
-        "return nodes[each].depth.load_relaxed() != kPurgedMark;",
+        "return nodes[each].depth.load_relaxed() != kJustPurged;",
         "return each != kNone;",
         READ,
     ),
@@ -241,7 +241,7 @@ PURGED = (
         Suite("memory/test_bounds.py -k advised_once"),
     ),
     Bug(
-        "hollow blocks come back in any order",
+        "purged blocks are handed out in any order",
         TRIM,
         "    for (std::uint32_t i = slab->carved; i-- > 0;) {\n        Node& node",
         "    for (std::uint32_t k = slab->carved; k-- > 0;) {\n"
@@ -338,9 +338,9 @@ BACKED = (
     Bug(
         "memory that went back stays in the page map",
         TRIM,
-        "    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);\n    heap_.give(slab->extent, now);\n"
+        "    g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);\n    heap_.release(slab->extent, now);\n"
         "    slab->extent.start = nullptr;\n    nodes",
-        "    heap_.give(slab->extent, now);\n    slab->extent.start = nullptr;\n    nodes",
+        "    heap_.release(slab->extent, now);\n    slab->extent.start = nullptr;\n    nodes",
         RULES,
     ),
     Bug(
@@ -379,7 +379,7 @@ BACKED = (
         Ladder("arena_ladder", 40_000, "thread"),
     ),
     Bug(
-        "what a thread parked is lost at its end",
+        "what a thread has cached is lost at its end",
         CACHES,
         "            arena->flush(caches);\n",
         "",
@@ -388,8 +388,8 @@ BACKED = (
     Bug(
         "an arena is used again while a block is out",
         LIVES,
-        "        if (suits && arena->counters.reserved.load_acquire() == 0) break;",
-        "        if (suits) break;",
+        "        if (suits && arena->counters.reserved.load_acquire() == 0) return arena;",
+        "        if (suits) return arena;",
         RULES,
     ),
     Bug(

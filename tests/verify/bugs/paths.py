@@ -14,6 +14,7 @@ QUEUE_RULES = Ladder("arena_waiting", 20)
 
 HOT = "memory/core/arena.cpp"
 GROWTH = "memory/core/arena_growth.cpp"
+SLABS = "memory/core/arena_slabs.cpp"
 
 CHECKOUTS = (
     Bug(
@@ -47,9 +48,9 @@ CHECKOUTS = (
         STRESS,
     ),
     Bug(
-        "a block moved up is parked as it stands",
+        "a block moved up is cached by its shortened address",
         HOT,
-        "        parking.or_relaxed(kMoved);",
+        "        cache_flags.or_relaxed(kMoved);",
         "        ",
         STRESS,
     ),
@@ -73,15 +74,15 @@ RETURNS = (
     Bug(
         "a moved block keeps its shortened address",
         HOT,
-        "magazine.push(magazine.count.load_relaxed(), nodes[node].block);",
-        "magazine.push(magazine.count.load_relaxed(), address);",
+        "bin.push(bin.count.load_relaxed(), nodes[node].block);",
+        "bin.push(bin.count.load_relaxed(), address);",
         STRESS,
     ),
-    Bug("a full magazine takes one more", HOT, "top != magazine.capacity", "top <= magazine.capacity", RULES),
+    Bug("a full bin takes one more", HOT, "top != bin.capacity", "top <= bin.capacity", RULES),
     Bug(
         "no one wakes the waiter",
         HOT,
-        "    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();\n",
+        "    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.wake_first();\n",
         "",
         QUEUE_RULES,
     ),
@@ -119,13 +120,13 @@ GROWING = (
     Bug(
         "one block more is carved than fits",
         GROWTH,
-        "slab->carved == slab->blocks",
-        "slab->carved > slab->blocks",
+        "klass.growing->carved == klass.growing->blocks",
+        "klass.growing->carved > klass.growing->blocks",
         STRESS,
     ),
     Bug(
         "a block's number is rounded down",
-        GROWTH,
+        SLABS,
         "((std::uint64_t{1} << 48) + stride - 1) / stride",
         "(std::uint64_t{1} << 48) / stride",
         STRESS,

@@ -12,14 +12,14 @@ REFUSED = "memory/native/_refused.pyx"
 HANDLER = "memory/native/_handler.pyx"
 ARRAYS = "memory/native/_arrays.pyx"
 
-PUT_BACK = """\
+RESTORE = """\
                 if quiet:
-                    put_back(before)
+                    restore_handler(before)
                 else:
                     self.leave()
 """
 LEFT = """\
-                building = build_from(outer)
+                building = swap_building(outer)
                 if building.block != NULL:       # NumPy did without it
                     arena_release(building.block)
                     building.block = NULL
@@ -28,18 +28,18 @@ BUILD = f"""\
                 array = function(*args, **kwargs)
                 break
             except MemoryError as error:
-                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
+                nbytes = getattr(error, "_total_size", None)     # as NumPy's own error has it
+                if nbytes is None or not build_was_refused(nbytes):   # raised by the caller's code, or for another pool
                     raise
             finally:
-{LEFT}{PUT_BACK}"""
+{LEFT}{RESTORE}"""
 
 HOOKS = (
     Bug(
         "realloc copies half",
         ARENA,
-        "memcpy(moved.address, address, nbytes if nbytes < room else room)",
-        "memcpy(moved.address, address, (nbytes if nbytes < room else room) // 2)",
+        "memcpy(moved.address, address, nbytes if nbytes < usable else usable)",
+        "memcpy(moved.address, address, (nbytes if nbytes < usable else usable) // 2)",
         Suite("memory/test_handler_memory.py -k resize"),
     ),
     Bug(
@@ -52,15 +52,15 @@ HOOKS = (
     Bug(
         "realloc fails where it need not move",
         ARENA,
-        "        if nbytes <= room:\n            return address\n",
+        "        if nbytes <= usable:\n            return address\n",
         "",
         Suite("memory/test_lifetime.py::test_array_can_be_used_after_the_pool"),
     ),
     Bug(
         "shrinking never gives memory back",
         ARENA,
-        "if nbytes <= room and (nbytes >= room // 2 or room <= 1024):",
-        "if nbytes <= room:",
+        "if nbytes <= usable and (nbytes >= usable // 2 or usable <= 1024):",
+        "if nbytes <= usable:",
         Suite("memory/test_handler_memory.py::test_shrinking_gives_memory_back"),
     ),
     Bug(
@@ -74,9 +74,9 @@ HOOKS = (
 
 WAITING = (
     Bug(
-        "a bell is opened in vain",
+        "an event is set in vain",
         ARENA,
-        "    PyThread_release_lock(bell)\n",
+        "    PyThread_release_lock(event)\n",
         "    pass\n",
         Suite("memory/test_waiting.py::test_a_return_wakes_who_waits"),
     ),
@@ -230,9 +230,9 @@ WAITING = (
         Suite("memory/test_lifetime.py::test_many_pools_leak_nothing"),
     ),
     Bug(
-        "parked blocks count as in use",
+        "cached blocks count as in use",
         ARENA,
-        '"in_use_bytes": max(0, used - arena.parked_bytes()),',
+        '"in_use_bytes": max(0, used - arena.cached_bytes()),',
         '"in_use_bytes": used,',
         Suite("memory/test_arrays.py::test_dtypes"),
     ),
@@ -263,7 +263,7 @@ INSTALLING = (
     Bug(
         "a closed pool can be installed",
         HANDLER,
-        "        if self.arena.closed.load_relaxed():\n            raise self.refusal(0, Refusal.closed, None)\n"
+        "        if self.arena.closed.load_relaxed():\n            raise self.refusal_error(0, Refusal.closed, None)\n"
         "        if self._tune",
         "        if self._tune",
         Suite("memory/test_handler.py -k cannot_be_installed"),
@@ -271,8 +271,8 @@ INSTALLING = (
     Bug(
         "an installed pool is not held",
         HANDLER,
-        "put_entries(entries + ((self, cnp.PyDataMem_GetHandler(),",
-        "put_entries(entries + ((None, cnp.PyDataMem_GetHandler(),",
+        "set_entries(entries + ((self, cnp.PyDataMem_GetHandler(),",
+        "set_entries(entries + ((None, cnp.PyDataMem_GetHandler(),",
         Suite("memory/test_handler.py -k lives_until_it_is_taken_out"),
     ),
     Bug(
@@ -300,9 +300,9 @@ INSTALLING = (
         "NumPy's constructor that raises leaves the pool installed",
         ARRAYS,
         BUILD,
-        BUILD.replace("                break\n", f"{PUT_BACK}                break\n")
-        .replace("                nbytes", f"{PUT_BACK}                nbytes")
-        .replace(f"            finally:\n{LEFT}{PUT_BACK}", f"            finally:\n{LEFT}"),
+        BUILD.replace("                break\n", f"{RESTORE}                break\n")
+        .replace("                nbytes", f"{RESTORE}                nbytes")
+        .replace(f"            finally:\n{LEFT}{RESTORE}", f"            finally:\n{LEFT}"),
         Suite("memory/test_handler.py -k constructor_that_fails"),
     ),
 )

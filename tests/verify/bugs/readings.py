@@ -50,8 +50,8 @@ READINGS = (
     Bug(
         "addresses count as purged before they may be used",
         "memory/core/page_heap.cpp",
-        "        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;\n",
-        "        committed_ += std::uint64_t{reserve.granules - reserve.committed} * kRegionAlign;\n",
+        "        accessible_ += std::uint64_t{until - reserve.accessible} * kRegionAlign;\n",
+        "        accessible_ += std::uint64_t{reserve.granules - reserve.accessible} * kRegionAlign;\n",
         Suite("memory/test_stats.py -k purged"),
     ),
     Bug(

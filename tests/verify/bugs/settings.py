@@ -91,15 +91,15 @@ READ = (
     Bug(
         "glibc's thresholds are raised at each installation",
         MALLOC,
-        "    g_malloc_settled.store_relaxed(1);\n",
+        "    g_malloc_configured.store_relaxed(1);\n",
         "",
         Ladder("libc_malloc", 1000),
     ),
     Bug(
         "glibc's thresholds are raised whoever has set them",
         HANDLER,
-        "            settle_malloc(not malloc_is_tuned_already())\n",
-        "            settle_malloc(True)\n",
+        "            configure_malloc(not malloc_is_tuned_already())\n",
+        "            configure_malloc(True)\n",
         Suite("memory/test_libc_malloc.py -k left_alone"),
     ),
 )

@@ -7,6 +7,7 @@ from tests.verify.bug import Bug, Ladder, Suite
 HEAP = "memory/core/page_heap.cpp"
 MOVES = "memory/core/page_heap_moves.cpp"
 GROWTH = "memory/core/arena_growth.cpp"
+SLABS = "memory/core/arena_slabs.cpp"
 TRIM = "memory/core/arena_trim.cpp"
 LIVES = "memory/core/arena_life.cpp"
 
@@ -24,7 +25,7 @@ MALLOC = (
     Bug(
         "an extent of malloc's is taken for zeros",
         HEAP,
-        "    if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros\n",
+        "    if (!recycles()) return 0;   // all of it counts as resident, and is not known to be zeros\n",
         "    if (!recycles()) {\n"
         "        const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(start), to = from + bytes;\n"
         "        return ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));\n"
@@ -48,7 +49,7 @@ MALLOC = (
     Bug(
         "a limit counts what malloc's extents leave empty",
         LIVES,
-        "arena->heap_.recycles() && config.limit",
+        "heap_.recycles() && config.limit",
         "config.limit",
         Suite("memory/test_upstream_malloc.py -k counts_blocks"),
     ),
@@ -135,8 +136,8 @@ MOVED = (
     Bug(
         "no page moves to a new block",
         GROWTH,
-        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
-        "heap_.fresh(slab->base, size)",
+        "zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size)",
+        "heap_.nonresident(slab->base, size)",
         Suite("memory/test_moves.py -k idle_memory_of_other_sizes"),
     ),
     Bug(
@@ -163,8 +164,8 @@ MOVED = (
     Bug(
         "lazy zeros take idle pages",
         GROWTH,
-        "zeros ? heap_.fresh(slab->base, size) : fill(slab, size)",
-        "fill(slab, size)",
+        "zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size)",
+        "move_pages_in(slab, size)",
         Suite("memory/test_moves.py -k zeros"),
     ),
 )
@@ -178,9 +179,9 @@ SURVIVED = (
         SHARED,
     ),
     Bug(
-        "a hollow block on a granule that went is handed out",
+        "a purged block on a granule that went is handed out",
         TRIM,
-        "    if (any_hollow) klass.hollow.push_chain(nodes, keep_those(klass.hollow.pop_all(nodes), stays));\n",
+        "    if (any_purged) klass.purged.push_chain(nodes, filter_chain(klass.purged.pop_all(nodes), stays));\n",
         "",
         SHARED,
     ),
@@ -194,28 +195,28 @@ SURVIVED = (
     Bug(
         "a slab gives a granule twice",
         TRIM,
-        "        give_granules(slab, ~slab->given, now);\n",
-        "        give_granules(slab, ~std::uint32_t{0}, now);\n",
+        "        release_granules(slab, ~slab->released, now);\n",
+        "        release_granules(slab, ~std::uint32_t{0}, now);\n",
         SHARED,
     ),
     Bug(
         "a slab that has gone still lacks what it gave before",
         TRIM,
-        "        slab->extent.start = nullptr;\n        slab->given = 0;\n",
+        "        slab->extent.start = nullptr;\n        slab->released = 0;\n",
         "        slab->extent.start = nullptr;\n",
         SHARED,
     ),
     Bug(
         "pages of a granule that went are purged",
         TRIM,
-        "        if ((slab->given >> granule & 1) == 0) freed",
+        "        if ((slab->released >> granule & 1) == 0) freed",
         "        freed",
         SHARED,
     ),
     Bug(
         "blocks on granules that went are forgotten",
         TRIM,
-        "        slab->hollow += 1;\n        slab->seen -= 1;\n",
+        "        slab->purged += 1;\n        slab->seen -= 1;\n",
         "        slab->seen -= 1;\n",
         SHARED,
     ),
@@ -228,14 +229,14 @@ SURVIVED = (
     ),
     Bug(
         "classes give each other nothing",
-        GROWTH,
+        SLABS,
         "        if (swept && !sweep_other_classes(c)) return nullptr;\n",
         "        if (swept) return nullptr;\n",
         SHARED,
     ),
     Bug(
         "a slab is never smaller than its class wants",
-        GROWTH,
+        SLABS,
         "bytes = bytes / 2 & ~(kRegionAlign - 1)) {",
         "bytes = 0) {",
         SHARED,

@@ -163,17 +163,17 @@ void widen(PageHeap& heap, const Extent& extent, bool advised, std::uint32_t now
     const bool comes = whole && PageHeapCheck::absent(heap, first, kHugePage);
     const std::size_t came = comes ? static_cast<std::size_t>(last - end) : 0;
     const std::uint64_t resident = heap.resident(), idle = heap.idle();
-    heap.widen(extent, now);
+    heap.commit_last_huge_page(extent, now);
     CHECK(heap.resident() == resident + (comes ? kHugePage : 0) && heap.idle() == idle + came);
     for (std::size_t at = 0; at < came; at += kRegionAlign) since[end + at] = now;
 }
 
 void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
     char* const from = piece.extent.start + piece.touched;
-    const std::uint64_t fresh = heap.fresh(piece.extent.start, bytes);
-    const bool clean = heap.fresh(from, bytes - piece.touched) == bytes - piece.touched;
+    const std::uint64_t fresh = heap.nonresident(piece.extent.start, bytes);
+    const bool clean = heap.nonresident(from, bytes - piece.touched) == bytes - piece.touched;
     const std::uint64_t before = heap.resident();
-    CHECK(heap.touch(piece.extent.start, bytes, random() % 2 == 0) == MapResult::ok);
+    CHECK(heap.commit_pages(piece.extent.start, bytes, random() % 2 == 0) == MapResult::ok);
     CHECK(heap.resident() == before + fresh);
     for (std::size_t at = piece.touched; clean && at < bytes; at += kPage) CHECK(piece.extent.start[at] == 0);
     piece.touched = bytes;
@@ -184,10 +184,10 @@ void touch(PageHeap& heap, Piece& piece, std::size_t bytes) {
 void move_in(PageHeap& heap, const Extent& extent) {
     const unsigned from = PageHeapCheck::idle_pieces(heap), to = PageHeapCheck::empty_pieces(heap, extent);
     const bool moves = PageHeapCheck::moves(heap);
-    const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.fresh(extent.start, extent.bytes);
+    const std::uint64_t resident = heap.resident(), idle = heap.idle(), fresh = heap.nonresident(extent.start, extent.bytes);
     CHECK(heap.move_in(extent));
     const std::uint64_t came = idle - heap.idle();
-    CHECK(heap.resident() == resident && heap.fresh(extent.start, extent.bytes) == fresh - came);
+    CHECK(heap.resident() == resident && heap.nonresident(extent.start, extent.bytes) == fresh - came);
     if (PageHeapCheck::moves(heap)) CHECK(came == std::uint64_t{from < to ? from : to} * kHugePage);
     if (!moves) CHECK(came == 0);
 }
@@ -202,7 +202,7 @@ void run_on() {
     for (std::uint32_t pieces = 3; pieces < 8; ++pieces) {
         for (auto* taken : {&extents, &walls}) {
             taken->emplace_back();
-            CHECK(heap->take((taken == &extents ? pieces : 1) * kHugePage, kHugePage, false, taken->back()));
+            CHECK(heap->acquire((taken == &extents ? pieces : 1) * kHugePage, kHugePage, false, taken->back()));
         }
     }
     for (const Extent& extent : extents) {
@@ -210,16 +210,16 @@ void run_on() {
         const std::uint32_t came = pieces == 3 ? 0 : pieces - 1;
         CHECK(heap->move_in(extent));
         if (!PageHeapCheck::moves(*heap)) return;
-        CHECK(heap->fresh(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
+        CHECK(heap->nonresident(extent.start, extent.bytes) == (pieces - came) * kHugePage && PageHeapCheck::moved() == came);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) {
-            const bool fresh = heap->fresh(extent.start + at, kPage) != 0;
+            const bool fresh = heap->nonresident(extent.start + at, kPage) != 0;
             CHECK(fresh || extent.start[at] == static_cast<char>(pieces - 1));
         }
-        CHECK(heap->touch(extent.start, extent.bytes, true) == MapResult::ok);
+        CHECK(heap->commit_pages(extent.start, extent.bytes, true) == MapResult::ok);
         for (std::size_t at = 0; at < extent.bytes; at += kPage) extent.start[at] = static_cast<char>(pieces);
-        heap->give(extent, 1);
+        heap->release(extent, 1);
     }
-    for (const Extent& wall : walls) heap->give(wall, 1);
+    for (const Extent& wall : walls) heap->release(wall, 1);
     CHECK(heap->release_spaces() && PageHeapCheck::moved() == 0);
 }
 
@@ -230,15 +230,15 @@ void run_to_the_bound() {
     heap->configure(Upstream{Pages::plain, false, false});
     constexpr std::size_t kBytes = 8200 * kHugePage;                         // addresses: nothing writes there
     Extent a, b;
-    CHECK(heap->reserve(kBytes, kHugePage) && heap->take(kBytes, kHugePage, false, a));
-    CHECK(heap->touch(a.start, a.bytes, false) == MapResult::ok);
-    heap->give(a, 1);
-    CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->take(kBytes + kHugePage, kHugePage, false, b));
+    CHECK(heap->reserve(kBytes, kHugePage) && heap->acquire(kBytes, kHugePage, false, a));
+    CHECK(heap->commit_pages(a.start, a.bytes, false) == MapResult::ok);
+    heap->release(a, 1);
+    CHECK(heap->reserve(kBytes + kHugePage, kHugePage) && heap->acquire(kBytes + kHugePage, kHugePage, false, b));
     CHECK(heap->move_in(b));
     if (PageHeapCheck::moves(*heap)) {
-        CHECK(PageHeapCheck::moved() == 8192 && heap->fresh(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
+        CHECK(PageHeapCheck::moved() == 8192 && heap->nonresident(b.start, b.bytes) == (8200 - 8192 + 1) * kHugePage);
     }
-    heap->give(b, 2);
+    heap->release(b, 2);
     heap->purge(~std::uint64_t{0});
     CHECK(PageHeapCheck::moved() == 0);
     CHECK(heap->release_spaces());
@@ -263,11 +263,11 @@ void run(unsigned steps, const Upstream& upstream) {
             bool found = false;
             for (bool warm : {true, false}) {
                 char* const best = alignment > kRegionAlign || step % 8 != 0 ? nullptr : PageHeapCheck::best(*heap, warm, bytes);
-                if (found || !heap->take(bytes, alignment, warm, extent)) continue;
+                if (found || !heap->acquire(bytes, alignment, warm, extent)) continue;
                 CHECK(best == nullptr || best == extent.start);
                 found = true;
             }
-            if (!found) found = heap->reserve(bytes, alignment) && heap->take(bytes, alignment, false, extent);
+            if (!found) found = heap->reserve(bytes, alignment) && heap->acquire(bytes, alignment, false, extent);
             CHECK(found && extent.bytes >= bytes && extent.bytes < bytes + kRegionAlign);
             CHECK(reinterpret_cast<std::uintptr_t>(extent.start) % alignment == 0);
             taken[extent.start] = extent.bytes;
@@ -279,7 +279,7 @@ void run(unsigned steps, const Upstream& upstream) {
             if (random() % 8 != 0) touch(*heap, pieces.back(), written);     // else it has no resident page
         } else if (dice < 10) {
             look(*piece);
-            heap->give(piece->extent, now);
+            heap->release(piece->extent, now);
             for (std::size_t at = 0; at < piece->extent.bytes; at += kRegionAlign) since[piece->extent.start + at] = now;
             taken.erase(piece->extent.start);
             *piece = pieces.back();
@@ -333,13 +333,13 @@ void run(unsigned steps, const Upstream& upstream) {
     }
     while (pieces.size() > 1) {
         look(pieces.front());
-        heap->give(pieces.front().extent, now);
+        heap->release(pieces.front().extent, now);
         pieces.erase(pieces.begin());
     }
     heap->release_spaces();                                                  // but not that of the last piece
     for (Piece& each : pieces) {
         look(each);
-        heap->give(each.extent, now);
+        heap->release(each.extent, now);
     }
     taken.clear();
     PageHeapCheck::whole(*heap, taken);

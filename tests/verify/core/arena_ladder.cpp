@@ -1,6 +1,6 @@
 // The arena without Python: its sources compiled unchanged, also under sanitizers. Refusals, sizes and alignments, limits;
-// blocks from one thread to another and among many; threads and arenas that go while blocks are out. Every block is
-// stamped by its owner, every checkout is counted once, and every byte is given back at the end.
+// blocks passed from one thread to another and among many; threads and arenas that end while blocks are in use. Every block
+// is stamped by its owner, every checkout is counted once, and every byte is returned to the system at the end.
 #include "arenas.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ Arena* make(std::uint64_t limit, bool wipe = false, std::uint64_t max_retained =
     return bufpool::make(Settings{limit, max_retained, 0, 0, wipe, kHuge});
 }
 
-// `checkouts`: how many succeeded, as their takers counted them.
+// `checkouts`: how many succeeded, as the clients counted them.
 void all_back(Arena* arena, std::uint64_t checkouts) {
     std::uint64_t counted = 0;
     for (std::uint32_t c = 0; c < kClassCount; ++c) {
@@ -31,18 +31,18 @@ void all_back(Arena* arena, std::uint64_t checkouts) {
         counted += reading.hits + reading.misses;
     }
     CHECK(counted == checkouts);
-    CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
+    CHECK(arena->counters.used.load_relaxed() == arena->cached_bytes());
     bufpool::all_back(arena);
 }
 
-// Where nothing is parked, a second release finds the block idle.
+// Where nothing is cached, a second release finds the block idle.
 void refusals() {
     Arena* const arena = make(16 << 20);
     for (std::size_t nbytes : {1, 100, 5000, 70'000, 3 << 20}) {
         Block block = arena->acquire(nbytes);
         CHECK(block.address != nullptr && block.refusal == Refusal::none);
         CHECK(Arena::owner_of(block.address) == arena);
-        CHECK(Arena::room_from(block.address) >= nbytes);
+        CHECK(Arena::usable_size(block.address) >= nbytes);
         CHECK(Arena::release(block.address));
         CHECK(!Arena::release(block.address));
     }
@@ -57,7 +57,7 @@ void refusals() {
     all_back(arena, 6);
 }
 
-// A block under each alignment serves whole again, whichever address it was released by.
+// A block that was handed out with an alignment is complete again afterwards, whatever address it was released by.
 void alignments() {
     for (Arena* arena : {make(kUnlimited), make(64 << 20), make(64 << 20, true)}) {
         std::uint64_t checkouts = 0;
@@ -65,14 +65,14 @@ void alignments() {
             for (std::size_t nbytes : {1, 1000, 40'000}) {
                 Block moved = arena->acquire_aligned(nbytes, alignment);
                 CHECK(moved.address != nullptr && reinterpret_cast<std::uintptr_t>(moved.address) % alignment == 0);
-                const std::size_t room = Arena::room_from(moved.address);
-                CHECK(room >= nbytes);
-                std::memset(moved.address, 0xAB, room);
+                const std::size_t usable = Arena::usable_size(moved.address);
+                CHECK(usable >= nbytes);
+                std::memset(moved.address, 0xAB, usable);
                 CHECK(Arena::release(moved.address));
                 Block plain = arena->acquire(nbytes);
-                CHECK(Arena::room_from(plain.address) >= nbytes);
+                CHECK(Arena::usable_size(plain.address) >= nbytes);
                 if (arena->config.wipe) CHECK(*static_cast<unsigned char*>(plain.address) == 0);
-                std::memset(plain.address, 0xCD, Arena::room_from(plain.address));
+                std::memset(plain.address, 0xCD, Arena::usable_size(plain.address));
                 CHECK(Arena::release(plain.address));
                 checkouts += 2;
             }
@@ -153,7 +153,7 @@ void churn(Arena* arena, unsigned rounds) {
     all_back(arena, checkouts.load());
 }
 
-// One thread takes, another gives back, in order.
+// One thread acquires, another releases, in order.
 void one_to_one(Arena* arena, unsigned rounds) {
     constexpr unsigned kSlots = 64;
     std::atomic<unsigned*> slots[kSlots]{};
@@ -179,12 +179,12 @@ void one_to_one(Arena* arena, unsigned rounds) {
     producer.join();
     consumer.join();
     operations.fetch_add(2 * rounds, std::memory_order_relaxed);
-    CHECK(arena->counters.peak.load_relaxed() <= 256 * (kSlots + 2 + 2 * kMagazineBlocks));   // no block was left behind
+    CHECK(arena->counters.peak.load_relaxed() <= 256 * (kSlots + 2 + 2 * kBinBlocks));   // no block was left behind
     all_back(arena, rounds);
 }
 
-// Arenas are closed and threads end, with blocks still out and others parked; what is out is released afterwards, by
-// other threads. Nothing stays behind, and the same arenas serve again.
+// Arenas are closed and threads end, with blocks still out and others cached; what is out is released afterwards, by
+// other threads. Nothing leaks, and the same arenas are reused.
 void drops(unsigned rounds) {
     for (unsigned round = 0; round < rounds; ++round) {
         Arena* const arena = make(round % 3 == 0 ? 24 << 20 : kUnlimited);
@@ -194,7 +194,7 @@ void drops(unsigned rounds) {
             for (std::size_t i = 0; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
         });
         taker.join();
-        CHECK(arena->parked_bytes() == 0);            // the thread's end gave it back
+        CHECK(arena->cached_bytes() == 0);            // the thread's end gave it back
         std::thread closer([&] { arena->abandon(); });
         std::thread releaser([&] {
             for (std::size_t i = 1; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
@@ -202,7 +202,7 @@ void drops(unsigned rounds) {
         for (std::size_t i = 2; i < out.size(); i += 3) CHECK(Arena::release(out[i]));
         closer.join();
         releaser.join();
-        CHECK(arena->counters.used.load_relaxed() == arena->parked_bytes());
+        CHECK(arena->counters.used.load_relaxed() == arena->cached_bytes());
         operations.fetch_add(2 * out.size(), std::memory_order_relaxed);
     }
 }

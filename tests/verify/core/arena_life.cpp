@@ -38,8 +38,8 @@ std::vector<void*> take_many(Arena* arena, unsigned count) {
     return blocks;
 }
 
-// A thread begins before others have been joined: what it finds in a cache comes from them through the cache alone. Those
-// that only release never look at the shared list, which would order them too.
+// A thread begins before others have been joined: only the cache orders what it finds there after their writes. Threads that
+// only release never read the shared list, which would order them too.
 void threads_come_and_go(unsigned rounds) {
     constexpr unsigned kEach = 9, kWindow = 6;
     Arena* const arena = make({});
@@ -47,7 +47,7 @@ void threads_come_and_go(unsigned rounds) {
     std::atomic<bool> done{false};
     // Each reader by itself: what one has read orders nothing for the other.
     std::thread counter([&] {
-        while (!done.load(std::memory_order_relaxed)) CHECK(arena->parked_bytes() < (std::uint64_t{1} << 30));
+        while (!done.load(std::memory_order_relaxed)) CHECK(arena->cached_bytes() < (std::uint64_t{1} << 30));
     });
     std::thread reader([&] {
         while (!done.load(std::memory_order_relaxed)) {
@@ -79,7 +79,7 @@ void threads_come_and_go(unsigned rounds) {
     all_back(arena);
 }
 
-// Threads find the caches that others have just made, while somebody counts what is in them. They begin together at a
+// Threads find the caches that others have just mapped, while another thread counts what is in them. They begin together at a
 // relaxed word, and go through new arenas in the same order, so that nothing but the list of caches orders them.
 void many_caches() {
     constexpr unsigned kThreads = 40, kArenas = 12;
@@ -90,7 +90,7 @@ void many_caches() {
     std::vector<std::thread> threads;
     threads.emplace_back([&] {
         while (!done.load(std::memory_order_relaxed)) {
-            for (Arena* each : arenas) CHECK(each->parked_bytes() < (std::uint64_t{1} << 30));
+            for (Arena* each : arenas) CHECK(each->cached_bytes() < (std::uint64_t{1} << 30));
         }
     });
     for (unsigned t = 0; t < kThreads; ++t) {
@@ -125,19 +125,19 @@ void BUFPOOL_THREAD_END forget(void* word) {
 }
 ThreadEnd g_forgetting(&forget);
 
-// What it parked comes back all the same, once, though a cache of it has been given back before.
+// What it cached comes back all the same, once, though a cache of it was released before.
 void end_without_variables() {
     Arena* const first = make({});
     Arena* const second = make({});
     for (bool uses : {false, true}) {
         Forgetting how{first, uses};
         std::thread([&] {
-            CHECK(g_forgetting.keep(&how));
+            CHECK(g_forgetting.set(&how));
             take_and_return(second);
             take_and_return(first);
-            CHECK(first->parked_bytes() != 0 && second->parked_bytes() != 0);
+            CHECK(first->cached_bytes() != 0 && second->cached_bytes() != 0);
         }).join();
-        CHECK(first->parked_bytes() == 0 && second->parked_bytes() == 0);
+        CHECK(first->cached_bytes() == 0 && second->cached_bytes() == 0);
     }
     std::atomic<int> stage{0};
     std::thread other;
@@ -148,10 +148,10 @@ void end_without_variables() {
             Arena* const third = make({});               // serves where `second` did
             void* const block = third->acquire(64).address;
             CHECK(Arena::release(block));
-            CHECK(third->parked_bytes() == 64);
+            CHECK(third->cached_bytes() == 64);
             stage.store(1);
             while (stage.load() == 1) cpu_yield();
-            CHECK(third->parked_bytes() == 64);
+            CHECK(third->cached_bytes() == 64);
             all_back(third);
         });
         while (stage.load() == 0) cpu_yield();
@@ -161,7 +161,7 @@ void end_without_variables() {
     all_back(first);
 }
 
-// A key that was made after the arena's, and whose call uses the pool in every round that the system grants, the last too.
+// A key that was made after the arena's: its callback uses the pool in each of the system's rounds, the last too.
 struct Late {
     Arena* arena;
     ThreadEnd* end;
@@ -173,23 +173,23 @@ void BUFPOOL_THREAD_END come_late(void* word) {
 #if defined(__SANITIZE_THREAD__)
     if (late->calls == 3) return;   // in the last round ThreadSanitizer knows the thread no more
 #endif
-    late->end->keep(late);
+    late->end->set(late);
     take_and_return(late->arena);
 }
 
-// Nothing stays parked with a thread that is gone.
+// Nothing stays cached by a thread that is gone.
 void end_with_late_users() {
     static ThreadEnd end(&come_late);
     Late late{make({}), &end, 0};
     std::thread([&] {
-        CHECK(end.keep(&late));
+        CHECK(end.set(&late));
         take_and_return(late.arena);
-        CHECK(late.arena->parked_bytes() != 0);
+        CHECK(late.arena->cached_bytes() != 0);
     }).join();
 #if !defined(_WIN32)
     CHECK(late.calls >= 3);   // _POSIX_THREAD_DESTRUCTOR_ITERATIONS is 4
 #endif
-    CHECK(late.calls != 0 && late.arena->parked_bytes() == 0);
+    CHECK(late.calls != 0 && late.arena->cached_bytes() == 0);
     all_back(late.arena);
 }
 
@@ -205,7 +205,7 @@ void WINAPI visit(void* word) {
     SwitchToFiber(fibers->home);
 }
 
-// The end of a fiber gives back what the thread parks. What the thread's other fibers were told of is another thread's
+// The end of a fiber releases the thread's caches. The pointers of the thread's other fibers may be another thread's caches
 // by the time that they end.
 void end_of_a_fiber() {
     Fibers fibers{make({}), make({}), nullptr};
@@ -217,14 +217,14 @@ void end_of_a_fiber() {
         void* const visitor = CreateFiber(0, &visit, &fibers);
         SwitchToFiber(visitor);
         DeleteFiber(visitor);
-        CHECK(fibers.first->parked_bytes() == 0 && fibers.second->parked_bytes() == 0);
+        CHECK(fibers.first->cached_bytes() == 0 && fibers.second->cached_bytes() == 0);
         other = std::thread([&] {
             take_and_return(fibers.first);
-            const std::uint64_t parked = fibers.first->parked_bytes();
-            CHECK(parked != 0);
+            const std::uint64_t cached = fibers.first->cached_bytes();
+            CHECK(cached != 0);
             stage.store(1);
             while (stage.load() == 1) cpu_yield();
-            CHECK(fibers.first->parked_bytes() == parked);
+            CHECK(fibers.first->cached_bytes() == cached);
         });
         while (stage.load() == 0) cpu_yield();
     }).join();
@@ -235,7 +235,7 @@ void end_of_a_fiber() {
 }
 #endif
 
-// Who asks for an address finds its arena or nobody; a slab that is found is whole.
+// A look-up of an address finds its arena or null; a slab that is found is complete.
 void foreign_looks(unsigned rounds) {
     Arena* const arena = make({});
     std::atomic<char*> shown{nullptr};
@@ -261,7 +261,7 @@ void foreign_looks(unsigned rounds) {
     all_back(arena);
 }
 
-// Pools are made and dropped by several threads; an arena serves one of them at a time.
+// Several threads make and drop pools; an arena serves one pool at a time.
 void pools_come_and_go(unsigned rounds) {
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 3; ++t) {
@@ -280,7 +280,7 @@ void pools_come_and_go(unsigned rounds) {
     for (std::thread& each : threads) each.join();
 }
 
-// The system gives one thread the addresses that another has just given back.
+// The system gives one thread the addresses that another has just released.
 void regions_come_and_go(unsigned rounds) {
     Arena* const arena = make({kUnlimited, 0});
     std::vector<std::thread> threads;
@@ -302,10 +302,10 @@ void regions_come_and_go(unsigned rounds) {
 #if defined(FORKS)
 std::uint64_t one_thread() { return 1; }
 
-// The child's one thread has all that the parent's others had parked, waits for nobody, and finds every lock open.
+// The child's one thread has all that the parent's others had cached, waits for nobody, and finds every lock open.
 void fork_with_threads() {
     Arena* const arena = make({});
-    arena->queue.set_up(kUnlimited, Bells{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
+    arena->queue.set_up(kUnlimited, EventFunctions{[]() -> void* { return new char; }, [](void*) {}, nullptr, one_thread});
     LimitWaiter* const waiter = arena->queue.join(1);
     std::atomic<int> stage{0};
     std::thread other([&] {
@@ -318,11 +318,11 @@ void fork_with_threads() {
     for (int i = 0; i < 5; ++i) own.push_back(arena->acquire(64).address);
     for (void* each : own) CHECK(Arena::release(each));
     const std::uint64_t mine = 5 * 64;                // the child's one thread keeps it
-    CHECK(arena->parked_bytes() > mine);
+    CHECK(arena->cached_bytes() > mine);
     const pid_t child = fork();
     if (child == 0) {
         alarm(10);   // a lock that is shut would hold it for ever
-        bool right = arena->queue.is_empty() && arena->parked_bytes() == mine;
+        bool right = arena->queue.is_empty() && arena->cached_bytes() == mine;
         arena->queue.leave(*waiter, 2, false);        // as one does who waited while a signal's handler forked
         right = right && arena->queue.is_empty() && arena->queue.length() == 0;
         arena->trim(0);

@@ -1,5 +1,5 @@
-// What an arena says about its memory: what `trim` would return is what it then returns, peaks and bytes given back are
-// exact, and each arena is known by its pool. Then a thread reads all arenas while others work and pools come and go.
+// The readings of an arena: `trim` returns what was predicted; peaks and bytes returned to the system are exact; each arena is
+// identified by its pool. Then a thread reads all arenas while others work and pools come and go.
 #include "arenas.hpp"
 
 #include <thread>
@@ -22,11 +22,11 @@ void survivors() {
     for (unsigned i = 0; i < 1000; ++i) blocks.push_back(arena->acquire(4096).address);
     CHECK(arena->read_idle().trimmable == 0 && arena->read_idle().cached == 0);
     for (void* each : blocks) CHECK(Arena::release(each));
-    CHECK(arena->parked_bytes() != 0);                             // of this thread
+    CHECK(arena->cached_bytes() != 0);                             // of this thread
     CHECK(arena->read_idle().trimmable == 1000 * 4096 && arena->read_idle().cached == 0);
     std::thread([&] {
         const IdleReading elsewhere = arena->read_idle();          // there, this thread's cache is another's
-        CHECK(elsewhere.cached == arena->parked_bytes());
+        CHECK(elsewhere.cached == arena->cached_bytes());
         CHECK(elsewhere.trimmable < 1000 * 4096 && elsewhere.trimmable + elsewhere.cached <= 1000 * 4096);
         const std::uint64_t freed = arena->trim(0);                // which empties that cache too
         CHECK(freed >= elsewhere.trimmable && freed <= elsewhere.trimmable + elsewhere.cached);
@@ -49,7 +49,7 @@ bool about(std::uint64_t bytes, std::uint64_t expected) {
     return bytes + 2 * kRegionAlign >= expected && bytes <= expected + 2 * kRegionAlign;
 }
 
-// Peaks and bytes given back, by reason; the next pool of the arena begins at nothing.
+// Peaks, and bytes returned to the system by reason; for the next pool of the arena they begin at 0.
 void amounts() {
     Settings settings;
     settings.max_retained = 8 * kMiB;
@@ -89,7 +89,7 @@ void amounts() {
     all_back(again);
 }
 
-// Whatever was taken and returned in whatever order: the reading is what `trim` then returns.
+// After acquires and releases in any order the reading is what `trim` then returns.
 void predicted(unsigned rounds) {
     Arena* const arenas[] = {make({}), make({256 * kMiB})};
     constexpr std::size_t kSizes[] = {64, 1000, 5000, 40'000, 70'000, 300'000, 3 * kMiB};

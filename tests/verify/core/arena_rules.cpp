@@ -15,7 +15,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 void* take(Arena* arena, std::size_t nbytes) {
     const Block block = arena->acquire(nbytes);
-    CHECK(block.address != nullptr && Arena::room_from(block.address) >= nbytes);
+    CHECK(block.address != nullptr && Arena::usable_size(block.address) >= nbytes);
     return block.address;
 }
 
@@ -75,7 +75,7 @@ void zeros() {
     for (Arena* arena : {make({}), make({64 * kMiB})}) {
         for (std::size_t nbytes : {std::size_t{100}, std::size_t{5000}, std::size_t{100'000}, 3 * kMiB}) {
             void* const dirty = take(arena, nbytes);
-            std::memset(dirty, 0xEE, Arena::room_from(dirty));
+            std::memset(dirty, 0xEE, Arena::usable_size(dirty));
             CHECK(Arena::release(dirty));
             const Block clean = arena->acquire_zeroed(nbytes);
             const unsigned char* const bytes = static_cast<unsigned char*>(clean.address);
@@ -99,7 +99,7 @@ void zeros() {
     for (std::size_t whole = 600 * 1024; whole <= kMiB; whole += 64 * 1024) {
         Arena* const arena = make({});
         void* const first = take(arena, 480 * 1024);
-        std::memset(first, 0xEE, Arena::room_from(first));
+        std::memset(first, 0xEE, Arena::usable_size(first));
         CHECK(Arena::release(first));
         void* const second = take(arena, 448 * 1024);
         const Block third = arena->acquire_zeroed(whole);
@@ -159,7 +159,7 @@ void retained() {
     all_back(arena);
 }
 
-// A trim keeps what it is told, says what it gave back, and what it gave back is ours no longer.
+// A trim keeps what it is told, returns the bytes that it released, and their addresses are no longer the arena's.
 void trimming() {
     Arena* const arena = make({});
     std::vector<void*> blocks = take_many(arena, 4, 2 * kMiB);
@@ -170,7 +170,7 @@ void trimming() {
     CHECK(arena->trim(4 * kMiB) == 0);
     CHECK(about(arena->trim(0), 4 * kMiB) && idle_in(arena) == 0);
     for (void* each : addresses) {
-        CHECK(Arena::owner_of(each) == nullptr && Arena::room_from(each) == 0 && !Arena::release(each));
+        CHECK(Arena::owner_of(each) == nullptr && Arena::usable_size(each) == 0 && !Arena::release(each));
     }
     // A slab goes when all its blocks are idle, and stays for one that is not.
     blocks = take_many(arena, 400, 1000);
@@ -181,7 +181,7 @@ void trimming() {
     arena->trim(0);
     CHECK(Arena::owner_of(last) == arena && static_cast<unsigned char*>(last)[999] == 0x5A);
     CHECK(Arena::release(last));
-    // Blocks whose pages went come back page by page, whatever the order in which they were returned.
+    // Purged blocks are handed out page by page, whatever the order in which they were released.
     blocks = take_many(arena, 30'000, 64);
     for (std::size_t i = 0; i < blocks.size(); ++i) std::swap(blocks[i], blocks[i * 7919 % blocks.size()]);
     void* const survivor = blocks.back();
@@ -201,11 +201,11 @@ void foreign_addresses() {
     for (std::uintptr_t each : {std::uintptr_t{0}, std::uintptr_t{1} << 47, std::uintptr_t{1} << 52,
                                 ~std::uintptr_t{0}, reinterpret_cast<std::uintptr_t>(&own)}) {
         void* const address = reinterpret_cast<void*>(each);
-        CHECK(Arena::owner_of(address) == nullptr && Arena::room_from(address) == 0 && !Arena::release(address));
+        CHECK(Arena::owner_of(address) == nullptr && Arena::usable_size(address) == 0 && !Arena::release(address));
     }
 }
 
-// What the system refuses leaves no trace.
+// A request that the system refuses changes nothing.
 void refused_by_the_system() {
     Arena* const arena = make({});
     for (int i = 0; i < 3; ++i) CHECK(arena->acquire(kMaxBlock).refusal == Refusal::no_memory);
@@ -214,7 +214,7 @@ void refused_by_the_system() {
     all_back(arena);
 }
 
-// After closing nothing is handed out, not what the thread itself had parked either, and nothing is kept.
+// After closing nothing is handed out, not what the thread itself had cached either, and nothing is kept.
 void closing() {
     Arena* const arena = make({});
     std::vector<void*> blocks = take_many(arena, 5, 1000), large = take_many(arena, 2, 3 * kMiB);
@@ -225,7 +225,7 @@ void closing() {
     CHECK(arena->acquire(1000).refusal == Refusal::closed && arena->acquire(3 * kMiB).refusal == Refusal::closed);
     release_all(large);
     release_all(blocks);
-    CHECK(arena->parked_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
+    CHECK(arena->cached_bytes() == 0 && arena->counters.reserved.load_relaxed() == 0);
     all_back(arena);
     Arena* const of_large = make({});
     CHECK(Arena::release(take(of_large, 3 * kMiB)));
@@ -234,7 +234,7 @@ void closing() {
     all_back(of_large);
 }
 
-// The next pool gets an arena that is empty, with counts that begin at nought; never one whose blocks are out.
+// The next pool gets an arena that is empty, with counts that begin at 0; never one with blocks in use.
 void reuse() {
     Arena* const first = make({});
     void* const out = take(first, 3 * kMiB);
@@ -320,7 +320,7 @@ void ageing() {
     all_back(arena);
 }
 
-// Of two that ask for the only block at once, one is refused.
+// Of two threads that request the only block at once, one is refused.
 void one_block(unsigned rounds) {
     Arena* const arena = make({64 << 10});
     Together together(2);
@@ -347,7 +347,7 @@ void one_block(unsigned rounds) {
     all_back(arena);
 }
 
-// While nobody releases, the most that was in use is what is in use.
+// While nobody releases, the peak is what is in use.
 void peak(unsigned rounds) {
     Arena* const arena = make({});
     std::vector<void*> idle = take_many(arena, 2, 100'000);

@@ -1,5 +1,5 @@
-// Jobs of small blocks of which a few survive: what a slab has idle between its survivors serves other sizes, and nobody's
-// bytes change. One thread with exact bounds, then two threads at random.
+// Jobs with small blocks of which a few stay in use: what a slab has idle between those serves other sizes, and no block in use
+// changes. One thread with exact bounds, then two threads at random.
 #include "arenas.hpp"
 
 #include <cstring>
@@ -66,7 +66,7 @@ void jobs_again_and_again() {
         const std::uint64_t before = arena->counters.mapped.load_relaxed();
         arena->trim(0);
         CHECK(arena->counters.mapped.load_relaxed() < before / 8);
-        // Blocks that stood on what was given away come back as new ones.
+        // Blocks on granules that were released are handed out as new ones.
         for (std::size_t nbytes = 2000; nbytes < 30'000; nbytes += 2000) {
             std::vector<Held> blocks;
             for (std::size_t i = 0; i < 4 * kMiB / nbytes; ++i) blocks.push_back(take(arena, nbytes, 77));

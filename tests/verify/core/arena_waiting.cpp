@@ -21,32 +21,32 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-// --- bells: what a thread sleeps on -----------------------------------------------------------------------------------
+// --- events: what a thread sleeps on -----------------------------------------------------------------------------------
 
-struct Bell {
+struct Event {
     std::mutex mutex;
     std::condition_variable changed;
     bool open = false;
     unsigned opened = 0;
 };
 
-void* make_bell() { return new Bell; }
+void* create_event() { return new Event; }
 
-void open_bell(void* bell) {
-    Bell& it = *static_cast<Bell*>(bell);
+void set_event(void* event) {
+    Event& it = *static_cast<Event*>(event);
     std::lock_guard<std::mutex> guard(it.mutex);
-    CHECK(!it.open);   // opening an open one is undefined where bells are Python's
+    CHECK(!it.open);   // Python's locks may not be opened twice
     it.open = true;
     ++it.opened;
     it.changed.notify_one();
 }
 
-Slept sleep_on(void* bell, std::uint64_t ns) {
-    Bell& it = *static_cast<Bell*>(bell);
+SleepResult wait_for(void* event, std::uint64_t ns) {
+    Event& it = *static_cast<Event*>(event);
     std::unique_lock<std::mutex> guard(it.mutex);
-    const bool rung = it.changed.wait_for(guard, std::chrono::nanoseconds(ns), [&] { return it.open; });
+    const bool woken = it.changed.wait_for(guard, std::chrono::nanoseconds(ns), [&] { return it.open; });
     it.open = false;
-    return rung ? Slept::rung : Slept::enough;
+    return woken ? SleepResult::woken : SleepResult::timed_out;
 }
 
 std::uint64_t g_thread = 0;                                  // of the rules, which have one thread and play several
@@ -56,7 +56,7 @@ std::uint64_t own_thread() {
     return reinterpret_cast<std::uintptr_t>(&mark);
 }
 
-unsigned rings(LimitWaiter* waiter) { return static_cast<Bell*>(waiter->bell)->opened; }
+unsigned wake_ups(LimitWaiter* waiter) { return static_cast<Event*>(waiter->event)->opened; }
 
 // --- rule by rule -------------------------------------------------------------------------------------------------------
 
@@ -65,13 +65,13 @@ struct Played {
     LimitQueue& queue;
 
     explicit Played(std::uint64_t limit) : arena(make({limit})), queue(arena->queue) {
-        queue.set_up(kUnlimited, Bells{make_bell, open_bell, sleep_on, played_thread});
+        queue.set_up(kUnlimited, EventFunctions{create_event, set_event, wait_for, played_thread});
     }
     LimitWaiter* join(std::uint64_t now, std::uint64_t thread) {
         g_thread = thread;
         LimitWaiter* const waiter = queue.join(now);
         CHECK(waiter != nullptr);
-        queue.sleep(*waiter, 1);   // one that was used before may have been rung
+        queue.sleep(*waiter, 1);   // one that was used before may have been signalled
         return waiter;
     }
     bool newcomer_is_served(std::size_t nbytes) {
@@ -81,18 +81,18 @@ struct Played {
     }
 };
 
-// A newcomer may overtake until the first has waited for kPatience, and not then; whose turn it is may.
+// A new request may overtake until the first has waited for kHandoffDelay; after that only the request whose turn it is.
 void patience() {
     Played played(4 * kMiB);
     CHECK(Arena::release(played.arena->acquire(kMiB).address));       // one is idle
     LimitWaiter* const first = played.join(1000, 1);
-    CHECK(played.queue.may_try(*first, 1000 + kPatience, false) && played.newcomer_is_served(kMiB));
-    CHECK(played.queue.may_try(*first, 1001 + kPatience, false));
+    CHECK(played.queue.may_try(*first, 1000 + kHandoffDelay, false) && played.newcomer_is_served(kMiB));
+    CHECK(played.queue.may_try(*first, 1001 + kHandoffDelay, false));
     for (std::size_t nbytes : {kMiB, 2 * kMiB, std::size_t{100}}) CHECK(!played.newcomer_is_served(nbytes));
     CHECK(played.arena->acquire_aligned(kMiB, 4096).refusal == Refusal::limit);
     const Block mine = played.arena->acquire_in_turn(4 * kMiB, kGranule);
     CHECK(mine.address != nullptr);
-    played.queue.leave(*first, 2000 + kPatience, true);
+    played.queue.leave(*first, 2000 + kHandoffDelay, true);
     CHECK(Arena::release(mine.address) && played.newcomer_is_served(kMiB));
     all_back(played.arena);
 }
@@ -104,17 +104,17 @@ void order() {
         Played played(4 * kMiB);
         LimitWaiter* const first = played.join(1000, 1);
         LimitWaiter* const second = played.join(1000, 2);
-        LimitWaiter* const third = played.join(1000 + 3 * kPatience, 3);
-        const std::uint64_t now = 1500 + 3 * kPatience;
+        LimitWaiter* const third = played.join(1000 + 3 * kHandoffDelay, 3);
+        const std::uint64_t now = 1500 + 3 * kHandoffDelay;
         CHECK(played.queue.may_try(*first, now, false));
         CHECK(!played.queue.may_try(*second, now, false) && !played.queue.may_try(*third, now, false));
-        const unsigned before = rings(second), others = rings(third);
+        const unsigned before = wake_ups(second), others = wake_ups(third);
         played.queue.leave(*first, now, served);
-        CHECK(rings(second) == before + 1 && rings(third) == others);
+        CHECK(wake_ups(second) == before + 1 && wake_ups(third) == others);
         CHECK(played.queue.may_try(*second, now, true) && !played.queue.may_try(*third, now, false));
         CHECK(!played.newcomer_is_served(100));
         played.queue.leave(*third, now, false);                       // from behind: nobody's turn comes
-        CHECK(rings(second) == before + 1 && played.queue.length() == 1);
+        CHECK(wake_ups(second) == before + 1 && played.queue.length() == 1);
         played.queue.leave(*second, now, served);
         CHECK(played.queue.is_empty() && played.newcomer_is_served(100));
         LimitWaiter* const young = played.join(now, 1);               // one that was there before, used again
@@ -124,7 +124,7 @@ void order() {
     }
 }
 
-// A return wakes the first, once until it has slept, and nobody else.
+// A release wakes the first waiter, once until it has slept again, and no other.
 void waking() {
     Played played(64 * kMiB);
     for (std::size_t nbytes : {std::size_t{100}, std::size_t{100'000}, 3 * kMiB}) {
@@ -132,13 +132,13 @@ void waking() {
         void* const two = played.arena->acquire(nbytes).address;
         LimitWaiter* const first = played.join(1000, 1);
         LimitWaiter* const second = played.join(1000, 2);
-        const unsigned before = rings(first), others = rings(second);
-        CHECK(Arena::release(one) && rings(first) == before + 1);
-        CHECK(Arena::release(two) && rings(first) == before + 1);
-        CHECK(played.queue.sleep(*first, 1) == Slept::rung && played.queue.sleep(*first, 1) == Slept::enough);
-        CHECK(Arena::release(played.arena->acquire(nbytes).address) && rings(first) == before + 2);
-        CHECK(rings(second) == others);
-        CHECK(played.queue.sleep(*first, 1) == Slept::rung);
+        const unsigned before = wake_ups(first), others = wake_ups(second);
+        CHECK(Arena::release(one) && wake_ups(first) == before + 1);
+        CHECK(Arena::release(two) && wake_ups(first) == before + 1);
+        CHECK(played.queue.sleep(*first, 1) == SleepResult::woken && played.queue.sleep(*first, 1) == SleepResult::timed_out);
+        CHECK(Arena::release(played.arena->acquire(nbytes).address) && wake_ups(first) == before + 2);
+        CHECK(wake_ups(second) == others);
+        CHECK(played.queue.sleep(*first, 1) == SleepResult::woken);
         played.queue.leave(*second, 1000, false);
         played.queue.leave(*first, 1000, false);
     }
@@ -146,7 +146,7 @@ void waking() {
     all_back(played.arena);
 }
 
-// Nothing comes back for long: one behind the first may be served, then the first waits twice as long.
+// Nothing is released for long: one waiter behind the first may be served, then the first waits twice as long.
 void stalls() {
     Played played(4 * kMiB);
     LimitWaiter* const first = played.join(1000, 1);
@@ -163,15 +163,15 @@ void stalls() {
         CHECK(!played.queue.may_try(*second, now, false) && played.queue.may_try(*first, now, false));
         played.queue.leave(*second, now, false);
     }
-    // What comes back ends it.
+    // A release ends it.
     LimitWaiter* const last = played.join(now, 2);
     now += quiet + 1;
     CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
     CHECK(played.queue.may_try(*first, now, true) && !played.queue.may_try(*last, now, false));
-    // Also before the first has looked.
+    // Even before the first has woken up.
     now += quiet + 1;
     CHECK(played.queue.may_try(*first, now, false) && played.queue.may_try(*last, now, false));
-    played.queue.ring_first();
+    played.queue.wake_first();
     CHECK(!played.queue.may_try(*last, now, false));
     played.queue.leave(*first, now, true);
     CHECK(played.queue.may_try(*last, now + kStall, false));
@@ -179,16 +179,16 @@ void stalls() {
     all_back(played.arena);
 }
 
-// The first runs other code: its own thread may pass it at once, the others when that lasts long.
+// The first runs other code: its own thread may overtake it at once, others when that lasts long.
 void absence() {
     Played played(4 * kMiB);
     LimitWaiter* const first = played.join(1000, 1);
     LimitWaiter* const own = played.join(1000, 1);
     LimitWaiter* const other = played.join(1000, 2);
     CHECK(played.queue.may_try(*first, 2000, false) && !played.queue.may_try(*own, 2000, false));
-    played.queue.step_out(*first, 2000);
+    played.queue.suspend(*first, 2000);
     CHECK(played.queue.may_try(*own, 2000, false) && !played.queue.may_try(*other, 2000, false));
-    played.queue.step_out(*own, 3000);
+    played.queue.suspend(*own, 3000);
     CHECK(!played.queue.may_try(*other, 1999 + kAbsence, false) && played.queue.may_try(*other, 3000 + kAbsence, false));
     CHECK(played.queue.may_try(*first, 3000 + kAbsence, true) && !played.queue.may_try(*other, 3000 + kAbsence, false));
     for (LimitWaiter* each : {other, first, own}) played.queue.leave(*each, 4000, false);
@@ -200,13 +200,13 @@ void closing() {
     Played played(4 * kMiB);
     LimitWaiter* const first = played.join(1000, 1);
     LimitWaiter* const second = played.join(1000, 2);
-    CHECK(played.queue.may_try(*first, 2000 + kPatience, false) && !played.queue.may_try(*second, 2000 + kPatience, false));
+    CHECK(played.queue.may_try(*first, 2000 + kHandoffDelay, false) && !played.queue.may_try(*second, 2000 + kHandoffDelay, false));
     played.arena->close();
-    CHECK(played.queue.may_try(*second, 2000 + kPatience, false));
+    CHECK(played.queue.may_try(*second, 2000 + kHandoffDelay, false));
     CHECK(played.arena->acquire(100).refusal == Refusal::closed);
     CHECK(played.arena->acquire_in_turn(100, kGranule).refusal == Refusal::closed);
-    played.queue.leave(*second, 2000 + kPatience, false);
-    played.queue.leave(*first, 2000 + kPatience, false);
+    played.queue.leave(*second, 2000 + kHandoffDelay, false);
+    played.queue.leave(*first, 2000 + kHandoffDelay, false);
     all_back(played.arena);
     Arena* const next = make({4 * kMiB});
     CHECK(next == played.arena && Arena::release(next->acquire(100).address));
@@ -218,22 +218,22 @@ void forking() {
     Played played(4 * kMiB);
     LimitWaiter* const gone = played.join(1000, 1);
     LimitWaiter* const mine = played.join(1000, 2);                   // and thread 2 forks
-    const std::uint64_t now = 2000 + kPatience;
+    const std::uint64_t now = 2000 + kHandoffDelay;
     CHECK(played.queue.may_try(*gone, now, false) && !played.newcomer_is_served(100));
-    played.queue.begin_anew();                                        // what a fork's child does, see arena_life
+    played.queue.reset_after_fork();                                        // what a fork's child does, see arena_life
     CHECK(played.queue.is_empty() && played.queue.length() == 0 && played.newcomer_is_served(100));
     CHECK(played.queue.may_try(*mine, now, false) && played.queue.length() == 1 && played.queue.is_first(*mine));
     CHECK(!played.newcomer_is_served(100));
     played.queue.leave(*mine, now, false);
     CHECK(played.queue.length() == 0 && played.newcomer_is_served(100));
     LimitWaiter* const before = played.join(1000, 1);
-    played.queue.begin_anew();
+    played.queue.reset_after_fork();
     played.queue.leave(*before, now, false);                          // it was in the parent's queue, and is in none
     CHECK(played.queue.length() == 0);
     all_back(played.arena);
 }
 
-// What the limit never leaves room for is not waited for, and neither is anything without a timeout.
+// A request that can never fit under the limit does not wait, nor does one without a timeout.
 void in_vain() {
     Played played(4 * kMiB);
     LimitWait wait;
@@ -252,11 +252,11 @@ void in_vain() {
 
 Arena* make_shared_arena(std::uint64_t limit, std::uint64_t timeout) {
     Arena* const arena = make({limit});
-    arena->queue.set_up(timeout, Bells{make_bell, open_bell, sleep_on, own_thread});
+    arena->queue.set_up(timeout, EventFunctions{create_event, set_event, wait_for, own_thread});
     return arena;
 }
 
-// What the layer above does; null: refused.
+// Acquires as the layer above does; null: refused.
 char* take(Arena* arena, std::size_t nbytes) {
     Block block = arena->acquire(nbytes);
     if (block.address != nullptr) return static_cast<char*>(block.address);
@@ -328,9 +328,9 @@ void holding_one(unsigned rounds) {
     all_back(arena);
 }
 
-// Some give up: the others go on.
+// Some waiters time out: the others go on.
 void giving_up(unsigned rounds) {
-    Arena* const arena = make_shared_arena(kMiB, 2 * kPatience);
+    Arena* const arena = make_shared_arena(kMiB, 2 * kHandoffDelay);
     std::atomic<unsigned> served{0}, late{0};
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < 4; ++t) {
@@ -340,7 +340,7 @@ void giving_up(unsigned rounds) {
                 (mine == nullptr ? late : served).fetch_add(1);
                 if (mine == nullptr) continue;
                 use(arena, mine, kMiB, static_cast<char>('a' + t));
-                if (i % 4 == 0) std::this_thread::sleep_for(std::chrono::nanoseconds(3 * kPatience));
+                if (i % 4 == 0) std::this_thread::sleep_for(std::chrono::nanoseconds(3 * kHandoffDelay));
                 CHECK(Arena::release(mine));
             }
         });

@@ -1,4 +1,4 @@
-// What the programs about arenas share: checks that name their line, arenas with few settings, and the last look.
+// Shared by the programs about arenas: arenas with few settings, the final checks, and a barrier.
 #pragma once
 
 #include "bufpool/memory/core/arena.hpp"
@@ -45,10 +45,10 @@ inline std::uint64_t dropped(Arena* arena, Drop reason) {
     return arena->counters.dropped_bytes[static_cast<std::uint32_t>(reason)].load_relaxed();
 }
 
-// Nothing is out and nothing is lost; the arena serves the next pool.
+// Checks that every block was released and nothing leaked; abandons the arena, so that it can be reused.
 inline void all_back(Arena* arena) {
     arena->trim(0);
-    CHECK(arena->parked_bytes() == 0);
+    CHECK(arena->cached_bytes() == 0);
     CHECK(arena->counters.used.load_relaxed() == 0);
     CHECK(arena->counters.reserved.load_relaxed() == 0);
     CHECK(arena->counters.mapped.load_relaxed() == 0);

@@ -98,7 +98,7 @@ static void many_threads(unsigned threads, unsigned rounds) {
                 if (kind == 0) {                                   // a whole list taken and put back, as trimming does
                     Chain all = list.pop_all(nodes);
                     list.push_chain(nodes, all);
-                } else if (kind == 1 && count == 0) {              // a batch, as a magazine's refill does
+                } else if (kind == 1 && count == 0) {              // a batch, as the refill of a thread cache does
                     Chain some = list.pop_some(nodes, 3);
                     std::uint32_t index = some.first;
                     for (std::uint32_t i = 0; i < some.count; ++i) {

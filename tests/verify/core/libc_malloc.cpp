@@ -44,14 +44,14 @@ int main(int argc, char** argv) {
     CHECK(maps(kMiB) && maps(31 * kMiB));
 #endif
 #if defined(__GLIBC__)
-    CHECK(!malloc_settled());
+    CHECK(!malloc_configured());
 #endif
     std::vector<std::thread> threads;
     for (unsigned i = 0; i < kThreads; ++i) {
         threads.emplace_back([rounds] {
             for (unsigned round = 0; round < rounds; ++round) {
-                if (!malloc_settled()) settle_malloc(true);
-                CHECK(malloc_settled());
+                if (!malloc_configured()) configure_malloc(true);
+                CHECK(malloc_configured());
             }
         });
     }

@@ -15,7 +15,7 @@
 using bufpool::Answer;
 using bufpool::kNone;
 using bufpool::kOwned;
-using bufpool::kPatience;
+using bufpool::kHandoffDelay;
 using bufpool::kUntilEmpty;
 using bufpool::ObjectPool;
 using bufpool::ObjectTable;
@@ -107,7 +107,7 @@ static void waiting() {
     CHECK(pool->ask(c, 2000, false, kMany, got) == Answer::found && got == index);
     CHECK(pool->ask(a, 3000, true, kMany, got) == Answer::queued && a.state == Waiter::queued);
     // After it a newcomer stands back, and the object is given to the first, without its asking.
-    const std::uint64_t later = 1000 + kPatience + 1;
+    const std::uint64_t later = 1000 + kHandoffDelay + 1;
     CHECK(pool->put(index) == Put::serve && pool->ask(c, later, false, kMany, got) == Answer::full);
     CHECK(pool->serve(later) == &a && a.state == Waiter::given && !a.kept && pool->serve(later) == nullptr);
     CHECK(pool->ask(a, later, true, kMany, got) == Answer::found && got == index && a.state == Waiter::off);
@@ -244,7 +244,7 @@ static void many_threads(unsigned threads, unsigned rounds, bool fair, bool fifo
                     client.references.fetch_add(1, std::memory_order_relaxed);
                     client.waiter.kept = true;
                 }
-                const std::uint64_t now = clock.fetch_add(kPatience / 16, std::memory_order_relaxed);
+                const std::uint64_t now = clock.fetch_add(kHandoffDelay / 16, std::memory_order_relaxed);
                 const Answer answer = pool->ask(client.waiter, now, wait, kMany, index);
                 queued = answer == Answer::queued;
                 if (!queued && client.waiter.kept) {

@@ -136,7 +136,7 @@ void aba(Explorer& e) {
     world.settle();
 }
 
-// A magazine is filled and emptied (pop_some, push) while others take and give single blocks.
+// A thread cache is filled and emptied (pop_some, push) while others pop and push single blocks.
 void batches(Explorer& e) {
     World world(e);
     auto body = [&](int self) {

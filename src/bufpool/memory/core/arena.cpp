@@ -1,4 +1,4 @@
-// The hot paths of the arena: checkout and return.
+// The hot paths of the arena: acquire and release.
 #include "arena.hpp"
 
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace bufpool {
 
-PageMap g_pages;   // one for the process: a block finds its arena wherever it is released
+PageMap g_pages;   // one for the process: a block finds its arena, whichever thread or pool releases it
 
 void Arena::note_used(std::uint64_t bytes) noexcept {
     const std::uint64_t used = counters.used.add_relaxed(bytes);
@@ -22,7 +22,7 @@ template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     const std::uint32_t gate = queue.gate.load_relaxed();
     if (BUFPOOL_UNLIKELY(gate != 0)) {
-        if ((gate & kShut) != 0) return grow(c);   // which refuses
+        if ((gate & kGateClosed) != 0) return grow(c);   // which refuses
         if (!kInTurn) return Block{nullptr, Refusal::limit, false};
     }
     SizeClass& klass = classes[c];
@@ -36,62 +36,63 @@ inline Block Arena::acquire_shared(std::uint32_t c) noexcept {
     return Block{node.block, Refusal::none, false};
 }
 
-// The thread's magazine is empty, or belongs to another arena.
-BUFPOOL_NOINLINE Block Arena::acquire_parked(std::uint32_t c) noexcept {
+// The thread's bin is empty, or the cache that it used last is another arena's.
+BUFPOOL_NOINLINE Block Arena::acquire_cached(std::uint32_t c) noexcept {
     ThreadCache* const mine = cache(true);
     if (BUFPOOL_UNLIKELY(mine == nullptr || !mine->enter(this))) return acquire_shared<false, false>(c);
-    Magazine& magazine = mine->magazines[c];
-    if (magazine.count.load_relaxed() == 0) refill(magazine, c);
-    const std::uint32_t top = magazine.count.load_relaxed();
-    void* const address = top == 0 ? nullptr : magazine.pop(top);
+    CacheBin& bin = mine->bins[c];
+    if (bin.count.load_relaxed() == 0) refill(bin, c);
+    const std::uint32_t top = bin.count.load_relaxed();
+    void* const address = top == 0 ? nullptr : bin.pop(top);
     mine->leave();
     return top == 0 ? grow(c) : Block{address, Refusal::none, false};
 }
 
-// This and `release` call others in tail position only: so they save no registers, which were half of their instructions.
+// This and `release` call other functions only in tail position: so they save no registers, which took half of their
+// instructions.
 Block Arena::acquire(std::size_t nbytes) noexcept {
-    // An arena that parks has neither a wider alignment nor wiping: nothing is left to do but to take a block.
-    if (BUFPOOL_LIKELY((parking.load_relaxed() & kParks) != 0 && nbytes - 1 < class_size(kMagazineClasses - 1))) {
+    // An arena with caches has neither a wider alignment nor wiping: popping a block is all there is to do.
+    if (BUFPOOL_LIKELY((cache_flags.load_relaxed() & kUsesCaches) != 0 && nbytes - 1 < class_size(kCachedClasses - 1))) {
         const std::uint32_t c = class_of(nbytes);
         ThreadCache* const recent = t_recent;
         if (BUFPOOL_LIKELY(recent != nullptr && recent->enter(this))) {
-            Magazine& magazine = recent->magazines[c];
-            const std::uint32_t top = magazine.count.load_relaxed();
+            CacheBin& bin = recent->bins[c];
+            const std::uint32_t top = bin.count.load_relaxed();
             if (BUFPOOL_LIKELY(top != 0)) {
-                void* const address = magazine.pop(top);
+                void* const address = bin.pop(top);
                 recent->leave();
                 return Block{address, Refusal::none, false};
             }
             recent->leave();
         }
-        return acquire_parked(c);
+        return acquire_cached(c);
     }
     return acquire_aligned(nbytes, config.alignment);
 }
 
 // The next class whose blocks are all aligned as the pool says.
 std::uint32_t Arena::aligned_class(std::uint32_t c) const noexcept {
-    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kMagazineClasses;
+    if (config.alignment > kRegionAlign) return dedicated(c) ? c : kCachedClasses;
     while (!dedicated(c) && (class_size(c) & (config.alignment - 1)) != 0) ++c;
     return c;
 }
 
 template <bool kInTurn, bool kZeros>
 inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noexcept {
-    // A block starts on a cache line by itself, or where the pool's own alignment says. For more, take more and move up:
-    // release finds the block from any address inside it.
+    // Every block is aligned to a cache line, or to the pool's own alignment. For a wider one, acquire more and hand out an
+    // address further in: release finds the block from any address inside it.
     const std::size_t slack = alignment <= config.alignment ? 0 : alignment - kGranule;
     if (BUFPOOL_UNLIKELY(nbytes > kMaxBlock - slack)) return Block{nullptr, Refusal::too_large, false};
     std::uint32_t c = class_of((nbytes == 0 ? 1 : nbytes) + slack);
     if (BUFPOOL_UNLIKELY(aligned_)) c = aligned_class(c);
-    Block block = BUFPOOL_UNLIKELY(parks(c)) ? acquire_parked(c) : acquire_shared<kInTurn, kZeros>(c);
+    Block block = BUFPOOL_UNLIKELY(uses_cache(c)) ? acquire_cached(c) : acquire_shared<kInTurn, kZeros>(c);
     if (BUFPOOL_UNLIKELY(slack != 0) && block.address != nullptr) {
         const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block.address);
         block.address = reinterpret_cast<void*>((address + alignment - 1) & ~(std::uintptr_t{alignment} - 1));
-        parking.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees this
+        cache_flags.or_relaxed(kMoved);   // whoever releases the block got its address from us, and so sees the flag
     }
     if (BUFPOOL_UNLIKELY(config.wipe) && block.address != nullptr && !block.zeroed) {
-        std::memset(block.address, 0, room_from(block.address));
+        std::memset(block.address, 0, usable_size(block.address));
         block.zeroed = 1;
     }
     return block;
@@ -116,7 +117,7 @@ Block Arena::acquire_zeroed(std::size_t nbytes) noexcept {
     return block;
 }
 
-// A program that wants gigabytes of zeros may well touch few of them: their pages are given back, and not written.
+// A program that wants gigabytes of zeros may well touch few of them: their pages are purged instead of written.
 void Arena::clear(void* address, std::size_t nbytes) noexcept {
     char* start = static_cast<char*>(address);
     Slab* const slab = nbytes < kLazyZeros ? nullptr : g_pages.find(address);
@@ -136,16 +137,16 @@ void Arena::clear(void* address, std::size_t nbytes) noexcept {
     std::memset(start, 0, nbytes);
 }
 
-// --- return -------------------------------------------------------------------------------------------------------
+// --- release -------------------------------------------------------------------------------------------------------
 
 Arena* Arena::owner_of(const void* address) noexcept {
     Slab* const slab = g_pages.find(address);
     return slab == nullptr ? nullptr : slab->arena;
 }
 
-std::size_t Arena::room_from(const void* address) noexcept {
+std::size_t Arena::usable_size(const void* address) noexcept {
     Slab* const slab = g_pages.find(address);
-    return slab == nullptr ? 0 : slab->room_from(address);
+    return slab == nullptr ? 0 : slab->usable_size(address);
 }
 
 bool Arena::release(void* address) noexcept {
@@ -154,38 +155,38 @@ bool Arena::release(void* address) noexcept {
     Arena* const arena = slab->arena;
     const std::uint32_t c = slab->class_index;
     ThreadCache* const recent = t_recent;
-    // Parked as it stands, if no address inside a block was ever handed out (kMoved): then it is the block's start.
-    if (BUFPOOL_LIKELY(c < kMagazineClasses && arena->parking.load_relaxed() == kParks && recent != nullptr &&
+    // Without kMoved every address that was handed out is the start of its block, and can be cached as it is.
+    if (BUFPOOL_LIKELY(c < kCachedClasses && arena->cache_flags.load_relaxed() == kUsesCaches && recent != nullptr &&
                        recent->enter(arena))) {
-        Magazine& magazine = recent->magazines[c];
-        const std::uint32_t top = magazine.count.load_relaxed();
-        if (BUFPOOL_LIKELY(top != magazine.capacity)) {
-            magazine.push(top, address);
+        CacheBin& bin = recent->bins[c];
+        const std::uint32_t top = bin.count.load_relaxed();
+        if (BUFPOOL_LIKELY(top != bin.capacity)) {
+            bin.push(top, address);
             recent->leave();
             return true;
         }
         recent->leave();
     }
-    return arena->release_unparked(slab, address);
+    return arena->release_slow(slab, address);
 }
 
-BUFPOOL_NOINLINE bool Arena::release_unparked(Slab* slab, void* address) noexcept {
+BUFPOOL_NOINLINE bool Arena::release_slow(Slab* slab, void* address) noexcept {
     const std::uint32_t node = slab->node_of(address);
     const std::uint32_t c = slab->class_index;
-    if (parks(c)) {
-        ThreadCache* const mine = cache(false);   // a release asks nobody for memory
+    if (uses_cache(c)) {
+        ThreadCache* const mine = cache(false);   // a release must not ask for memory
         if (BUFPOOL_LIKELY(mine != nullptr && mine->enter(this))) {
-            Magazine& magazine = mine->magazines[c];
-            const std::uint32_t top = magazine.count.load_relaxed();
-            if (top == magazine.capacity) spill(magazine, c, top / 2);
-            magazine.push(magazine.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all
+            CacheBin& bin = mine->bins[c];
+            const std::uint32_t top = bin.count.load_relaxed();
+            if (top == bin.capacity) spill(bin, c, top / 2);
+            bin.push(bin.count.load_relaxed(), nodes[node].block);   // its start: the next owner may need all of it
             mine->leave();
             return true;
         }
     }
     if (BUFPOOL_UNLIKELY(nodes[node].next.load_relaxed() != kOwned)) return false;
     release_shared(slab, node);
-    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.ring_first();
+    if (BUFPOOL_UNLIKELY(!queue.is_empty())) queue.wake_first();
     return true;
 }
 
@@ -195,12 +196,12 @@ void Arena::release_shared(Slab* slab, std::uint32_t node) noexcept {
     const std::uint32_t c = slab->class_index;
     counters.used.sub_relaxed(class_size(c));
     classes[c].idle.push(nodes, node);
-    keep_bounds();
-    pace(c, 1);
+    enforce_if_exceeded();
+    count_releases(c, 1);
 }
 
-// After a return to a list: whoever finds too much idle, and the lock free, gives some of it back.
-inline void Arena::keep_bounds() noexcept {
+// Called after a release to a list: enforces the bounds if too much is idle and the lock is free.
+inline void Arena::enforce_if_exceeded() noexcept {
     const std::uint64_t idle = idle_bytes();
     if (BUFPOOL_LIKELY(idle <= sweep_above_.load_relaxed())) return;
     if (idle < sweep_again_.load_relaxed() || !lock_.try_lock()) return;
@@ -209,7 +210,7 @@ inline void Arena::keep_bounds() noexcept {
     unlock();
 }
 
-// Small blocks of one class, linked through node.next. After closing they go one by one.
+// Releases small blocks of one class, linked through node.next. After closing they are released one by one.
 void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     const std::uint64_t bytes = chain.count * std::uint64_t{class_size(c)};
     if (BUFPOOL_UNLIKELY(closed.load_relaxed() != 0)) {
@@ -222,12 +223,12 @@ void Arena::release_chain(std::uint32_t c, Chain chain) noexcept {
     }
     counters.used.sub_relaxed(bytes);
     classes[c].idle.push_chain(nodes, chain);
-    keep_bounds();
-    pace(c, chain.count);
+    enforce_if_exceeded();
+    count_releases(c, chain.count);
 }
 
-// The clock is looked at by every large return and by every 64th of the others.
-void Arena::pace(std::uint32_t c, std::uint32_t returns) noexcept {
+// Counts releases, and reads the clock at every 64th. Releases of large blocks always read it.
+void Arena::count_releases(std::uint32_t c, std::uint32_t returns) noexcept {
     const std::uint32_t before = classes[c].releases.load_relaxed();
     classes[c].releases.store_relaxed(before + returns);
     if (((before ^ (before + returns)) & ~std::uint32_t{63}) != 0) check_clock();

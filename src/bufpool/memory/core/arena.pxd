@@ -36,7 +36,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         bint maintenance_thread  # gives back idle memory while no thread calls the pool
 
     cdef cppclass Counters:
-        AtomicU64 used       # bytes not in a shared free list: owned, or parked with a thread
+        AtomicU64 used       # bytes not in a shared free list: owned, or cached by a thread
         AtomicU64 reserved   # bytes of all blocks
         AtomicU64 peak       # highest `used`
         AtomicU64 peak_reserved   # highest `reserved`
@@ -78,7 +78,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         uint64_t trim(uint64_t keep) noexcept
         void close() noexcept
         void abandon() noexcept
-        uint64_t parked_bytes() noexcept
+        uint64_t cached_bytes() noexcept
         ClassReading read_class(uint32_t class_index) noexcept
         IdleReading read_idle() noexcept         # scans the nodes of slabs that have idle blocks
         ArenaIdentity identify() noexcept
@@ -91,7 +91,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         @staticmethod
         Arena* owner_of(const void* address) noexcept
         @staticmethod
-        size_t room_from(const void* address) noexcept
+        size_t usable_size(const void* address) noexcept
         @staticmethod
         bint release(void* address) noexcept
         @staticmethod

@@ -6,27 +6,27 @@ namespace bufpool {
 
 // --- accounts -----------------------------------------------------------------------------------------------------
 
-// What is counted under the lock becomes what everybody reads.
+// Makes the counts that are kept under the lock readable without it.
 void Arena::publish() noexcept {
-    // Pages beside a block count once it has gone: what is idle then may be a little too much.
+    // The other pages of a released block's extent count as idle from its release on: the sum may exceed the limit a little.
     if (charged_ + heap_.idle() > config.limit) heap_.purge(charged_ + heap_.idle() - config.limit);
     const std::uint64_t reserved = charged_ + heap_.idle();
     counters.mapped.store_relaxed(heap_.resident());
     counters.free.store_relaxed(heap_.idle());
     counters.purged.store_relaxed(heap_.purged());
     counters.degraded.store_relaxed(heap_.degraded());
-    // release: who finds nothing reserved in an abandoned arena makes it another pool's (Arena::create), and what was
-    // read and counted here comes before that
+    // release: a thread that reads 0 here may reuse an abandoned arena for another pool (Arena::create), and must see all
+    // that was counted before
     counters.reserved.store_release(reserved);
 }
 
-// Room for a block under the limit: idle blocks make place for it.
+// Charges a block to the limit; idle blocks are released for it if necessary. False: there is no room.
 bool Arena::charge(std::uint64_t bytes) noexcept {
     if (bytes > config.limit) return false;
     const auto missing = [&] { return charged_ > config.limit - bytes ? charged_ - (config.limit - bytes) : 0; };
     if (missing() != 0) flush_lists(missing(), now_ms());
     for (bool pages : {false, true}) {
-        for (std::uint32_t c = kMagazineClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages ? Sweep::pages : Sweep::slabs, now_ms());
+        for (std::uint32_t c = kCachedClasses; c-- > 0 && missing() != 0;) sweep_slabs(c, kNone, pages ? Sweep::pages : Sweep::slabs, now_ms());
     }
     if (missing() != 0) return false;
     charged_ += bytes;
@@ -35,14 +35,14 @@ bool Arena::charge(std::uint64_t bytes) noexcept {
 
 // --- extents ------------------------------------------------------------------------------------------------------
 
-// A free extent: a warm one; a cold one where what is wanted is resident, at the edge of unused space; one that the blocks of
-// admitted classes make, or of all if the program holds more than it needed lately; then any other. A class that kept blocks
-// from a request of another size is admitted no longer: where sizes vary, lists would hold the sum of what each class
-// needed at its own peak.
-Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
-    if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
-    bool found = heap_.take(bytes, alignment, false, out);
-    if (found && heap_.fresh(out.start, bytes) <= kRegionAlign) return Refusal::none;
+// Finds a free extent, in this order: a warm one; a cold one that is almost all resident, at the edge of unused space; one that
+// becomes free when admitted classes release their idle blocks, or all classes if the program holds more than it needed
+// recently; any cold one; new address space. A class that kept blocks which another size needed is no longer admitted: where
+// sizes vary, lists would hold the sum of what each class needed at its own peak.
+Refusal Arena::find_extent(std::size_t bytes, std::size_t alignment, Extent& out) noexcept {
+    if (heap_.acquire(bytes, alignment, true, out)) return Refusal::none;
+    bool found = heap_.acquire(bytes, alignment, false, out);
+    if (found && heap_.nonresident(out.start, bytes) <= kRegionAlign) return Refusal::none;
     const std::uint64_t used = counters.used.load_relaxed();
     std::uint64_t flushed = 0;
     for (std::uint32_t c = class_of(kListed) + 1; c < kClassCount; ++c) {
@@ -53,20 +53,20 @@ Refusal Arena::find(std::size_t bytes, std::size_t alignment, Extent& out) noexc
     const std::uint64_t held = charged_ + heap_.idle();
     if (held + bytes > used + idle_bound()) flushed += flush_lists(bytes, now_ms());
     if (flushed != 0) {
-        if (found) heap_.give(out, now_ms());
-        if (heap_.take(bytes, alignment, true, out)) return Refusal::none;
-        found = heap_.take(bytes, alignment, false, out);
+        if (found) heap_.release(out, now_ms());
+        if (heap_.acquire(bytes, alignment, true, out)) return Refusal::none;
+        found = heap_.acquire(bytes, alignment, false, out);
     }
     if (found) return Refusal::none;
-    if (heap_.reserve(bytes, alignment) && heap_.take(bytes, alignment, false, out)) return Refusal::none;
+    if (heap_.reserve(bytes, alignment) && heap_.acquire(bytes, alignment, false, out)) return Refusal::none;
     flush_lists(kUnlimited, now_ms());
     for (bool warm : {true, false}) {
-        if (heap_.take(bytes, alignment, warm, out)) return Refusal::none;
+        if (heap_.acquire(bytes, alignment, warm, out)) return Refusal::none;
     }
     return Refusal::no_memory;
 }
 
-// Whether so many bytes more may be resident under the limit: idle memory makes room for them.
+// Purges idle memory so that `bytes` more may be resident under the limit. False: there is no room.
 bool Arena::make_room(std::uint64_t bytes) noexcept {
     const auto missing = [&] {
         const std::uint64_t then = heap_.resident() + bytes;
@@ -76,76 +76,56 @@ bool Arena::make_room(std::uint64_t bytes) noexcept {
     return missing() == 0;
 }
 
-// Idle pages of other extents come to a block that has none. Bytes that the system must still give; kLost: none of the extent
-// may be used.
-std::uint64_t Arena::fill(Slab* slab, std::size_t size) noexcept {
-    const std::uint64_t fresh = heap_.fresh(slab->base, size);
+// Moves idle pages of other extents to a block that has none. Returns the bytes that the system must still commit; kLost: the
+// extent must not be used.
+std::uint64_t Arena::move_pages_in(Slab* slab, std::size_t size) noexcept {
+    const std::uint64_t fresh = heap_.nonresident(slab->base, size);
     if (fresh < kHugePage) return fresh;
-    return heap_.move_in(slab->extent) ? heap_.fresh(slab->base, size) : kLost;
+    return heap_.move_in(slab->extent) ? heap_.nonresident(slab->base, size) : kLost;
 }
 
-// Whether pages that no request asked for may be resident: where they are a small part of all, and of what may be idle.
+// Whether pages that nobody requested may be resident: if they are a small part of all, and of what may be idle.
 bool Arena::wants_whole_huge_pages() const noexcept {
     return config.limit == kUnlimited && config.max_retained >= kGrown && heap_.resident() >= kGrown;
 }
 
-// The pages of a range in use become resident.
-Refusal Arena::touch(char* start, std::size_t bytes, bool huge) noexcept {
-    switch (heap_.touch(start, bytes, huge)) {
+// Makes the pages of a range in use resident.
+Refusal Arena::commit_pages(char* start, std::size_t bytes, bool huge) noexcept {
+    switch (heap_.commit_pages(start, bytes, huge)) {
         case MapResult::ok: return Refusal::none;
         case MapResult::not_lockable: return Refusal::not_lockable;
         default: return Refusal::no_memory;
     }
 }
 
-Refusal Arena::touch_dedicated(Slab* slab, std::size_t size) noexcept {
-    if (wants_whole_huge_pages()) heap_.widen(slab->extent, now_ms());
-    return touch(slab->base, size, true);
+Refusal Arena::commit_dedicated(Slab* slab, std::size_t size) noexcept {
+    if (wants_whole_huge_pages()) heap_.commit_last_huge_page(slab->extent, now_ms());
+    return commit_pages(slab->base, size, true);
 }
 
-// Gives a hollow slab an extent, and enters it in the page map.
-Refusal Arena::back(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
+// Finds an extent for a slab without one, and enters it in the page map.
+Refusal Arena::acquire_extent(Slab* slab, std::size_t bytes, std::size_t alignment) noexcept {
     Extent extent;
-    const Refusal why = find(bytes, alignment, extent);
-    return why == Refusal::none ? settle(slab, extent) : why;
+    const Refusal why = find_extent(bytes, alignment, extent);
+    return why == Refusal::none ? attach_extent(slab, extent) : why;
 }
 
-Refusal Arena::settle(Slab* slab, Extent extent) noexcept {
+Refusal Arena::attach_extent(Slab* slab, Extent extent) noexcept {
     if (!g_pages.set(extent.start, extent.bytes, slab)) {   // no memory for the map itself
         g_pages.set(extent.start, extent.bytes, nullptr);
-        heap_.give(extent, now_ms());
+        heap_.release(extent, now_ms());
         return Refusal::no_memory;
     }
     slab->extent = extent;
-    slab->base = slab->touched = extent.start;
+    slab->base = slab->committed_end = extent.start;
     slab->carved = 0;
-    slab->zeroed = heap_.fresh(extent.start, extent.bytes) == extent.bytes;
+    slab->zeroed = heap_.nonresident(extent.start, extent.bytes) == extent.bytes;
     return Refusal::none;
-}
-
-Slab* Arena::make_slab(std::uint32_t c, std::uint32_t blocks, std::size_t stride) noexcept {
-    if (spare_count_ == 0) {
-        const Region region = map_records(kRegionAlign);
-        if (region.start == nullptr) return nullptr;
-        spare_slabs_ = static_cast<Slab*>(region.start);
-        spare_count_ = static_cast<std::uint32_t>(region.bytes / sizeof(Slab));
-    }
-    const std::uint32_t first = nodes.reserve(blocks);
-    if (first == kNone) return nullptr;
-    Slab* const slab = spare_slabs_++;
-    --spare_count_;
-    slab->arena = this;
-    slab->class_index = c;
-    slab->first_node = first;
-    slab->blocks = blocks;
-    slab->stride = stride;
-    slab->reciprocal = stride == 0 ? 0 : ((std::uint64_t{1} << 48) + stride - 1) / stride;
-    return slab;
 }
 
 // --- blocks -------------------------------------------------------------------------------------------------------
 
-// No idle block in the class: make one.
+// Makes a block, because the class has no idle one.
 BUFPOOL_COLD Block Arena::grow(std::uint32_t c, bool zeros) noexcept {
     if (closed.load_acquire() != 0) return Block{nullptr, Refusal::closed, false};
     const std::uint64_t size = class_size(c);
@@ -161,18 +141,18 @@ BUFPOOL_COLD Block Arena::grow(std::uint32_t c, bool zeros) noexcept {
         publish();
         if (block.address != nullptr) counters.peak_reserved.raise_relaxed(counters.reserved.load_relaxed());
         unlock();
-        // The system refused: what all pools hold idle goes first. Of locked memory it is this pool's.
+        // The system refused: purge what all pools hold idle and try again. If it refused to lock memory, purge this pool's.
         if (block.address != nullptr || again) break;
         if (block.refusal == Refusal::not_lockable ? trim(0) == 0 : block.refusal != Refusal::no_memory || !reclaim_everywhere()) {
             break;
         }
     }
-    fence_seq_cst();   // what was published comes before the look for the thread
+    fence_seq_cst();   // publish before looking for the thread
     if (needs_maintenance()) Maintenance::ensure();
     return block;
 }
 
-// The block is its caller's, who has charged it. It is a miss if the system gave memory for it, or if it is new in a slab.
+// Hands out a block that the caller has charged. It counts as a miss if the system gave memory for it, or if it was carved.
 Block Arena::hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32_t zeroed) noexcept {
     nodes[node].next.store_relaxed(kOwned);
     SizeClass& klass = classes[slab->class_index];
@@ -182,179 +162,110 @@ Block Arena::hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32
     return Block{nodes[node].block, Refusal::none, zeroed};
 }
 
-// A block of a slab: one that was purged, or the next untouched one.
+// A block of a slab: an idle one, a purged one, or the next one not yet carved.
 Block Arena::carve(std::uint32_t c) noexcept {
-    SizeClass& klass = classes[c];
-    const std::size_t size = class_size(c);
     // New pages come a granule at a time; under a limit page by page. Their room is made first: it may take idle slabs.
     const std::size_t unit = config.limit == kUnlimited ? kRegionAlign : kPage;
-    if (!make_room(size + unit)) return Block{nullptr, Refusal::limit, false};
+    if (!make_room(class_size(c) + unit)) return Block{nullptr, Refusal::limit, false};
+    const Block listed = reuse_listed(c);
+    if (listed.address != nullptr || listed.refusal != Refusal::none) return listed;
+    return carve_next(c, unit);
+}
+
+// A block that its class has idle or purged; neither an address nor a refusal: there is none.
+Block Arena::reuse_listed(std::uint32_t c) noexcept {
+    SizeClass& klass = classes[c];
+    const std::size_t size = class_size(c);
     std::uint32_t left = 0;
-    const std::uint32_t idle = klass.idle.pop(nodes, left);   // somebody may have returned one, or a sweep put it back
+    const std::uint32_t idle = klass.idle.pop(nodes, left);   // another thread may have released one, or a sweep kept it
     if (idle != kNone) {
         charged_ -= size;                                     // it was charged when it was made
         nodes[idle].next.store_relaxed(kOwned);
         note_used(size);
         return Block{nodes[idle].block, Refusal::none, false};
     }
-    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
-    if (hollow != kNone) {
-        Slab* const slab = g_pages.find(nodes[hollow].block);
-        char* const start = nodes[hollow].block - kHollow;
-        const Refusal why = touch(start, size, false);
-        if (why != Refusal::none) {
-            klass.hollow.push(nodes, hollow);
-            return Block{nullptr, why, false};
-        }
-        nodes[hollow].block = start;
-        slab->hollow -= 1;
-        return hand_out(slab, hollow, false, false);
+    const std::uint32_t purged = klass.purged.pop(nodes, left);
+    if (purged == kNone) return Block{nullptr, Refusal::none, false};
+    Slab* const slab = g_pages.find(nodes[purged].block);
+    char* const start = nodes[purged].block - kPurgedBit;
+    const Refusal why = commit_pages(start, size, false);
+    if (why != Refusal::none) {
+        klass.purged.push(nodes, purged);
+        return Block{nullptr, why, false};
     }
-    Slab* slab = klass.growing;
-    if (slab == nullptr || slab->carved == slab->blocks) {
-        slab = recycle_slab(c);
-        if (slab == nullptr) {
-            slab = hollow_slab(c, kMaxSlab);
-            if (slab == nullptr) slab = add_slab(c, next_slab_bytes(c));
-            if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
-            const std::size_t bytes = slab->bytes();
-            const Refusal why = back(slab, bytes, bytes >= kHugePage ? kHugePage : kRegionAlign);
-            if (why != Refusal::none) return Block{nullptr, why, false};
-        }
-        klass.growing = slab;
-        // A class that has many blocks fills its next slab soon.
-        if (klass.existing.load_relaxed() * size >= 8 * kHugePage && wants_whole_huge_pages()) heap_.widen(slab->extent, now_ms());
+    nodes[purged].block = start;
+    slab->purged -= 1;
+    return hand_out(slab, purged, false, false);
+}
+
+// The next block of the class's growing slab, of another slab if that one is full.
+Block Arena::carve_next(std::uint32_t c, std::size_t unit) noexcept {
+    SizeClass& klass = classes[c];
+    if (klass.growing == nullptr || klass.growing->carved == klass.growing->blocks) {
+        const Refusal why = start_slab(c);
+        if (why != Refusal::none) return Block{nullptr, why, false};
     }
+    Slab* const slab = klass.growing;
     char* const start = slab->base + std::size_t{slab->carved} * slab->stride;
-    if (start + size > slab->touched) {
-        char* end = start + size;
+    char* end = start + class_size(c);
+    if (end > slab->committed_end) {
         end += -reinterpret_cast<std::uintptr_t>(end) & (unit - 1);
-        const std::size_t bytes = static_cast<std::size_t>(end - slab->touched);
+        const std::size_t bytes = static_cast<std::size_t>(end - slab->committed_end);
         // Not under a limit: a huge page is resident as a whole.
         const bool huge = slab->extent.bytes >= kHugePage && config.limit == kUnlimited;
-        const Refusal why = touch(slab->touched, bytes, huge);
+        const Refusal why = commit_pages(slab->committed_end, bytes, huge);
         if (why != Refusal::none) return Block{nullptr, why, false};
-        slab->touched = end;
+        slab->committed_end = end;
     }
     const std::uint32_t node = slab->first_node + slab->carved++;
     nodes[node].block = start;
     return hand_out(slab, node, false, slab->zeroed);
 }
 
-// A slab on idle memory, as large as there is room for: one that exists, or a new one. If half of what may be idle is so,
-// other classes give what they have idle between their survivors. Null: there is no idle memory for a slab.
-Slab* Arena::recycle_slab(std::uint32_t c) noexcept {
-    const std::size_t least = 2 * stride_of(c) < kRegionAlign ? kRegionAlign : 2 * stride_of(c);
-    Extent extent;
-    for (bool swept : {false, true}) {
-        if (swept && !sweep_other_classes(c)) return nullptr;
-        for (std::size_t bytes = next_slab_bytes(c); bytes >= least; bytes = bytes / 2 & ~(kRegionAlign - 1)) {
-            if (!heap_.take(bytes, kRegionAlign, true, extent)) continue;
-            Slab* slab = hollow_slab(c, bytes);
-            if (slab == nullptr) slab = add_slab(c, bytes);
-            if (slab == nullptr) {
-                heap_.give(extent, now_ms());
-                return nullptr;
-            }
-            heap_.shorten(extent, slab->bytes(), now_ms());
-            return settle(slab, extent) == Refusal::none ? slab : nullptr;
-        }
-    }
-    return nullptr;
-}
-
-// The largest slab of the class that has no extent and needs at most so many bytes, or null.
-Slab* Arena::hollow_slab(std::uint32_t c, std::size_t bytes) noexcept {
-    Slab* best = nullptr;
-    for (Slab* slab = classes[c].slabs; slab != nullptr; slab = slab->next) {
-        if (slab->extent.start != nullptr || slab->bytes() > bytes) continue;
-        if (best == nullptr || slab->bytes() > best->bytes()) best = slab;
-    }
-    return best;
-}
-
-// Whether other classes of small blocks gave idle memory to the page heap. One whose survivors keep most of it is left alone
-// until twice as much is idle there.
-bool Arena::sweep_other_classes(std::uint32_t c) noexcept {
-    constexpr std::uint64_t kLeastIdle = std::uint64_t{1} << 20;
-    if (charged_ + heap_.idle() <= counters.used.load_relaxed() + idle_bound() / 2) return false;
-    const std::uint64_t before = heap_.idle();
-    for (std::uint32_t other = kMagazineClasses; other-- > 0;) {
-        SizeClass& klass = classes[other];
-        const std::uint64_t size = class_size(other), idle = klass.idle.size(nodes) * size;
-        if (other == c || idle < kLeastIdle || idle < 2 * klass.stuck) continue;
-        sweep_slabs(other, kNone, Sweep::granules, now_ms());
-        klass.stuck = klass.idle.size(nodes) * size;
-    }
-    return heap_.idle() > before;
-}
-
-std::size_t Arena::stride_of(std::uint32_t c) const noexcept { return class_size(c) + gap_of(class_size(c), aligned_); }
-
-// Each slab of a class is twice as large as the one before; those of a small pool are small.
-std::size_t Arena::next_slab_bytes(std::uint32_t c) const noexcept {
-    const std::size_t stride = stride_of(c);
-    const std::uint64_t share = config.limit / 64;
-    std::size_t bytes = stride * 2 > kRegionAlign ? stride * 2 : kRegionAlign;
-    for (std::uint32_t i = 0; i < classes[c].generation && bytes * 2 <= kMaxSlab && bytes * 2 <= share; ++i) bytes *= 2;
-    return (bytes + kRegionAlign - 1) & ~(kRegionAlign - 1);
-}
-
-Slab* Arena::add_slab(std::uint32_t c, std::size_t bytes) noexcept {
-    SizeClass& klass = classes[c];
-    const std::size_t stride = stride_of(c);
-    Slab* const slab = make_slab(c, static_cast<std::uint32_t>(bytes / stride), stride);
-    if (slab == nullptr) return nullptr;
-    slab->next = klass.slabs;
-    klass.slabs = slab;
-    klass.generation += 1;
-    return slab;
-}
-
 // A block with an extent of its own.
 Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
     SizeClass& klass = classes[c];
     const std::size_t size = class_size(c);
-    // Would a list have served this request? Then its class is admitted some day; if not, it is so no longer.
+    // Would a list have served this request? A class with enough such requests in a row is admitted.
     if (admitted(c) || !heap_.recycles()) {
-        klass.given = 0;
+        klass.recently_released = 0;
         klass.credit.store_relaxed(0);
-    } else if (klass.given != 0) {
-        klass.given -= 1;
+    } else if (klass.recently_released != 0) {
+        klass.recently_released -= 1;
         klass.credit.store_relaxed(klass.credit.load_relaxed() + 1);
     } else {
         klass.credit.store_relaxed(0);
     }
     std::uint32_t left = 0;
-    const std::uint32_t hollow = klass.hollow.pop(nodes, left);
-    Slab* const slab = hollow != kNone ? reinterpret_cast<Slab*>(nodes[hollow].block)   // kept where its block was
+    const std::uint32_t purged = klass.purged.pop(nodes, left);
+    Slab* const slab = purged != kNone ? reinterpret_cast<Slab*>(nodes[purged].block)   // release_extent stored it there
                                        : make_slab(c, 1, 0);
     if (slab == nullptr) return Block{nullptr, Refusal::no_memory, false};
     const std::uint32_t node = slab->first_node;
     const std::size_t pad = coloured() ? kRegionAlign - 1 : 0;
-    Refusal why = back(slab, size + (size >= kColouredFrom ? pad : 0),
+    Refusal why = acquire_extent(slab, size + (size >= kColouredFrom ? pad : 0),
                        config.alignment > kRegionAlign ? config.alignment : kRegionAlign);
     if (why == Refusal::none) {
-        // By the extent's place, so that the same memory is used again in the same way.
+        // The extent's address chooses the colour, so that reused memory gets the same colour again.
         const std::size_t colours = pad == 0 ? 1 : (slab->extent.bytes - size) / kColourStep + 1;
         const std::size_t colour = reinterpret_cast<std::uintptr_t>(slab->extent.start) / kRegionAlign % kColours;
         slab->base = slab->extent.start + colour % colours * kColourStep;
-        const std::uint64_t fresh = zeros ? heap_.fresh(slab->base, size) : fill(slab, size);
-        // All pages that it touches: a coloured block begins and ends inside of one.
+        const std::uint64_t fresh = zeros ? heap_.nonresident(slab->base, size) : move_pages_in(slab, size);
+        // All pages that the block covers in part: a coloured block begins and ends inside a page.
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
         if (fresh == kLost) why = Refusal::no_memory;
-        else why = make_room(fresh) ? touch_dedicated(slab, size) : Refusal::limit;
+        else why = make_room(fresh) ? commit_dedicated(slab, size) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
         }
         g_pages.set(slab->extent.start, slab->extent.bytes, nullptr);
-        if (fresh != kLost) heap_.give(slab->extent, now_ms());
+        if (fresh != kLost) heap_.release(slab->extent, now_ms());
         slab->extent.start = nullptr;
     }
     nodes[node].block = reinterpret_cast<char*>(slab);
-    klass.hollow.push(nodes, node);
+    klass.purged.push(nodes, node);
     return Block{nullptr, why, false};
 }
 
@@ -378,8 +289,8 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
                    g_pages.set(slab->extent.start, slab->extent.bytes, slab);
         }
         if (done && is > was) {
-            done = arena->make_room(arena->heap_.fresh(slab->base, is)) &&
-                   arena->touch_dedicated(slab, is) == Refusal::none;
+            done = arena->make_room(arena->heap_.nonresident(slab->base, is)) &&
+                   arena->commit_dedicated(slab, is) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;
         const Extent whole = slab->extent;

@@ -9,7 +9,7 @@
 
 namespace bufpool {
 
-constexpr std::uint64_t kLost = ~std::uint64_t{0};   // of Arena::fill: in place of bytes
+constexpr std::uint64_t kLost = ~std::uint64_t{0};   // returned by Arena::move_pages_in in place of bytes
 
 extern PageMap g_pages;
 

@@ -1,4 +1,4 @@
-// Readings for users: where idle memory is and what `trim` would return, and the arenas of the process.
+// Readings for users: where idle memory is, how much `trim` would return, and whose an arena is.
 #include "arena_internal.hpp"
 
 namespace bufpool {
@@ -16,15 +16,15 @@ IdleReading Arena::read_idle() noexcept {
     {
         LockGuard guard(lock_);
         reading.trimmable = heap_.idle();
-        for (std::uint32_t c = kMagazineClasses; c < kClassCount; ++c) {
+        for (std::uint32_t c = kCachedClasses; c < kClassCount; ++c) {
             reading.trimmable += classes[c].idle.size(nodes) * std::uint64_t{class_size(c)};
         }
-        for (std::uint32_t c = 0; c < kMagazineClasses; ++c) {
-            const std::uint32_t own = mine == nullptr ? 0 : mine->magazines[c].count.load_relaxed();
+        for (std::uint32_t c = 0; c < kCachedClasses; ++c) {
+            const std::uint32_t own = mine == nullptr ? 0 : mine->bins[c].count.load_relaxed();
             own_cached += own * std::uint64_t{class_size(c)};
             const auto mark = [&](std::uint32_t depth) {
                 for (std::uint32_t i = 0; i < own; ++i) {
-                    void* const block = mine->magazines[c].blocks[i];
+                    void* const block = mine->bins[c].blocks[i];
                     nodes[g_pages.find(block)->node_of(block)].depth.store_relaxed(depth);
                 }
             };
@@ -34,12 +34,13 @@ IdleReading Arena::read_idle() noexcept {
         }
     }
     if (mine != nullptr) mine->leave();
-    const std::uint64_t all_cached = parked_bytes();
+    const std::uint64_t all_cached = cached_bytes();
     reading.cached = all_cached > own_cached ? all_cached - own_cached : 0;
     return reading;
 }
 
-// Bytes of the idle blocks of a slab that would go: all, if no block of it is in use, else those on pages without one.
+// Bytes of a slab's idle blocks that `trim` would release: all if no block is in use, else those on pages without a block in
+// use.
 std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
     if (slab->extent.start == nullptr) return 0;
     const auto idle = [&](std::uint32_t i) {
@@ -62,14 +63,14 @@ std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
         for (; i < end; ++i) {
             const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(slab->base) + std::size_t{i} * slab->stride;
             if (!whole && (first >= last || at >= last || at + size <= first)) continue;
-            if (!is_hollow(nodes[slab->first_node + i])) bytes += size;
+            if (!is_purged(nodes[slab->first_node + i])) bytes += size;
         }
     }
     return bytes;
 }
 
 ArenaIdentity Arena::identify() noexcept {
-    LockGuard guard(lock_);   // `create` holds it while it turns an old arena into a new pool's
+    LockGuard guard(lock_);   // `create` holds it while it reuses an arena for a new pool
     return ArenaIdentity{serial_, config.limit, closed.load_relaxed(), abandoned_.load_relaxed()};
 }
 

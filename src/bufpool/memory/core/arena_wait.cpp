@@ -6,9 +6,9 @@
 namespace bufpool {
 
 namespace {
-constexpr std::uint64_t kSlice = 5'000'000;            // ns: a bound on what a lost wake-up can cost
+constexpr std::uint64_t kSlice = 5'000'000;            // ns: a lost wake-up costs at most this
 constexpr std::uint64_t kCollectAfter = 20'000'000;    // ns
-constexpr std::uint64_t kCollectShare = 19;            // as many times as a collection took, none follows
+constexpr std::uint64_t kCollectShare = 19;            // pause after a collection, in multiples of its duration
 }  // namespace
 
 bool LimitWait::begin(Arena* arena, std::size_t nbytes, std::size_t alignment) noexcept {
@@ -48,26 +48,26 @@ Block LimitWait::step() noexcept {
     std::uint64_t now = precise_ns();
     const std::uint64_t end = now + kSlice < until_ ? now + kSlice : until_;
     Block block{nullptr, Refusal::limit, false};
-    bool rung = false;
+    bool woken = false;
     interrupted = false;
     for (;;) {
-        // When its time is over it tries in any case: it had better overtake than fail.
-        if (queue.may_try(*waiter_, now, rung) || now >= until_) {
+        // A request whose time is over tries in any case: overtaking is better than failing.
+        if (queue.may_try(*waiter_, now, woken) || now >= until_) {
             block = arena_->acquire_in_turn(nbytes_, alignment_);
             if (block.refusal != Refusal::limit) break;
         }
         if (now >= end || interrupted) break;
-        const std::uint64_t impatient = waiter_->since + kPatience + 1;   // from then on memory is kept for the first
-        const Slept slept = queue.sleep(*waiter_, (impatient > now && impatient < end ? impatient : end) - now);
-        rung = slept == Slept::rung;
-        interrupted = slept == Slept::interrupted;
+        const std::uint64_t reserved_from = waiter_->since + kHandoffDelay + 1;   // memory is reserved for the first then
+        const SleepResult slept = queue.sleep(*waiter_, (reserved_from > now && reserved_from < end ? reserved_from : end) - now);
+        woken = slept == SleepResult::woken;
+        interrupted = slept == SleepResult::interrupted;
         now = precise_ns();
     }
     if (block.address != nullptr) {
-        queue.leave(*waiter_, now, true);   // the next one need not wait until our thread goes on
+        queue.leave(*waiter_, now, true);   // so that the next one need not wait for our thread
         waiter_ = nullptr;
     } else {
-        queue.step_out(*waiter_, now);
+        queue.suspend(*waiter_, now);
     }
     return block;
 }

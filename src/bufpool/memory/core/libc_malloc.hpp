@@ -24,26 +24,26 @@ namespace bufpool {
 
 #if defined(__GLIBC__)
 
-inline Atomic<std::uint32_t> g_malloc_settled;  // relaxed: to do it twice does no harm
+inline Atomic<std::uint32_t> g_malloc_configured;  // relaxed: doing it twice does no harm
 
-inline bool malloc_settled() noexcept { return g_malloc_settled.load_relaxed() != 0; }
+inline bool malloc_configured() noexcept { return g_malloc_configured.load_relaxed() != 0; }
 
-// Once a process, whether or not the thresholds are to be raised.
-inline void settle_malloc(bool raise) noexcept {
+// Called once a process. `raise`: raise glibc's thresholds.
+inline void configure_malloc(bool raise) noexcept {
     if (raise) {
         // glibc's DEFAULT_MMAP_THRESHOLD_MAX. Two pages less: one is for the header, and the size with its flag bits must
         // not be above the bound.
         constexpr std::size_t kMost = sizeof(long) == 4 ? std::size_t{512} << 10 : std::size_t{32} << 20;
         void* volatile block = std::malloc(kMost - 2 * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)));
-        std::free(block);  // volatile: a compiler may remove a pair of calls whose result nobody sees
+        std::free(block);  // volatile: a compiler may remove a pair of calls without an effect
     }
-    g_malloc_settled.store_relaxed(1);
+    g_malloc_configured.store_relaxed(1);
 }
 
 #else
 
-inline bool malloc_settled() noexcept { return true; }
-inline void settle_malloc(bool) noexcept {}
+inline bool malloc_configured() noexcept { return true; }
+inline void configure_malloc(bool) noexcept {}
 
 #endif
 

@@ -1,4 +1,4 @@
-// One request that waits at an arena's limit, step by step: between the steps its thread runs what it must.
+// One request that waits at an arena's limit, step by step. Between the steps its thread may run Python code.
 #pragma once
 
 #include "arena.hpp"
@@ -7,25 +7,25 @@ namespace bufpool {
 
 class LimitWait {
   public:
-    bool interrupted = false;    // the last step ended by a signal
+    bool interrupted = false;    // a signal ended the last step
 
-    // False: no memory for a place in the queue. A request that may not wait, or would wait in vain, gets none: `waits` says so.
+    // Joins the queue, unless the request may not wait or would wait in vain: see `waits`. False: no memory for it.
     bool begin(Arena* arena, std::size_t nbytes, std::size_t alignment) noexcept;
     bool waits() const noexcept { return until_ != started_; }
 
-    // Whether to collect garbage now. The first in the queue does, after twice as long each time: cycles that others leave
-    // meanwhile hold memory, too. Who waits before us has collected already.
+    // Whether to collect garbage now. The first waiter does, at intervals that double, because other threads may leave new
+    // cycles that hold memory. The others do not: the waiter before them has collected already.
     bool time_to_collect() noexcept;
-    // It was collected. In a large program that takes long and stops all other threads: never more than a small share of
-    // the time.
+    // Call it after a collection. In a large program one takes long and stops all other threads, so collections may take
+    // only a small share of the time.
     void collected() noexcept;
 
-    // Tries when it is its turn, for 5 ms at most. Served, it has left the queue at once.
+    // Waits for its turn for at most 5 ms and tries to acquire. A request that is served leaves the queue at once.
     Block step() noexcept;
     bool is_over() const noexcept;
     std::uint64_t waited_ns() const noexcept;
 
-    // Leaves the queue; the next one is woken.
+    // Leaves the queue and wakes the next waiter.
     void end() noexcept;
 
   private:

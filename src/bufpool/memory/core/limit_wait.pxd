@@ -5,12 +5,12 @@ from bufpool.memory.core.arena cimport Arena, Block
 
 cdef extern from "bufpool/memory/core/limit_wait.hpp" namespace "bufpool" nogil:
     cdef cppclass LimitWait:
-        bint interrupted              # the last step ended by a signal
+        bint interrupted              # a signal ended the last step
         bint begin(Arena* arena, size_t nbytes, size_t alignment) noexcept   # false: no memory
-        bint waits() noexcept         # false: it may not, or in vain
+        bint waits() noexcept         # false: it may not, or would in vain
         bint time_to_collect() noexcept
         void collected() noexcept
-        Block step() noexcept         # 5 ms at most; served, it has left the queue
+        Block step() noexcept         # 5 ms at most; a served request has left the queue
         bint is_over() noexcept
         uint64_t waited_ns() noexcept
         void end() noexcept

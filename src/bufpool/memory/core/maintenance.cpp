@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #endif
 
-// As in thread_end.hpp: by the oldest version a wheel runs where glibc is older than where it was made.
+// As in thread_end.hpp: with the oldest symbol version a wheel runs on systems with an older glibc.
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34) && (defined(__x86_64__) || defined(__aarch64__))
 #if defined(__x86_64__)
@@ -32,7 +32,7 @@ Atomic<std::uint32_t> Maintenance::state;
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;   // ns
-Atomic<std::uint64_t> g_retry;                     // ns on the coarse clock: the thread could not start, not before then
+Atomic<std::uint64_t> g_retry;                     // ns on the coarse clock: do not try to start the thread before then
 
 #if defined(_WIN32)
 
@@ -58,7 +58,7 @@ void* thread(void*) {
 }
 
 bool start_thread() noexcept {
-    // It inherits that all signals are blocked: they are for the program's own threads.
+    // The thread inherits the blocked signals: all are for the program's own threads.
     sigset_t all, before;
     sigfillset(&all);
     if (sigprocmask(SIG_SETMASK, &all, &before) != 0) return false;
@@ -94,7 +94,7 @@ BUFPOOL_COLD void Maintenance::start() noexcept {
     state.cas_strong_acq_rel_acquire(running, kNone);
 }
 
-// What each arena needs, if `now` is not 0; and when to look again.
+// Ages each arena that needs it, unless `now` is 0. Returns the ns until the next round; 0: no arena needs the thread.
 std::uint64_t Maintenance::round(std::uint64_t now) noexcept {
     std::uint64_t pause = 0;
     for (Arena* arena = Arena::newest(); arena != nullptr; arena = arena->next_arena_) {
@@ -113,7 +113,7 @@ void Maintenance::run() noexcept {
     for (;;) {
         const std::uint64_t pause = round(monotonic_ns());
         if (pause == 0) {
-            // Whoever gets memory from now on starts a thread, or finds this one still there and is seen below.
+            // A pool that gets memory from now on starts a thread, or sees this one still running and is found by round(0).
             std::uint32_t running = kRunning;
             if (!state.cas_strong_acq_rel_acquire(running, kNone)) return;
             fence_seq_cst();

@@ -1,4 +1,4 @@
-// The page heap: extents taken, given back, split and merged; pages that become resident and are purged.
+// The page heap: extents are acquired, released, split and merged; pages are committed and purged.
 #include "page_heap.hpp"
 
 #include <initializer_list>
@@ -73,7 +73,7 @@ std::uint32_t PageHeap::highest_head(std::uint32_t below) const noexcept {
         std::uint32_t end = reserve.granules;
         if (i == below >> kReserveBits && (below & kLocal) < end) end = below & kLocal;
         if (i > below >> kReserveBits || end == 0) continue;
-        // The word in which the search begins is looked at in part, the words below it by the summary.
+        // Only a part of the word in which the search begins counts; the words below it are found by the summary.
         std::uint32_t word = (end - 1) / 64;
         std::uint64_t bits = reserve.heads[word] & (~std::uint64_t{0} >> (63 - (end - 1) % 64));
         while (bits == 0 && word > 0) {
@@ -113,7 +113,7 @@ void PageHeap::unlink(std::uint32_t id) noexcept {
     mark_head(id, false);
 }
 
-bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept {
+bool PageHeap::acquire(std::size_t bytes, std::size_t alignment, bool warm, Extent& out) noexcept {
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     if (bytes > std::size_t{kLocal} * kRegionAlign / 2) return false;
     const std::uint32_t want = granules_of(bytes);
@@ -139,7 +139,7 @@ bool PageHeap::take(std::size_t bytes, std::size_t alignment, bool warm, Extent&
     return true;
 }
 
-void PageHeap::give(Extent extent, std::uint32_t now) noexcept {
+void PageHeap::release(Extent extent, std::uint32_t now) noexcept {
     if (!recycles()) {
         resident_ -= extent.bytes;
         return free_extent(upstream_, extent.start, extent.bytes);
@@ -188,7 +188,7 @@ void PageHeap::shorten(Extent& extent, std::size_t bytes, std::uint32_t now) noe
     if (upstream_.pages == Pages::huge_explicit) bytes = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     const std::size_t kept = std::size_t{granules_of(bytes)} * kRegionAlign;
     if (kept >= extent.bytes) return;
-    give(Extent{extent.start + kept, extent.bytes - kept}, now);
+    release(Extent{extent.start + kept, extent.bytes - kept}, now);
     extent.bytes = kept;
 }
 
@@ -203,7 +203,7 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     if (least > std::size_t{kLocal} * kRegionAlign) return false;
     std::size_t size = count_ < 6 ? kFirstReserve << count_ : kLargeReserve;
     if (size < least) size = least;
-    // A process may be allowed few addresses (RLIMIT_AS): then less, at last what is needed now.
+    // A process may have few addresses (RLIMIT_AS): then reserve less, in the end only what is needed now.
     char* base = reserve_space(size);
     for (; base == nullptr && size > least; base = reserve_space(size)) size = size / 2 < least ? least : size / 2;
     if (base == nullptr && size > needed) base = reserve_space(size = needed);
@@ -221,7 +221,7 @@ bool PageHeap::reserve(std::size_t bytes, std::size_t alignment) noexcept {
     reserve.summary = reserve.heads + words;
     reserve.rows = reinterpret_cast<Row*>(reserve.summary + summaries) + 1;
     reserve.granules = granules;
-    reserve.committed = 0;
+    reserve.accessible = 0;
     reserve.table = table;
     if (slot == count_) ++count_;
     link(slot << kReserveBits, granules, 0);
@@ -235,7 +235,7 @@ bool PageHeap::release_spaces() noexcept {
         const std::uint32_t id = i << kReserveBits;
         if (reserve.base == nullptr || row(id).length != reserve.granules) continue;
         resident_ -= std::uint64_t{row(id).pages} * kPage;
-        committed_ -= std::uint64_t{reserve.committed} * kRegionAlign;
+        accessible_ -= std::uint64_t{reserve.accessible} * kRegionAlign;
         for (std::uint32_t piece = 0; piece < reserve.granules; piece += kPieceGranules) {
             if (row(id + piece).moved != 0) moved_.sub_relaxed(1);
         }
@@ -250,8 +250,8 @@ bool PageHeap::release_spaces() noexcept {
 
 // --- pages --------------------------------------------------------------------------------------------------------
 
-std::uint64_t PageHeap::fresh(const char* start, std::size_t bytes) const noexcept {
-    if (!recycles()) return 0;   // all of it counts from the start, and none of it is known to be zeros
+std::uint64_t PageHeap::nonresident(const char* start, std::size_t bytes) const noexcept {
+    if (!recycles()) return 0;   // all of it counts as resident, and is not known to be zeros
     const std::uint32_t id = id_of(start);
     const char* const base = address_of(id);
     std::ptrdiff_t first = (start - base) / std::ptrdiff_t{kPage};
@@ -263,7 +263,7 @@ std::uint64_t PageHeap::fresh(const char* start, std::size_t bytes) const noexce
     return pages * kPage;
 }
 
-// Huge pages for what the range covers whole and has not been advised before.
+// Advises huge pages where the range covers them whole, unless that was advised before.
 void PageHeap::advise(std::uint32_t id, std::uint32_t granules) noexcept {
     const std::uint32_t end = id + granules;
     std::uint32_t piece = (id + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
@@ -279,7 +279,7 @@ void PageHeap::advise(std::uint32_t id, std::uint32_t granules) noexcept {
     }
 }
 
-// A huge page that was advised once, and has no memory now, would come as a whole for the part of it that is wanted.
+// Withdraws the advice where the range covers only a part of a huge page without memory: one write would commit all of it.
 void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept {
     const std::uint32_t first = id / kPieceGranules * kPieceGranules, last = (id + granules - 1) / kPieceGranules * kPieceGranules;
     for (std::uint32_t piece : {first, last}) {
@@ -290,22 +290,22 @@ void PageHeap::advise_against(std::uint32_t id, std::uint32_t granules) noexcept
     }
 }
 
-// The system lets these granules be written to.
+// Makes the granules accessible, and all before them. False: the system refuses.
 bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcept {
     Reserve& reserve = reserves_[id >> kReserveBits];
-    if (reserve.committed < (id & kLocal) + granules) {
+    if (reserve.accessible < (id & kLocal) + granules) {
         // Whole huge pages, so that neighbours may be advised together.
         std::uint32_t until = ((id & kLocal) + granules + kPieceGranules - 1) / kPieceGranules * kPieceGranules;
         if (until > reserve.granules) until = reserve.granules;
-        char* const from = reserve.base + std::size_t{reserve.committed} * kRegionAlign;
-        if (!allow_access(from, std::size_t{until - reserve.committed} * kRegionAlign)) return false;
-        committed_ += std::uint64_t{until - reserve.committed} * kRegionAlign;
-        reserve.committed = until;
+        char* const from = reserve.base + std::size_t{reserve.accessible} * kRegionAlign;
+        if (!allow_access(from, std::size_t{until - reserve.accessible} * kRegionAlign)) return false;
+        accessible_ += std::uint64_t{until - reserve.accessible} * kRegionAlign;
+        reserve.accessible = until;
     }
     return true;
 }
 
-void PageHeap::widen(Extent extent, std::uint32_t now) noexcept {
+void PageHeap::commit_last_huge_page(Extent extent, std::uint32_t now) noexcept {
     if (upstream_.pages != Pages::huge_advised || upstream_.lock || upstream_.prefault) return;
     const std::uint32_t id = id_of(extent.start), end = id + granules_of(extent.bytes);
     const std::uint32_t piece = (end - 1) / kPieceGranules * kPieceGranules, rest = piece + kPieceGranules - end;
@@ -324,7 +324,7 @@ void PageHeap::widen(Extent extent, std::uint32_t now) noexcept {
     if (rest != 0) link(end, length, pages + rest * kGranulePages);
 }
 
-MapResult PageHeap::touch(char* start, std::size_t bytes, bool huge) noexcept {
+MapResult PageHeap::commit_pages(char* start, std::size_t bytes, bool huge) noexcept {
     if (!recycles()) {
         bool degraded = false;
         return upstream_.lock || upstream_.prefault ? commit(upstream_, start, bytes, degraded) : MapResult::ok;
@@ -401,7 +401,7 @@ std::uint64_t PageHeap::purge_inside(char* start, std::size_t bytes) noexcept {
     char* const end = start + bytes;
     char* const to = end - (reinterpret_cast<std::uintptr_t>(end) & (unit - 1));
     if (from >= to) return 0;
-    const std::uint64_t was = static_cast<std::uint64_t>(to - from) - fresh(from, static_cast<std::size_t>(to - from));
+    const std::uint64_t was = static_cast<std::uint64_t>(to - from) - nonresident(from, static_cast<std::size_t>(to - from));
     if (was == 0 || !decommit(upstream_, from, static_cast<std::size_t>(to - from))) return 0;
     const std::uint32_t id = id_of(from);
     const char* const base = address_of(id);
@@ -413,11 +413,12 @@ std::uint64_t PageHeap::purge_inside(char* start, std::size_t bytes) noexcept {
     return was;
 }
 
-// Granules in a row of a free extent that is not linked at the moment. Bytes that were resident; 0 if the system refuses.
+// Purges a run of granules of a free extent that is not linked at the moment. Returns the bytes that were resident; 0 if the
+// system refuses.
 std::uint64_t PageHeap::purge_run(std::uint32_t id, std::uint32_t granules) noexcept {
     std::uint32_t first = id, last = id + granules;
     if (upstream_.pages == Pages::huge_advised) {
-        // A huge page holds memory behind pages that do not count as resident: those beside the run go too.
+        // A huge page has memory also where pages do not count as resident: such pages beside the run are purged too.
         while (first % kPieceGranules != 0 && row(first - 1).resident == 0) --first;
         while (last % kPieceGranules != 0 && row(last).resident == 0) ++last;
     }
@@ -467,7 +468,7 @@ std::uint64_t PageHeap::purge_older(std::uint32_t then, std::uint64_t keep) noex
     for (std::uint32_t id = highest_head(kNil); id != kNil && idle_ > keep; id = highest_head(id)) {
         const std::uint32_t length = row(id).length;
         std::uint32_t pages = row(id).pages;
-        std::uint64_t left = idle_ - keep;               // to go at most
+        std::uint64_t left = idle_ - keep;               // to purge at most
         unlink(id);
         Row* const rows = &row(id);
         const auto goes = [&](std::uint32_t i) {

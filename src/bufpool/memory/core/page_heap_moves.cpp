@@ -1,10 +1,10 @@
-// The page heap: idle pages that move to where they are wanted.
+// The page heap: idle pages move to where they are needed.
 //
-// A block of a new size may find no warm extent while smaller ones lie idle. Their pages serve all the same: mremap moves
+// A block of a new size may find no warm extent although smaller ones are idle. Their pages can still serve it: mremap moves
 // them, a piece of 2 MiB at a time. Linux moves entries of the page table and copies nothing. Mesh (Powers and others 2019)
-// changes the pages behind addresses as well, to compact small objects.
+// also changes the pages behind addresses, to compact small objects.
 //
-// A piece that moved is a map of its own, and a process may have few maps. So there are bounds on such pieces, and one
+// A piece that moved is a map of its own, and a process may have few maps. So the number of such pieces is bounded, and one
 // that is purged or moves on joins its neighbours again.
 #include "page_heap.hpp"
 
@@ -12,14 +12,14 @@ namespace bufpool {
 
 namespace {
 
-constexpr std::uint32_t kMostMoved = 8192;           // pieces of the process, two maps each: a quarter of Linux's default limit
+constexpr std::uint32_t kMostMoved = 8192;           // pieces of the process, two maps each: a quarter of Linux's default
 constexpr unsigned kMostLooked = 1024;               // free extents searched for idle pieces
 
 }  // namespace
 
 Atomic<std::uint32_t> PageHeap::moved_, PageHeap::refused_;
 
-// Whole pieces.
+// Moves a whole piece.
 Move PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
     const bool more = row(to).moved == 0;
     if (more && moved_.load_relaxed() >= kMostMoved) return Move::refused;
@@ -41,7 +41,7 @@ Move PageHeap::move_piece(std::uint32_t from, std::uint32_t to) noexcept {
     return Move::done;
 }
 
-// A piece without resident pages.
+// Makes a piece without resident pages one map with its neighbours.
 void PageHeap::join(std::uint32_t piece) noexcept {
     join_maps(address_of(piece), kHugePage);
     if (row(piece).huge != 0) advise_huge(address_of(piece), kHugePage);
@@ -77,7 +77,7 @@ bool PageHeap::move_in(Extent extent) noexcept {
         link(id, length, pages);
     }
     if (result != Move::lost) return true;
-    // The rest of the extent is ours still: its memory goes back, its addresses stay taken for ever.
+    // The rest of the extent is still ours: its pages are purged, but its addresses are never used again.
     for (std::uint32_t granule = first; granule < until; ++granule) {
         if (granule - to >= kPieceGranules) purge_inside(address_of(granule), kRegionAlign);
     }

@@ -5,7 +5,7 @@ namespace bufpool {
 
 namespace {
 
-// Where a node stands in its tree does not depend on when it came: a hash of its address.
+// A hash of the address, so that the tree's shape does not depend on the order of insertions.
 std::uint32_t priority(std::uint32_t id) noexcept {
     id *= 0x9E3779B1u;
     id ^= id >> 15;
@@ -53,7 +53,7 @@ void PageHeap::erase(std::uint32_t& root, std::uint32_t id) noexcept {
     *at = left != kNil ? left : right;
 }
 
-// The smallest of at least so many granules, the one at the lowest address if there are several.
+// The smallest extent of at least so many granules; of several the one at the lowest address.
 std::uint32_t PageHeap::at_least(std::uint32_t root, std::uint32_t length) const noexcept {
     std::uint32_t best = kNil;
     while (root != kNil) {

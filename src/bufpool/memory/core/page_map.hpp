@@ -1,7 +1,7 @@
 // The page map: from any address to the slab that holds it, without trusting the caller's size.
 //
 // A two-level radix tree over 64 KiB granules of a 48-bit address space. Readers take no lock; entries are written
-// by whoever owns the region. A foreign address finds null, never somebody's bytes.
+// by the arena that owns the region. A foreign address finds null.
 #pragma once
 
 #include "bufpool/_core/atomics.hpp"
@@ -20,7 +20,7 @@ class PageMap {
         return leaf == nullptr ? nullptr : leaf->slabs[granule & kLevelMask].load_acquire();
     }
 
-    // Notes `slab` (or null, before a region is unmapped) for every granule of the region. False: no memory for a leaf.
+    // Stores `slab` (or null, before a region is unmapped) for every granule of the region. False: no memory for a leaf.
     bool set(void* start, std::size_t bytes, Slab* slab) noexcept;
 
   private:
@@ -29,7 +29,7 @@ class PageMap {
     static constexpr std::uintptr_t kLevelMask = (std::uintptr_t{1} << kLevelBits) - 1;
 
     struct Leaf {
-        Atomic<Slab*> slabs[std::size_t{1} << kLevelBits];   // 512 KiB for 4 GiB of addresses, touched as needed
+        Atomic<Slab*> slabs[std::size_t{1} << kLevelBits];   // 512 KiB for 4 GiB of addresses; untouched pages cost nothing
     };
     Leaf* leaf_for(std::uintptr_t root_index) noexcept;
 

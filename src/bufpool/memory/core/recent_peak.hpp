@@ -1,4 +1,4 @@
-// The most that was in use lately, in a window of ten steps: what a program needed lately it may need again.
+// The peak of what was in use recently, over a window of ten steps: a program may soon need as much again.
 #pragma once
 
 #include "bufpool/_core/atomics.hpp"
@@ -18,18 +18,18 @@ class RecentPeak {
     }
     std::uint64_t of_this_step() const noexcept { return now_.load_relaxed(); }
 
-    // What follows is done by one thread at a time.
+    // The functions below are called by one thread at a time.
     void reset(std::uint64_t now_ns, std::uint64_t window_ns) noexcept {
         step_ns_ = window_ns / (kSteps + 1) + 1;
         now_.store_relaxed(0);
         for (std::uint64_t& each : earlier_) each = 0;
         began_ = now_ns;
     }
-    // However many steps have passed; `used`: what is in use now.
-    void turn(std::uint64_t now_ns, std::uint64_t used) noexcept {
-        for (unsigned turns = 0; now_ns - began_ >= step_ns_ && turns < kSteps; ++turns) {
+    // Moves the window on by the steps that have passed; `used`: what is in use now.
+    void advance(std::uint64_t now_ns, std::uint64_t used) noexcept {
+        for (unsigned steps = 0; now_ns - began_ >= step_ns_ && steps < kSteps; ++steps) {
             for (unsigned i = kSteps - 1; i > 0; --i) earlier_[i] = earlier_[i - 1];
-            earlier_[0] = turns == 0 ? now_.load_relaxed() : used;
+            earlier_[0] = steps == 0 ? now_.load_relaxed() : used;
             now_.store_relaxed(used);
             began_ += step_ns_;
         }
@@ -37,11 +37,11 @@ class RecentPeak {
     }
 
   private:
-    static constexpr unsigned kSteps = 9;   // besides the one that runs
+    static constexpr unsigned kSteps = 9;   // besides the current one
 
     Atomic<std::uint64_t> now_;
     std::uint64_t earlier_[kSteps];
-    std::uint64_t began_, step_ns_;   // of the step that runs
+    std::uint64_t began_, step_ns_;   // of the current step
 };
 
 }  // namespace bufpool

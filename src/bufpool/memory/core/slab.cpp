@@ -12,7 +12,7 @@ PageMap::Leaf* PageMap::leaf_for(std::uintptr_t root_index) noexcept {
     if (region.start == nullptr) return nullptr;
     Leaf* const fresh = static_cast<Leaf*>(region.start);    // zero-filled: all entries null
     if (root_[root_index].cas_strong_acq_rel_acquire(leaf, fresh)) return fresh;
-    unmap_records(region);                                   // another arena was first
+    unmap_records(region);                                   // another arena was faster
     return leaf;
 }
 

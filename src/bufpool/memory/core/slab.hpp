@@ -3,11 +3,11 @@
 //   extent   |pad| block 0 |gap| block 1 |gap| ... | block n-1 | rest |
 //   nodes        node f       node f+1               node f+n-1          (f = first_node)
 //
-// The descriptor and the nodes stand outside the extent and are never unmapped, so that a slow reader of a stale
-// index reads a stale node and never faults. A slab of blocks above 64 KiB holds one block ("dedicated").
+// The descriptor and the nodes lie outside the extent and are never unmapped: a slow reader of a stale index reads a stale
+// node and never faults. A slab for a block above 64 KiB holds just that block and is called dedicated.
 //
-// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would agree
-// in their low address bits and fight for the same cache sets.
+// The gap, and a dedicated block's pad, are slab colouring (Bonwick 1994): without them all large blocks would have the
+// same low address bits and compete for the same cache sets.
 #pragma once
 
 #include "bufpool/_core/atomics.hpp"
@@ -23,21 +23,21 @@ struct Arena;
 struct Node {
     Atomic<std::uint32_t> next;    // free list: index of the node below, kNone, or kOwned while a client owns the block
     Atomic<std::uint32_t> depth;   // free list: blocks from here down, this one included
-    char* block;                   // address of the block, with kHollow while purged; written before the node is first shared
+    char* block;                   // the block's address, with kPurgedBit while purged; set before the node is first shared
 };
 
-// Added to the address of a block in a slab whose pages went to the system. The page map finds its slab all the same.
-constexpr std::uintptr_t kHollow = 1;
+// Added to the address of a block of a slab whose pages were purged. The page map finds its slab all the same.
+constexpr std::uintptr_t kPurgedBit = 1;
 
-inline bool is_hollow(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kHollow) != 0; }
+inline bool is_purged(const Node& node) noexcept { return (reinterpret_cast<std::uintptr_t>(node.block) & kPurgedBit) != 0; }
 
-// Nodes of an arena by index, in chunks that are mapped as the arena grows and never given back.
+// Nodes of an arena by index, in chunks that are mapped as the arena grows and never unmapped.
 class NodeTable {
   public:
     Node& operator[](std::uint32_t index) noexcept {
         return chunks_[index >> kChunkBits].load_relaxed()[index & (kChunkNodes - 1)];
     }
-    // Whether the node's memory is seen by this thread, which came by the index in whatever way.
+    // Whether this thread sees the node's memory, however it got the index.
     bool knows(std::uint32_t index) noexcept { return chunks_[index >> kChunkBits].load_relaxed() != nullptr; }
     // Indices of `count` new nodes in a row, or kNone. Under the arena's lock.
     std::uint32_t reserve(std::uint32_t count) noexcept;
@@ -62,20 +62,20 @@ struct Slab {
     std::size_t stride;            // bytes from one block to the next, gap included
     std::uint64_t reciprocal;      // ceil(2^48 / stride); 0 in a dedicated slab: every address is block 0
     // Changed under the arena's lock.
-    Extent extent;                 // its start is null while hollow: the memory went back to the page heap
+    Extent extent;                 // its start is null while the slab has none
     char* base;                    // address of block 0
-    char* touched;                 // blocks that end before this are on resident pages
-    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are hollow; the others were never touched
-    std::uint32_t hollow;          // hollow blocks among them, those on given granules too
-    std::uint32_t seen;            // scratch of a sweep: idle and hollow blocks found; idle ones whose pages may go
-    std::uint32_t given;           // a bit for each granule of the extent that went back to the page heap
-    std::uint32_t giving;          // scratch of a sweep: those that go now
-    bool zeroed;                   // the extent came without a resident page: what was never touched is zero
+    char* committed_end;           // blocks that end before this are on resident pages
+    std::uint32_t carved;          // blocks 0 ... carved-1 exist, or are purged; the others were never handed out
+    std::uint32_t purged;          // purged blocks among them, those on released granules too
+    std::uint32_t seen;            // used by a sweep: idle and purged blocks found; then idle ones whose pages may go
+    std::uint32_t released;        // a bit for each granule of the extent that was released to the page heap
+    std::uint32_t releasing;       // used by a sweep: those that it releases
+    bool zeroed;                   // the extent came without a resident page: blocks not yet carved are zero
     Slab* next;                    // list of its class: all multi-block slabs
 
     bool dedicated() const noexcept { return reciprocal == 0; }
     std::size_t bytes() const noexcept { return std::size_t{blocks} * stride; }
-    // The granules on which a block stands.
+    // The granules that a block covers.
     std::uint32_t granules_under(const char* block) const noexcept {
         const auto offset = static_cast<std::size_t>(block - extent.start);
         const std::size_t first = offset / kRegionAlign, last = (offset + class_size(class_index) - 1) / kRegionAlign;
@@ -86,8 +86,8 @@ struct Slab {
         const std::uint64_t offset = static_cast<std::uint64_t>(static_cast<const char*>(address) - base);
         return first_node + static_cast<std::uint32_t>((offset * reciprocal) >> 48);
     }
-    // Bytes that a client may use from `address` to the end of its block.
-    std::size_t room_from(const void* address) const noexcept {
+    // Usable bytes from `address` to the end of its block.
+    std::size_t usable_size(const void* address) const noexcept {
         const std::size_t offset = static_cast<std::size_t>(static_cast<const char*>(address) - base);
         return class_size(class_index) - (offset - (node_of(address) - first_node) * stride);
     }

@@ -1,4 +1,4 @@
-# The arena as Python's layers hold it, and the C functions that the other modules here call.
+# The base class of pools, which has the arena, and C functions that the other modules call.
 from libc.stdint cimport uint64_t
 
 from bufpool.memory.core.arena cimport Arena, Block, Refusal
@@ -12,26 +12,27 @@ cdef class PoolBase:
     cdef Callers callers
     cdef object __weakref__
 
-    # A block, or a named error. `zeroed` tells whether it is known to hold zeros.
-    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL
-    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL
-    cdef object refusal(self, size_t nbytes, Refusal why, object waited)
-    cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved)
+    # Returns a block or raises. `zeroed`: whether zeros are wanted; then whether the block is known to hold zeros.
+    cdef void* acquire_block(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL
+    cdef void* acquire_slow(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL
+    cdef object refusal_error(self, size_t nbytes, Refusal why, object waited)
+    cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved)
 
 # What the hooks of NumPy's allocator and the objects' deallocators call: no GIL, no Python object.
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
 cdef void arena_release(void* address) noexcept nogil
-cdef void arena_clear(void* address, size_t nbytes) noexcept nogil   # a block of the caller's, from its start
-cdef size_t arena_room(const void* address) noexcept nogil      # bytes from there to the end of its block
+cdef void arena_clear(void* address, size_t nbytes) noexcept nogil   # zeros from the start of the caller's block
+cdef size_t arena_usable_size(const void* address) noexcept nogil      # from there to the end of its block
 cdef Arena* arena_owner(const void* address) noexcept nogil     # null: foreign
 cdef void* hook_malloc(void* arena, size_t nbytes) noexcept nogil
 cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil
 cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil
 
-# What a hook does when its arena refuses: a block after all, or why not. `may_wait`: other code may run meanwhile.
+# Called by a hook when its arena refuses: a block after all, or the reason. `may_wait`: other code may run meanwhile.
 ctypedef Block (*RefusedHook)(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil
 cdef void call_when_refused(RefusedHook hook) noexcept
 cdef Block arena_acquire_in_turn(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil
-# At the limit: collects garbage and waits as any request does, but for signals. `waited_ns`: 0 if it may not wait.
+# At the limit: collects garbage and waits like any request, but runs no signal handlers. `waited_ns`: 0 if it may not
+# wait.
 cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noexcept

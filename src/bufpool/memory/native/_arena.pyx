@@ -1,7 +1,7 @@
 """The arena behind a pool: its settings, its limit, its readings.
 
-This module alone is linked with the core, so that the state that a process has once exists once; the other modules
-call it through the functions that ``_arena.pxd`` declares.
+Only this module is linked with the core, so that the state of the process exists once. The other modules call the core
+through the functions that ``_arena.pxd`` declares.
 """
 
 import gc
@@ -22,7 +22,7 @@ from bufpool.memory.core.arena cimport (
     Refusal,
     kUnlimited,
 )
-from bufpool.memory.core.limit_queue cimport Bells, Slept
+from bufpool.memory.core.limit_queue cimport EventFunctions, SleepResult
 from bufpool.memory.core.limit_wait cimport LimitWait
 from bufpool._core.clock cimport precise_ns
 from bufpool._core.os_memory cimport Pages, physical_memory
@@ -31,7 +31,7 @@ from bufpool._core.size_classes cimport class_of, class_size, kClassCount, kGran
 from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
-from bufpool._waiting import BREATHE as _BREATHE
+from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
 from bufpool._words import plural
 from bufpool.errors import (
     ClosedError,
@@ -82,8 +82,8 @@ cdef void arena_clear(void* address, size_t nbytes) noexcept nogil:
     Arena.clear(address, nbytes)
 
 
-cdef size_t arena_room(const void* address) noexcept nogil:
-    return Arena.room_from(address)
+cdef size_t arena_usable_size(const void* address) noexcept nogil:
+    return Arena.usable_size(address)
 
 
 cdef Arena* arena_owner(const void* address) noexcept nogil:
@@ -121,23 +121,23 @@ cdef void* hook_calloc(void* arena, size_t count, size_t size) noexcept nogil:
 
 
 cdef void* hook_realloc(void* arena, void* address, size_t nbytes) noexcept nogil:
-    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, so that memory comes back.
+    # NumPy gives no old size: the page map knows the block. Shrinking below half moves, to release the larger block.
     if address == NULL:
         return hook_malloc(arena, nbytes)
-    cdef size_t room = Arena.room_from(address)
-    if nbytes <= room and (nbytes >= room // 2 or room <= 1024):
+    cdef size_t usable = Arena.usable_size(address)
+    if nbytes <= usable and (nbytes >= usable // 2 or usable <= 1024):
         return address
     if Arena.resize(address, nbytes):
         return address
     cdef Block moved = (<Arena*>arena).acquire(nbytes)
     if moved.address == NULL:
-        if nbytes <= room:
+        if nbytes <= usable:
             return address
-        # It cannot wait: NumPy has checked already that nobody else has the array, and nobody may run before it moves.
+        # It cannot wait: NumPy has already checked that nobody else has the array, so no other code may run now.
         moved = refused_hook(<Arena*>arena, nbytes, moved, False)
         if moved.address == NULL:
             return NULL
-    memcpy(moved.address, address, nbytes if nbytes < room else room)
+    memcpy(moved.address, address, nbytes if nbytes < usable else usable)
     Arena.release(address)
     return moved.address
 
@@ -150,22 +150,22 @@ cdef void hook_free(void* arena, void* address, size_t nbytes) noexcept nogil:
 
 # --- waiting at the limit ----------------------------------------------------------------------------------------
 
-cdef void* make_bell() noexcept nogil:
-    cdef PyThread_type_lock bell = PyThread_allocate_lock()
-    if bell != NULL:
-        PyThread_acquire_lock_timed(bell, 0, 0)
-    return bell
+cdef void* create_event() noexcept nogil:
+    cdef PyThread_type_lock event = PyThread_allocate_lock()
+    if event != NULL:
+        PyThread_acquire_lock_timed(event, 0, 0)
+    return event
 
 
-cdef void open_bell(void* bell) noexcept nogil:
-    PyThread_release_lock(bell)
+cdef void set_event(void* event) noexcept nogil:
+    PyThread_release_lock(event)
 
 
-cdef Slept sleep_on_bell(void* bell, uint64_t ns) noexcept nogil:
-    cdef PyLockStatus status = PyThread_acquire_lock_timed(bell, <long long>(ns // 1000 + 1), 1)
+cdef SleepResult wait_for_event(void* event, uint64_t ns) noexcept nogil:
+    cdef PyLockStatus status = PyThread_acquire_lock_timed(event, <long long>(ns // 1000 + 1), 1)
     if status == PY_LOCK_INTR:
-        return Slept.interrupted
-    return Slept.rung if status == PY_LOCK_ACQUIRED else Slept.enough
+        return SleepResult.interrupted
+    return SleepResult.woken if status == PY_LOCK_ACQUIRED else SleepResult.timed_out
 
 
 cdef uint64_t this_thread() noexcept nogil:
@@ -173,7 +173,7 @@ cdef uint64_t this_thread() noexcept nogil:
 
 
 cdef void collect_in_hook() noexcept:
-    """What is raised here cannot pass through NumPy: it is reported, as what a finalizer raises."""
+    """Collect garbage. An exception cannot pass through NumPy: it is reported like one of a finalizer."""
     try:
         gc.collect()
     except KeyboardInterrupt:
@@ -192,7 +192,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         return block
     try:
         while True:
-            # With a signal pending a finalizer would run its handler, and lose what that raises.
+            # With a signal pending, a finalizer would run the signal's handler, and what that raises would be lost.
             if not signalled and wait.time_to_collect():
                 collect_in_hook()
                 wait.collected()
@@ -201,7 +201,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
             signalled = signalled or wait.interrupted
             if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
                 break
-            # Signals' handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
+            # Signal handlers run when NumPy is done: what they raise cannot pass through it. Ctrl-C ends the wait.
             if PyOS_InterruptOccurred():
                 PyErr_SetInterrupt()
                 break
@@ -209,7 +209,7 @@ cdef Block wait_for_numpy(Arena* arena, size_t nbytes, uint64_t* waited_ns) noex
         wait.end()
         if wait.waits():
             waited_ns[0] = wait.waited_ns()
-    # A finalizer may have dropped the pool, and a new one have its arena. Nobody has that arena while its block is out.
+    # A finalizer may have dropped the pool, and a new pool may use its arena: that one must not get the block.
     if block.address != NULL and arena.identify().serial != serial:
         Arena.release(block.address)
         block.address = NULL
@@ -224,8 +224,8 @@ def total_memory():
 
 # --- readings ----------------------------------------------------------------------------------------------------
 
-# By an arena's address: the serial number of its pool, and that pool's name. An arena is never freed, so this does not
-# grow beyond the pools that lived at one time.
+# The serial number and name of an arena's pool, by the arena's address. Arenas are reused and never freed, so the dict
+# has at most as many items as pools existed at one time.
 cdef dict names = {}
 
 
@@ -239,7 +239,7 @@ cdef dict counts_of(Arena* arena):
             classes.append((reading.size, reading.existing, reading.idle, reading.hits, reading.misses))
     used = arena.counters.used.load_relaxed()
     return {
-        "in_use_bytes": max(0, used - arena.parked_bytes()),
+        "in_use_bytes": max(0, used - arena.cached_bytes()),
         "reserved_bytes": arena.counters.reserved.load_relaxed(),
         "peak_bytes": arena.counters.peak.load_relaxed(),
         "peak_reserved_bytes": arena.counters.peak_reserved.load_relaxed(),
@@ -278,7 +278,7 @@ def read_pools():
         identity = arena.identify()
         serial, name = names.get(<size_t>arena, (0, None))
         reading = all_of(arena, identity, name)
-        # An empty arena may have become another pool's while it was read, or be about to and not have its name yet.
+        # Another pool may have begun to reuse an empty arena meanwhile, and its name may not be noted yet.
         named = identity.serial == serial == arena.identify().serial
         if named and (not identity.abandoned or reading["reserved_bytes"]):
             found.append((serial, reading))
@@ -293,7 +293,7 @@ cdef Arena* closed_arena = NULL
 
 
 cdef Arena* the_closed_arena() except NULL:
-    """Stands behind a pool whose ``__init__`` never ran: it refuses everything."""
+    """The arena of a pool whose ``__init__`` never ran: it refuses everything."""
     global closed_arena
     cdef ArenaConfig config
     if closed_arena == NULL:
@@ -309,7 +309,7 @@ cdef Arena* the_closed_arena() except NULL:
 
 
 cdef class PoolBase:
-    """What all faces of a pool share: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
+    """The base class of pools: one arena, its limit, its readings. Use `bufpool.BufferPool`."""
 
     def __cinit__(self, *args, **kwargs):
         self.arena = the_closed_arena()
@@ -317,7 +317,7 @@ cdef class PoolBase:
         self.timeout = 0.0
 
     def __dealloc__(self):
-        # Arrays may outlive the pool: the arena itself stays, and takes their memory back to the system.
+        # Arrays may outlive the pool: the arena stays, and returns their memory to the system when they are gone.
         if self.owns_arena:
             self.arena.abandon()
 
@@ -326,7 +326,7 @@ cdef class PoolBase:
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
-        cdef str interned = intern(name)   # each buffer holds it: without the GIL references to such are not counted
+        cdef str interned = intern(name)   # each buffer refers to it; without the GIL interned strings are not counted
         cdef ArenaConfig config
         config.limit = kUnlimited if limit is None else <uint64_t>limit
         config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
@@ -343,7 +343,7 @@ cdef class PoolBase:
             raise OutOfMemoryError(f"pool {name!r}: no memory for its own records")
         arena.queue.set_up(
             kUnlimited if timeout is None else <uint64_t>min(timeout * 1e9, 1e18),
-            Bells(make_bell, open_bell, sleep_on_bell, this_thread),
+            EventFunctions(create_event, set_event, wait_for_event, this_thread),
         )
         self.arena = arena
         self.owns_arena = True
@@ -353,8 +353,8 @@ cdef class PoolBase:
 
     # --- blocks ---
 
-    cdef void* take(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
-        """A block; `zeroed` says whether zeros are wanted, and then whether they are there."""
+    cdef void* acquire_block(self, size_t nbytes, size_t alignment, bint* zeroed) except NULL:
+        """Return a block. `zeroed`: whether zeros are wanted; then whether the block is known to hold zeros."""
         if changed_often(&self.callers):
             look_at_callers(self, &self.callers, precise_ns())
         cdef Block block
@@ -363,12 +363,12 @@ cdef class PoolBase:
         else:
             block = arena_acquire(self.arena, nbytes, alignment)
         if block.address == NULL:
-            return self.take_slowly(nbytes, alignment, block, zeroed)
+            return self.acquire_slow(nbytes, alignment, block, zeroed)
         zeroed[0] = block.zeroed
         return block.address
 
-    cdef void* take_slowly(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
-        """At the limit: idle memory went back already; collect garbage, wait in the queue, then say why not."""
+    cdef void* acquire_slow(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL:
+        """Collect garbage and wait at the limit, after idle memory was purged; raise an error if that does not help."""
         cdef LimitWait wait
         cdef Block block = refused
         if refused.refusal == Refusal.limit:
@@ -379,14 +379,14 @@ cdef class PoolBase:
                     if wait.time_to_collect():
                         gc.collect()
                         wait.collected()
-                    # Nothing that can fail stands behind a try that may have got a block, which would be lost.
+                    # Nothing here may raise once `step` has returned a block: the block would be lost.
                     with nogil:
                         block = wait.step()
                     if block.address != NULL or block.refusal != Refusal.limit or wait.is_over():
                         break
                     if wait.interrupted:
                         PyErr_CheckSignals()
-                    eval(_BREATHE)
+                    eval(_RUN_PENDING_CALLS)
             finally:
                 wait.end()
             if block.address != NULL:
@@ -395,18 +395,18 @@ cdef class PoolBase:
         if refused.refusal != Refusal.closed and refused.refusal != Refusal.too_large:
             self.arena.counters.refused.add_relaxed(1)
         if refused.refusal == Refusal.limit and wait.waits():
-            raise self.refusal(nbytes, block.refusal, wait.waited_ns() * 1e-9)
-        raise self.refusal(nbytes, block.refusal, None)
+            raise self.refusal_error(nbytes, block.refusal, wait.waited_ns() * 1e-9)
+        raise self.refusal_error(nbytes, block.refusal, None)
 
-    cdef object refusal(self, size_t nbytes, Refusal why, object waited):
-        """The named error for a refused request."""
+    cdef object refusal_error(self, size_t nbytes, Refusal why, object waited):
+        """Return the error for a refused request."""
         cdef Arena* arena = self.arena
-        return self.explain(
+        return self.refusal_error_at(
             nbytes, why, waited, arena.counters.used.load_relaxed(), arena.counters.reserved.load_relaxed()
         )
 
-    cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
-        """The same with the figures of that moment."""
+    cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
+        """As `refusal_error`, with the bytes in use and reserved at the time of the refusal."""
         asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
         state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
         if why == Refusal.closed:
@@ -438,7 +438,7 @@ cdef class PoolBase:
 
     @property
     def _shared(self):
-        """Whether references to the pool are counted no longer, because several threads called it at full speed."""
+        """Whether references to the pool are no longer counted, because several threads called it at full speed."""
         return self.callers.uncounted != 0
 
     @property

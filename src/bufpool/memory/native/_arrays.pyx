@@ -7,7 +7,6 @@ of them is gone.
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
-from cpython.type cimport PyType_Check
 
 cimport numpy as cnp
 
@@ -16,25 +15,17 @@ import numpy as np
 from libc.string cimport memset
 
 from bufpool.memory.core.arena cimport Refusal
-from bufpool._core.size_classes cimport kMaxBlock
 from bufpool.memory.native._arena cimport arena_clear, arena_owner, arena_release
-from bufpool.memory.native._handler cimport put_back, put_handler
-from bufpool.memory.native._refused cimport Building, build_from, build_was_refused
-from bufpool.memory.native._block_sizes cimport checked_alignment
+from bufpool.memory.native._handler cimport restore_handler, set_handler
+from bufpool.memory.native._array_request cimport check_request, holds_references
+from bufpool.memory.native._refused cimport Building, build_was_refused, swap_building
 from bufpool.memory.native._trace cimport track, untrack
-from bufpool.memory.native._unique cimport anyones, sole_reference
+from bufpool.memory.native._unique cimport disown, sole_reference
 
-from bufpool.errors import ObjectDtypeError, SizeError
+from bufpool.errors import ObjectDtypeError
 
 cdef extern from *:
     """
-    #ifndef NPY_NEEDS_INIT
-    #define NPY_NEEDS_INIT 0x08
-    #endif
-    #define BUFPOOL_HOLDS_REFERENCES(d) PyDataType_FLAGCHK(d, NPY_ITEM_REFCOUNT | NPY_NEEDS_INIT)
-    static inline int bufpool_descr_converter(PyObject* object, PyObject** descr) {
-        return PyArray_DescrConverter(object, (PyArray_Descr**)descr);
-    }
     static inline PyObject* bufpool_new_from_descr(
         PyArray_Descr* descr, int nd, npy_intp* dims, void* data, int flags
     ) {
@@ -42,59 +33,17 @@ cdef extern from *:
         return PyArray_NewFromDescr(&PyArray_Type, descr, nd, dims, NULL, data, flags, NULL);
     }
     """
-    bint BUFPOOL_HOLDS_REFERENCES(cnp.dtype)
-    int bufpool_descr_converter(object, PyObject**) except 0   # a new reference
     object bufpool_new_from_descr(cnp.dtype descr, int nd, cnp.npy_intp* dims, void* data, int flags)
 
-cdef extern from "numpy/arrayobject.h":
-    int PyArray_IntpConverter(object, cnp.PyArray_Dims*) except 0
-    int PyArray_OrderConverter(object, cnp.NPY_ORDER*) except 0
-    void PyDimMem_FREE(cnp.npy_intp*)
-
 cdef extern from "Python.h":
-    const Py_ssize_t PY_SSIZE_T_MAX
-    Py_ssize_t PyNumber_AsSsize_t(object, object overflow) except? -1
     void Py_DECREF(PyObject*)
 
 cnp.import_array()
 
 
-# The dtypes of NumPy's numbers, by their types. NumPy's own search takes a tenth of a lease. Written at import only.
-cdef tuple NUMBERS = tuple([np.dtype(each) for each in "dfBlLiIhHbFD?eqQ"])
-cdef PyObject* number_types[16]
-cdef PyObject* number_dtypes[16]
-cdef Py_ssize_t each_number
-for each_number in range(16):
-    number_types[each_number] = <PyObject*>NUMBERS[each_number].type  # a static type
-    number_dtypes[each_number] = <PyObject*>NUMBERS[each_number]
-
-
-cdef cnp.dtype as_dtype(object dtype):
-    """What NumPy makes of the argument; it raises NumPy's own errors."""
-    cdef PyObject* converted = NULL
-    cdef Py_ssize_t i
-    if PyType_Check(dtype):
-        for i in range(16):
-            if number_types[i] == <PyObject*>dtype:
-                return <cnp.dtype>number_dtypes[i]
-    bufpool_descr_converter(dtype, &converted)
-    cdef cnp.dtype descr = <cnp.dtype>converted
-    Py_DECREF(converted)
-    return descr
-
-
-cdef tuple shape_of(int nd, cnp.npy_intp* dims):
-    # Not a comprehension: Cython 3.3 drops an item twice when there is no memory to append it.
-    cdef tuple shape = ()
-    cdef int i
-    for i in range(nd):
-        shape += (dims[i],)
-    return shape
-
-
-# Not a method: methods of a class that others extend are called through its table.
+# Not a method: calls of methods go through the class's table, and this one can be inlined.
 cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request, object capsule):
-    """An array that owns `block`; at a failure the block goes back."""
+    """Return an array that owns `block`; if it raises, the block is released."""
     cdef cnp.ndarray array
     try:
         array = <cnp.ndarray>bufpool_new_from_descr(descr, request.nd, request.dims, block, request.flags)
@@ -109,9 +58,9 @@ cdef inline cnp.ndarray array_on(void* block, cnp.dtype descr, Request* request,
     return array
 
 
-cdef inline cnp.ndarray given_away(cnp.ndarray array):
-    """A new array for a user, whom nobody will ask who else has it; those of leases and scratches are asked about."""
-    anyones(<PyObject*>array)
+cdef inline cnp.ndarray disowned(cnp.ndarray array):
+    """Return a new array whose references will not be counted to prove anything; those of leases and scratches are."""
+    disown(<PyObject*>array)
     return array
 
 
@@ -120,76 +69,9 @@ cdef class ArrayPool(AllocatorPool):
 
     # --- the common path ---
 
-    cdef cnp.dtype check(self, object shape, object dtype, object order, object alignment, Request* request):
-        cdef cnp.dtype descr = as_dtype(dtype)
-        cdef cnp.PyArray_Dims dims
-        cdef cnp.NPY_ORDER parsed = cnp.NPY_CORDER
-        cdef size_t size, extent
-        cdef int i
-        cdef bint empty = False, overflows = False
-
-        if BUFPOOL_HOLDS_REFERENCES(descr):
-            raise ObjectDtypeError(
-                f"pool {self.name!r}: dtype {descr} holds references, and recycled bytes would be read as pointers; "
-                "use NumPy's own constructor (under 'with pool:' too)"
-            )
-        if descr.itemsize == 0:
-            descr = np.empty(0, descr).dtype                     # an unsized string gets one character
-        if type(shape) is int:
-            request.nd = 1
-            try:
-                request.dims[0] = PyNumber_AsSsize_t(shape, OverflowError)
-            except OverflowError as error:
-                raise SizeError(f"pool {self.name!r}: a dimension of {shape} is beyond the index type") from error
-        else:
-            dims.ptr = NULL
-            dims.len = 0
-            try:
-                PyArray_IntpConverter(shape, &dims)
-            except (ValueError, OverflowError) as error:
-                raise SizeError(f"pool {self.name!r}: shape {shape!r}: {error}") from error
-            if dims.len > 64:
-                i = dims.len
-                PyDimMem_FREE(dims.ptr)
-                raise SizeError(f"pool {self.name!r}: an array has at most 64 dimensions, not {i}")
-            request.nd = dims.len
-            for i in range(dims.len):
-                request.dims[i] = dims.ptr[i]
-            PyDimMem_FREE(dims.ptr)
-        if order is not None and order != "C":
-            try:
-                PyArray_OrderConverter(order, &parsed)
-            except ValueError:
-                parsed = cnp.NPY_ANYORDER
-            if parsed != cnp.NPY_CORDER and parsed != cnp.NPY_FORTRANORDER:
-                raise ValueError(f"pool {self.name!r}: order must be 'C' or 'F', not {order!r}")
-        request.flags = cnp.NPY_ARRAY_FARRAY if parsed == cnp.NPY_FORTRANORDER else cnp.NPY_ARRAY_CARRAY
-
-        size = descr.itemsize or 1                               # 'V0' and its like have elements of no bytes
-        for i in range(request.nd):
-            if request.dims[i] < 0:
-                raise SizeError(
-                    f"pool {self.name!r}: negative dimensions are not allowed: {shape_of(request.nd, request.dims)}"
-                )
-            extent = <size_t>request.dims[i]
-            if extent == 0:
-                empty = True
-            elif size > <size_t>PY_SSIZE_T_MAX // extent:
-                overflows = True
-            else:
-                size *= extent
-        if overflows or (size > kMaxBlock and not empty):        # the first NumPy refuses too, even with an extent of 0
-            raise SizeError(
-                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block "
-                f"can be ({kMaxBlock} bytes)"
-            )
-        request.nbytes = 1 if empty else size
-        request.alignment = 0 if alignment is None else checked_alignment(alignment, self.name)
-        return descr
-
     cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
         cdef bint zeroed = zeros
-        cdef void* block = self.take(request.nbytes, request.alignment, &zeroed)
+        cdef void* block = self.acquire_block(request.nbytes, request.alignment, &zeroed)
         cdef cnp.ndarray array = array_on(block, descr, request, self.capsule)
         if zeros and not zeroed:
             if request.nbytes < (1 << 20):
@@ -247,8 +129,8 @@ cdef class ArrayPool(AllocatorPool):
         ((2, 3), dtype('float32'), 0)
         """
         cdef Request request
-        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return given_away(self.make(descr, &request, False))
+        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        return disowned(self.make(descr, &request, False))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
@@ -262,8 +144,8 @@ cdef class ArrayPool(AllocatorPool):
         array([0, 0, 0])
         """
         cdef Request request
-        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        return given_away(self.make(descr, &request, True))
+        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        return disowned(self.make(descr, &request, True))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
         """Return a new array on pooled memory, filled with `fill_value`.
@@ -286,8 +168,8 @@ cdef class ArrayPool(AllocatorPool):
         if dtype is None:
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
-        cdef cnp.dtype descr = self.check(shape, dtype, order, alignment, &request)
-        cdef cnp.ndarray array = given_away(self.make(descr, &request, False))
+        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        cdef cnp.ndarray array = disowned(self.make(descr, &request, False))
         np.copyto(array, fill_value, casting="unsafe")
         return array
 
@@ -302,22 +184,22 @@ cdef class ArrayPool(AllocatorPool):
         """
         return self.full(shape, 1, np.float64 if dtype is None else dtype, order, alignment=alignment)
 
-    # --- those that NumPy itself builds, allocating from the pool ---
+    # --- constructors of NumPy's that allocate from the pool ---
 
     cdef object build(self, object function, tuple args, dict kwargs):
-        """Call a constructor of NumPy's with the pool as its allocator, under the pool's own rules at the limit."""
+        """Call a constructor of NumPy's with the pool as its allocator; at the limit wait and raise as usual."""
         if self.arena.closed.load_relaxed():
-            raise self.refusal(0, Refusal.closed, None)
-        # What runs no code of its users' needs no entry in the context, which would take as long as all the rest.
+            raise self.refusal_error(0, Refusal.closed, None)
+        # A call that runs no user code needs no entry in the context, which would take as long as all the rest.
         dtype, shape = kwargs["dtype"], kwargs.get("shape")
         cdef bint quiet = (
             type(args[0]) is cnp.ndarray
-            and not BUFPOOL_HOLDS_REFERENCES(args[0].dtype)
+            and not holds_references(args[0].dtype)
             and (dtype is None or isinstance(dtype, np.dtype))
             and shape is None
         )
         cdef bint zeroed = False
-        cdef int tries = 3                       # NumPy may need two blocks at once, of which only one fits
+        cdef int tries = 3                       # NumPy may need two blocks at once, and only one may fit
         cdef Building building
         cdef Building outer
         building.arena = self.arena
@@ -325,47 +207,48 @@ cdef class ArrayPool(AllocatorPool):
         building.refused = 0
         while True:
             try:
-                before = put_handler(self.capsule) if quiet else self.install()
+                before = set_handler(self.capsule) if quiet else self.install()
             except BaseException:                # closed meanwhile, or no memory for the change
                 if building.block != NULL:
                     arena_release(building.block)
                 raise
-            outer = build_from(building)
+            outer = swap_building(building)
             try:
                 array = function(*args, **kwargs)
                 break
             except MemoryError as error:
-                nbytes = getattr(error, "_total_size", None)     # as NumPy's own carries it
-                if nbytes is None or not build_was_refused(nbytes):   # of the caller's code, or of another pool
+                nbytes = getattr(error, "_total_size", None)     # as NumPy's own error has it
+                if nbytes is None or not build_was_refused(nbytes):   # raised by the caller's code, or for another pool
                     raise
             finally:
-                building = build_from(outer)
+                building = swap_building(outer)
                 if building.block != NULL:       # NumPy did without it
                     arena_release(building.block)
                     building.block = NULL
                 if quiet:
-                    put_back(before)
+                    restore_handler(before)
                 else:
                     self.leave()
-            # NumPy's hook can neither be interrupted nor say why. This can, and keeps the block for NumPy's next try.
+            # NumPy's hook can neither be interrupted nor give a reason. This call can; the block is for the next try.
             tries -= 1
             if tries == 0:
                 self.arena.counters.refused.add_relaxed(1)
-                raise self.refusal(nbytes, Refusal.limit, None)
-            building.block = self.take(nbytes, 0, &zeroed)
-        if BUFPOOL_HOLDS_REFERENCES(array.dtype):
+                raise self.refusal_error(nbytes, Refusal.limit, None)
+            building.block = self.acquire_block(nbytes, 0, &zeroed)
+        if holds_references(array.dtype):
             raise ObjectDtypeError(
                 f"pool {self.name!r}: dtype {array.dtype} holds references; use NumPy's own constructor"
             )
         if sole_reference(<PyObject*>array):     # a new one, and not the argument itself
-            anyones(<PyObject*>array)
+            disown(<PyObject*>array)
         return array
 
     cdef object check_like(self, object prototype, object dtype, object shape):
-        """A bad `shape` gets our own error, which names the pool."""
+        """Raise the pool's own error for a bad `shape`."""
         cdef Request request
         if shape is not None:
-            self.check(shape, np.asanyarray(prototype).dtype if dtype is None else dtype, "C", None, &request)
+            dtype = np.asanyarray(prototype).dtype if dtype is None else dtype
+            check_request(self.name, shape, dtype, "C", None, &request)
 
     def empty_like(self, prototype, dtype=None, order="K", subok=True, shape=None):
         """Return a new array on pooled memory with the shape and dtype of `prototype`.
@@ -478,7 +361,7 @@ cdef class ArrayPool(AllocatorPool):
 
 
 cdef bint owns_its_bytes(cnp.ndarray array) noexcept:
-    """Whether they lie in one piece of memory, which is the array's own."""
+    """Whether its elements are contiguous, in memory that the array owns."""
     cdef int flags = (<ArrayFields*>array).flags
     return flags & cnp.NPY_ARRAY_OWNDATA and flags & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)
 
@@ -491,12 +374,12 @@ def touch(cnp.ndarray array not None):
         memset(fields.data, 0, nbytes)
 
 
-# Where a detached array points: never read, because it has no elements, but never null either.
+# Where a detached array points. It has no elements, so nothing is read, but NumPy expects a pointer that is not null.
 cdef double[8] nowhere
 
 
 cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
-    """Take the block from an array that only names hold: it becomes empty. False: it has none to give."""
+    """Release the block of an array that only names hold; the array becomes empty. False: it does not own a block."""
     cdef ArrayFields* fields = <ArrayFields*>array
     cdef int i
     cdef char* block = fields.data
@@ -504,7 +387,7 @@ cdef bint detach(cnp.ndarray array, PyObject* handler) noexcept:
         fields.nd == 0                                        # always has an element
         or not fields.flags & cnp.NPY_ARRAY_OWNDATA
         or fields.base != NULL
-        or fields.weakreflist != NULL                         # another thread could take hold of it meanwhile
+        or fields.weakreflist != NULL                         # another thread could get a reference meanwhile
         or fields.mem_handler != handler
     ):
         return False

@@ -9,7 +9,7 @@ from bufpool.errors import AlignmentError, SizeError
 
 
 cdef size_t checked_alignment(object alignment, str pool) except 0:
-    """Bytes, at least a cache line. Raises `AlignmentError`, or `TypeError` for what is no integer."""
+    """Bytes, at least a cache line. Raises `AlignmentError`, or `TypeError` if it is no integer."""
     cdef object value = operator.index(alignment)
     if value <= 0 or value > kHugePage or value & (value - 1):
         raise AlignmentError(
@@ -26,7 +26,7 @@ def good_size(nbytes):
     Parameters
     ----------
     nbytes : int
-        What is asked for, in bytes, from 0 to 64 TiB.
+        The request, in bytes, from 0 to 64 TiB.
 
     Returns
     -------

@@ -1,11 +1,11 @@
 cdef class Buffer:
     cdef str name                  # the pool's, for messages
     cdef void* block               # null once released
-    cdef readonly size_t nbytes    # asked for; what the outside sees
-    cdef Py_ssize_t exports        # memoryviews and others that look in
-    cdef bint ended                # released; the block may stay until we are gone
-    cdef bint shown                # was ever exported: somebody may have kept a look
+    cdef readonly size_t nbytes    # as requested
+    cdef Py_ssize_t exports        # memoryviews and other exports of the buffer protocol
+    cdef bint ended                # released; the block may stay until this object is gone
+    cdef bint was_exported         # once or more: somebody may have kept a reference
     cdef object __weakref__
 
-    cdef object alive(self)
-    cdef object give_back(self)
+    cdef object _check_live(self)
+    cdef object release_block(self)

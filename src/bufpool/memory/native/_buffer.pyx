@@ -1,9 +1,9 @@
 """``pool.buffer(nbytes)``: a block of bytes for ``readinto``, ``recv_into``, ``pickle`` and every other reader of
 the buffer protocol (PEP 3118).
 
-Exports are counted. While one is alive the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do, and the
-end of a ``with`` block defers. A deferred block returns when the buffer object is gone: every look, counted or not,
-holds a reference to it.
+Exports are counted. While there are exports the block stays: `Buffer.release` refuses, as `bytearray` and `mmap` do,
+and the end of a ``with`` block defers the release until the buffer object is gone. Every view, counted or not, holds a
+reference to that object.
 """
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
@@ -17,7 +17,7 @@ from bufpool.memory.native._calls cimport bind_calls
 from bufpool.memory.native._frames cimport names_in_caller
 from bufpool.memory.native._block_sizes cimport checked_alignment
 from bufpool.memory.native._trace cimport track, untrack
-from bufpool.memory.native._unique cimport anyones
+from bufpool.memory.native._unique cimport disown
 
 import numpy as np
 
@@ -33,8 +33,8 @@ cdef extern from "Python.h":
 cdef char* FORMAT = b"B"
 
 
-# A buffer does not hold its pool: without the GIL all threads would fight over that one count of references (two
-# threads on one pool then did 0.33 of twice the work of one, measured). Like an array it may outlive the pool.
+# A buffer has no reference to its pool: without the GIL all threads would contend for that one reference count
+# (measured: two threads on one pool did 0.33 of twice the work of one). Like an array it may outlive the pool.
 @cython.final
 cdef class Buffer:
     """A writable block of bytes; made by `BufferPool.buffer`.
@@ -62,7 +62,7 @@ cdef class Buffer:
         raise TypeError("a Buffer is made by BufferPool.buffer()")
 
     def __dealloc__(self):
-        # Every export holds a reference to us, so none is left here.
+        # Every export holds a reference to this object, so there are no exports left.
         if self.block != NULL:
             untrack(self.block)
             arena_release(self.block)
@@ -75,9 +75,9 @@ cdef class Buffer:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         with cython.critical_section(self):
-            self.alive()
+            self._check_live()
             self.exports += 1
-            self.shown = True
+            self.was_exported = True
             view.buf = self.block
         view.obj = self
         view.len = <Py_ssize_t>self.nbytes
@@ -133,7 +133,7 @@ cdef class Buffer:
             if self.exports:
                 raise ExportedError(f"{self!r} cannot be released while views of it exist")
             self.ended = True
-        self.give_back()
+        self.release_block()
 
     @property
     def released(self):
@@ -141,7 +141,7 @@ cdef class Buffer:
         return self.ended or self.block == NULL
 
     def __enter__(self):
-        self.alive()
+        self._check_live()
         return self
 
     def __exit__(self, kind, value, traceback, /):
@@ -149,16 +149,15 @@ cdef class Buffer:
             if self.ended:
                 return False
             self.ended = True
-        self.give_back()
+        self.release_block()
         return False
 
-    cdef object give_back(self):
+    cdef object release_block(self):
         """Return the block now if that is safe. The call that is going on holds one reference: see `bind_calls`."""
         cdef void* block = NULL
-        # A look may outlive its export: NumPy's ndarray(buffer=...) keeps a plain reference to us. Local names do no
-        # harm.
-        cdef Py_ssize_t names = 0 if not self.shown else names_in_caller(self, None)
-        cdef bint unseen = not self.shown or Py_REFCNT(self) == 1 + names
+        # A view may outlive its export: NumPy's ndarray(buffer=...) keeps a plain reference. Local names are harmless.
+        cdef Py_ssize_t names = 0 if not self.was_exported else names_in_caller(self, None)
+        cdef bint unseen = not self.was_exported or Py_REFCNT(self) == 1 + names
         with cython.critical_section(self):
             if unseen and self.exports == 0:
                 block = self.block
@@ -167,14 +166,14 @@ cdef class Buffer:
             untrack(block)
             arena_release(block)
 
-    cdef object alive(self):
+    cdef object _check_live(self):
         if self.ended or self.block == NULL:
             raise ReleasedError(f"{self!r} was released")
 
     # --- as a sequence of bytes ---
 
     def __len__(self):
-        self.alive()
+        self._check_live()
         return <Py_ssize_t>self.nbytes
 
     def __getitem__(self, item):
@@ -247,9 +246,9 @@ cdef class BufferMaker(PoolBase):
         >>> bytes(b[1:])
         b'bc'
         """
-        # Not operator.index: without the GIL all threads would fight over the count of references to that function.
+        # Not operator.index: without the GIL all threads would contend for that function's reference count.
         cdef object size = PyNumber_Index(nbytes)
-        cdef Py_ssize_t wanted = PyNumber_AsSsize_t(size, NULL)         # clipped, if it is beyond that type
+        cdef Py_ssize_t wanted = PyNumber_AsSsize_t(size, NULL)         # clipped if it does not fit
         if wanted < 0 or <size_t>wanted > kMaxBlock:
             raise SizeError(f"pool {self.name!r}: a buffer has 0 to {kMaxBlock} bytes, not {size}")
         cdef size_t aligned = 0 if alignment is None else checked_alignment(alignment, self.name)
@@ -258,7 +257,7 @@ cdef class BufferMaker(PoolBase):
         cdef Buffer buffer = Buffer.__new__(Buffer)
         buffer.name = self.name
         buffer.nbytes = <size_t>wanted
-        buffer.block = self.take(buffer.nbytes, aligned, &zeroed)
+        buffer.block = self.acquire_block(buffer.nbytes, aligned, &zeroed)
         track(buffer.block, buffer.nbytes)
-        anyones(<PyObject*>buffer)
+        disown(<PyObject*>buffer)
         return buffer

@@ -15,7 +15,7 @@ cdef extern from *:
     // A new bound method. Unlike the interpreter's stack, it always counts its reference to the object.
     static PyObject* bufpool_bind(PyObject* method, PyObject* instance) {
         const descrgetfunc get = Py_TYPE(method)->tp_descr_get;
-        if (get == NULL) {                                               // an object that `bind_calls` did not make
+        if (get == NULL) {                                               // `bind_calls` did not make this object
             PyErr_SetString(PyExc_TypeError, "a BoundMethod without a method");
             return NULL;
         }

@@ -11,8 +11,8 @@ account for one reference: one of them holds it, or all of them borrow it from a
 Where names may be borrowed, the operands of the caller's current instruction may be, too: in ``a[0] = x`` NumPy works
 on `a` without a reference, and `x` may call back. So a look proves something only while that instruction is a call
 without such an operand: the end of a ``with`` statement, or a call without arguments. A method call without arguments
-has its object as an operand. `tests/memory/test_c_calls_back.py` tries all such methods of NumPy: those that call back hold
-references.
+has its object as an operand. `tests/memory/test_c_calls_back.py` tries all such methods of NumPy: those that call back
+hold references.
 """
 
 from cpython.object cimport PyObject

@@ -1,8 +1,8 @@
 """NumPy's allocator (NEP 49): installing a pool in the current context, nested, and taking it out again.
 
-NumPy keeps its handler in a context variable. So do we with the list of what was installed: each ``with`` adds an
-entry, and leaving removes the newest entry *of that pool*, wherever it stands, so that generators and tasks that
-leave in another order than they entered take out their own and no other.
+NumPy keeps its handler in a context variable, and so is our list of installations: each ``with`` adds an entry, and its
+end removes the newest entry *of that pool*, wherever it is in the list. So generators and tasks that leave in another
+order than they entered remove their own entries.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 from bufpool.memory.core.arena cimport Arena, Refusal
-from bufpool.memory.core.libc_malloc cimport malloc_settled, settle_malloc
+from bufpool.memory.core.libc_malloc cimport malloc_configured, configure_malloc
 from bufpool.memory.native._arena cimport hook_calloc, hook_free, hook_malloc, hook_realloc
 from bufpool.memory.native._refused cimport add_note, forget_refusals
 from bufpool.memory.native._unique cimport immortalise
@@ -31,8 +31,8 @@ cdef extern from "pythread.h":
 cnp.import_array()
 
 
-cdef object put_handler(object handler):
-    """Make it NumPy's handler in this context; returns the one before. Wholly, or not at all."""
+cdef object set_handler(object handler):
+    """Make it NumPy's handler in this context and return the one before. If it raises, nothing is changed."""
     before = cnp.PyDataMem_GetHandler()
     try:
         cnp.PyDataMem_SetHandler(handler)
@@ -43,16 +43,16 @@ cdef object put_handler(object handler):
     return before
 
 
-cdef object put_back(object handler):
-    """The same at the end of what needed another. Nobody would come back for it, so it is tried twice."""
+cdef object restore_handler(object handler):
+    """Make an earlier handler NumPy's again. Nobody could repeat this later, so it tries twice."""
     try:
-        put_handler(handler)
+        set_handler(handler)
     except MemoryError:
-        put_handler(handler)
+        set_handler(handler)
 
 
-cdef object put_entries(tuple entries):
-    """Note what is installed in this context. Wholly, or not at all, for the same reason."""
+cdef object set_entries(tuple entries):
+    """Set the list of installations in this context. If it raises, nothing is changed."""
     try:
         _installed.set(entries)
     except MemoryError:
@@ -61,7 +61,7 @@ cdef object put_entries(tuple entries):
 
 
 cdef object handler_capsule(Arena* arena):
-    """The capsule of the arena. Its reference here is never given up, and neither is the arena."""
+    """Return the arena's capsule. Its reference here is never dropped, and the arena is never freed."""
     cdef cnp.PyDataMem_Handler* handler
     if arena.attachment != NULL:
         return <object>arena.attachment
@@ -81,13 +81,13 @@ cdef object handler_capsule(Arena* arena):
         free(handler)
         raise
     Py_INCREF(capsule)
-    immortalise(<PyObject*>capsule)  # every array holds it
+    immortalise(<PyObject*>capsule)  # every array refers to it
     arena.attachment = <PyObject*>capsule
     return capsule
 
 
 cdef bint malloc_is_tuned_already():
-    """Whether the environment tunes malloc: then its user knows better."""
+    """Whether the environment tunes malloc, which the user did on purpose."""
     return "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "") or any(
         name.startswith("MALLOC_") for name in os.environ
     )
@@ -129,24 +129,24 @@ cdef class AllocatorPool(PoolBase):
 
     cdef object enter(self, bint by_block):
         if self.arena.closed.load_relaxed():
-            raise self.refusal(0, Refusal.closed, None)
-        if self._tune_malloc and not malloc_settled():
-            settle_malloc(not malloc_is_tuned_already())
+            raise self.refusal_error(0, Refusal.closed, None)
+        if self._tune_malloc and not malloc_configured():
+            configure_malloc(not malloc_is_tuned_already())
         forget_refusals()
         entries = _installed.get(None)
         if entries is None:
-            # A context that holds any variable makes CPython search it for those that it does not hold, and NumPy asks
-            # for its error state in every ufunc. Setting that state to itself lets CPython's cache answer (measured:
-            # 200 ns of 2,700 in a six-ufunc expression).
+            # In a context that is not empty CPython searches for a variable that is not set, and NumPy reads its error
+            # state in every ufunc. Once that state is set, to itself, CPython's cache has it (measured: 200 ns of 2,700
+            # in an expression of six ufuncs).
             np.seterr(**np.geterr())
             entries = ()
-        # The pool is held: dropped while it is installed it would close, and NumPy could allocate nothing.
-        # Added, and not unpacked into a new tuple: without memory Cython 3.3 drops the last item twice.
-        put_entries(entries + ((self, cnp.PyDataMem_GetHandler(), PyThread_get_thread_ident() if by_block else 0),))
+        # The entry refers to the pool: if that were freed while it is installed, NumPy could allocate nothing. The
+        # entry is added and not unpacked into a new tuple, because without memory Cython 3.3 drops the last item twice.
+        set_entries(entries + ((self, cnp.PyDataMem_GetHandler(), PyThread_get_thread_ident() if by_block else 0),))
         try:
-            put_handler(self.capsule)
+            set_handler(self.capsule)
         except MemoryError:
-            put_entries(entries)
+            set_entries(entries)
             raise
 
     def uninstall(self):
@@ -183,16 +183,16 @@ cdef class AllocatorPool(PoolBase):
         before = entries[i][1]
         if i == last:
             rest = entries[:i]
-            put_handler(before)
-            put_entries(rest)
+            set_handler(before)
+            set_entries(rest)
         else:
-            # Somebody entered after us and is still inside: what they will put back must be what we found.
-            put_entries(entries[:i] + ((entries[i + 1][0], before, entries[i + 1][2]),) + entries[i + 2:])
+            # A later entry is still installed: the handler that it will restore must be the one before ours.
+            set_entries(entries[:i] + ((entries[i + 1][0], before, entries[i + 1][2]),) + entries[i + 2:])
         add_note(self, sys.exception())
         return True
 
     cdef object leave(self):
-        """Uninstall at the end of a block. Nobody would come back for it, so it is tried twice."""
+        """Uninstall at the end of a block. Nobody could repeat this later, so it tries twice."""
         try:
             self.uninstall()
         except MemoryError:
@@ -204,7 +204,7 @@ cdef class AllocatorPool(PoolBase):
         return self
 
     def __exit__(self, kind, value, traceback, /):
-        """Put back what was there before."""
+        """Restore the handler that was installed before."""
         self.leave()
         add_note(self, value)
         return False

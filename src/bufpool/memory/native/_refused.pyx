@@ -1,8 +1,8 @@
-"""What NumPy's allocator does when the pool refuses: it waits as any request does, and says who refused, and why.
+"""What NumPy's allocator does when the pool refuses: it waits like any request, and then reports the reason.
 
 A hook cannot raise. NumPy raises its own `MemoryError`, which names neither pool nor limit. So each thread remembers
-its last refusal, and where a ``with pool:`` ends with that error, it is added as a note. A pool that was installed with
-``install()`` has no such end. There a warning says it at once.
+its last refusal. If a ``with pool:`` ends with that error, the reason is added to it as a note. A pool that was
+installed with ``install()`` has no such end, so the hook warns at once.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from bufpool.memory.core.arena cimport Arena, Block, Refusal
 from bufpool.memory.native._arena cimport (
     PoolBase,
     arena_acquire_in_turn,
-    arena_room,
+    arena_usable_size,
     call_when_refused,
     wait_for_numpy,
 )
@@ -27,12 +27,12 @@ cdef extern from "Python.h":
     PyObject* PyErr_Occurred() nogil
     unsigned long PyThread_get_thread_ident() nogil
 
-# Newest last: a pool, the handler before it, and the thread in which a block will take it out again; 0: install().
+# Newest last: a pool, the handler before it, and the thread whose `with` block will uninstall it; 0: install().
 installed = ContextVar("bufpool_installed")
 
 cdef extern from *:
     """
-    // Whether this thread may use Python. PyGILState_Check() says yes always, once there was a subinterpreter.
+    // Whether this thread may use Python. PyGILState_Check() is always true once there was a subinterpreter.
     static int bufpool_is_attached(void) {
         PyThreadState* const own = PyGILState_GetThisThreadState();
     #if PY_VERSION_HEX >= 0x030D0000
@@ -49,7 +49,7 @@ cdef extern from *:
     #include "bufpool/memory/core/arena.hpp"
 
     struct LastRefusal {
-        bufpool::Arena* arena;               // null: none that was not told of
+        bufpool::Arena* arena;               // null: no refusal, or it was reported
         std::size_t nbytes;
         bufpool::Refusal why;
         std::uint64_t waited, used, reserved;   // ns, bytes, bytes
@@ -68,7 +68,7 @@ cdef extern from *:
     Building being_built
 
 
-cdef Building build_from(Building now) noexcept:
+cdef Building swap_building(Building now) noexcept:
     cdef Building before
     before.arena = being_built.arena
     before.block = being_built.block
@@ -80,7 +80,8 @@ cdef Building build_from(Building now) noexcept:
 
 
 cdef bint build_was_refused(size_t nbytes) noexcept:
-    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)   # of nothing it asks for some
+    # For an array of 0 bytes NumPy requests some.
+    return being_built.refused != 0 and (nbytes == 0 or nbytes == being_built.refused)
 
 
 cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wait) noexcept nogil:
@@ -88,7 +89,7 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
     cdef uint64_t waited = 0
     cdef bint has_gil
     if being_built.arena == arena:
-        if being_built.block != NULL and arena_room(being_built.block) >= nbytes:
+        if being_built.block != NULL and arena_usable_size(being_built.block) >= nbytes:
             block.address = being_built.block
             being_built.block = NULL
         else:
@@ -96,11 +97,11 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
         return block
     has_gil = is_attached()
     if refused.refusal == Refusal.limit:
-        if may_wait and has_gil and PyErr_Occurred() == NULL:   # other code must not run into an exception of NumPy's
+        if may_wait and has_gil and PyErr_Occurred() == NULL:   # other code must not run while NumPy raises
             with gil:
                 block = wait_for_numpy(arena, nbytes, &waited)
         else:
-            # It cannot queue, so nothing is kept from it: it had better overtake than fail.
+            # It cannot queue, so it may use memory that is reserved for others: overtaking is better than failing.
             block = arena_acquire_in_turn(arena, nbytes, arena.config.alignment)
     if block.address != NULL:
         return block
@@ -119,7 +120,7 @@ cdef Block when_refused(Arena* arena, size_t nbytes, Block refused, bint may_wai
 
 
 cdef void warn(Arena* arena) noexcept:
-    """Unless a block of this thread will end, and say it."""
+    """Warn of the last refusal, unless the end of a block of this thread will report it."""
     if PyErr_Occurred() != NULL:
         return
     for pool, _, thread in reversed(installed.get(())):
@@ -142,7 +143,7 @@ cdef void forget_refusals() noexcept:
 cdef object last_refused(PoolBase pool):
     if last_refusal.arena != pool.arena:
         return None
-    return pool.explain(
+    return pool.refusal_error_at(
         last_refusal.nbytes,
         last_refusal.why,
         last_refusal.waited * 1e-9 if last_refusal.waited else None,
@@ -154,12 +155,12 @@ cdef object last_refused(PoolBase pool):
 cdef object add_note(PoolBase pool, object error):
     if last_refusal.arena != pool.arena or not isinstance(error, MemoryError):
         return
-    # NumPy's error for an array says of how many bytes. That of a sort has no text, that of resize() this one.
+    # NumPy's error for an array has the number of bytes. That of a sort has no text; that of resize() has this one.
     nbytes = getattr(error, "_total_size", None)
     plain = type(error) is MemoryError and error.args in ((), ("cannot allocate memory for array",))
     if nbytes == last_refusal.nbytes or (nbytes is None and plain):
         text = str(last_refused(pool))
-        if nbytes is None:   # it may have been handled, and this be somebody else's
+        if nbytes is None:   # this error may be about something else
             text = f"the last refusal in this block: {text}"
         forget_refusals()
         error.add_note(text)

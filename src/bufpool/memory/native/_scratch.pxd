@@ -1,9 +1,9 @@
-from bufpool.memory.native._shelf cimport Shelf
+from bufpool.memory.native._scratch_slots cimport ScratchSlots
 
 cdef class Scratch:
-    cdef Shelf shelf               # has the arrays
-    cdef object enter              # the shelf's bound methods, made once: see Turn
+    cdef ScratchSlots slots        # has the arrays
+    cdef object enter              # bound methods of `slots`, made once: see WithMethod
     cdef object leave
     cdef object __weakref__
 
-    cdef object keep(self, Shelf shelf)
+    cdef object set_slots(self, ScratchSlots slots)

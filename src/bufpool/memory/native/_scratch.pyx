@@ -1,4 +1,7 @@
-"""One shape and dtype, checked out again and again: the fastest path. Users hold this; a shelf has the arrays."""
+"""Scratches: arrays of one shape and dtype that are checked out again and again, the fastest path.
+
+This is the object that users hold. Its `ScratchSlots` have the arrays.
+"""
 
 from types import GenericAlias
 
@@ -6,19 +9,21 @@ from cpython.object cimport PyObject
 
 cimport cython
 
-from bufpool.memory.native._arrays cimport ArrayPool, shape_of
-from bufpool.memory.native._shelf cimport Shelf, make_shelf
+from bufpool.memory.native._array_request cimport shape_of
+from bufpool.memory.native._arrays cimport ArrayPool
+from bufpool.memory.native._scratch_slots cimport ScratchSlots, make_scratch_slots
 from bufpool.memory.native._unique cimport immortalise
 
 
 @cython.final
 @cython.internal
-cdef class Turn:
+cdef class WithMethod:
     """``__enter__`` or ``__exit__`` of a scratch.
 
     Up to Python 3.13 each ``with`` makes two bound methods of plain ones and drops them again (measured: 40 ns of 82).
-    This descriptor gives the two that the scratch keeps. They are bound to the shelf and not to the scratch, which
-    would otherwise hold itself. Every ``with`` of every scratch holds the descriptor for a moment, so it is immortal.
+    This descriptor returns the two that the scratch keeps. They are bound to the slots, because a scratch that kept its
+    own bound methods would refer to itself. Every ``with`` of every scratch takes a reference to the descriptor, so it
+    is immortal: threads must not contend for its count.
     """
 
     cdef bint enters
@@ -30,18 +35,18 @@ cdef class Turn:
         return scratch.enter if self.enters else scratch.leave
 
     def __call__(self, Scratch scratch not None, *exception):
-        """As ``contextlib.ExitStack`` calls it: through the class."""
+        """Call it through the class, as ``contextlib.ExitStack`` does."""
         return (scratch.enter if self.enters else scratch.leave)(*exception)
 
 
-cdef Turn turn(bint enters):
-    cdef Turn made = Turn.__new__(Turn)
+cdef WithMethod with_method(bint enters):
+    cdef WithMethod made = WithMethod.__new__(WithMethod)
     made.enters = enters
     immortalise(<PyObject*>made)
     return made
 
 
-# no_gc_clear: a finaliser that runs while a cycle is broken up may still use us.
+# no_gc_clear: a finalizer that runs while the collector breaks up a cycle may still use the scratch.
 @cython.final
 @cython.no_gc_clear
 cdef class Scratch:
@@ -62,19 +67,19 @@ cdef class Scratch:
     """
 
     __class_getitem__ = classmethod(GenericAlias)
-    __enter__ = turn(True)
-    __exit__ = turn(False)
+    __enter__ = with_method(True)
+    __exit__ = with_method(False)
 
     def __cinit__(self, *args, **kwargs):
-        self.keep(Shelf.__new__(Shelf))
+        self.set_slots(ScratchSlots.__new__(ScratchSlots))
 
     def __init__(self, *args, **kwargs):
         raise TypeError("a Scratch is made by BufferPool.scratch()")
 
-    cdef object keep(self, Shelf shelf):
-        self.shelf = shelf
-        self.enter = shelf.enter
-        self.leave = shelf.leave
+    cdef object set_slots(self, ScratchSlots slots):
+        self.slots = slots
+        self.enter = slots.enter
+        self.leave = slots.leave
 
     def acquire(self):
         """Check an array out.
@@ -99,7 +104,7 @@ cdef class Scratch:
         >>> a.shape
         (2, 3)
         """
-        return self.shelf.take()
+        return self.slots.acquire()
 
     def release(self, array):
         """Return an array that `acquire` gave.
@@ -128,25 +133,25 @@ cdef class Scratch:
         >>> scratch.acquire() is a              # `view` may still look into it
         False
         """
-        return self.shelf.give_back(array)
+        return self.slots.release(array)
 
     @property
     def pool(self):
         """The pool that the memory comes from."""
-        return self.shelf.pool
+        return self.slots.pool
 
     @property
     def shape(self):
         """Of every array."""
-        return shape_of(self.shelf.request.nd, self.shelf.request.dims)
+        return shape_of(self.slots.request.nd, self.slots.request.dims)
 
     @property
     def dtype(self):
         """Of every array."""
-        return self.shelf.descr
+        return self.slots.descr
 
     def __repr__(self):
-        return repr(self.shelf)
+        return repr(self.slots)
 
 
 cdef class ScratchMaker(ArrayPool):
@@ -167,5 +172,5 @@ cdef class ScratchMaker(ArrayPool):
         ...     a.fill(0)
         """
         cdef Scratch scratch = Scratch.__new__(Scratch)
-        scratch.keep(make_shelf(self, shape, dtype, order, alignment))
+        scratch.set_slots(make_scratch_slots(self, shape, dtype, order, alignment))
         return scratch

@@ -1,4 +1,4 @@
-# tracemalloc: NumPy tells it of the data that it allocates itself; of ours we do.
+# tracemalloc: NumPy reports only the data that it allocates itself, so we report ours.
 cdef extern from *:
     """
     // CPython 3.11's header declares these two without extern "C"; our own namespace keeps both declarations apart.

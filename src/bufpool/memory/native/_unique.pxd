@@ -1,13 +1,12 @@
-# Counts of references: who else can reach an object, which the rule "a stale name never aliases" rests on; counts that
-# any thread may bring to an end; and objects that are not counted at all.
+# Reference counts: whether anybody else can reach an object, on which the rule "a stale name never aliases" is built;
+# objects that any thread may free at once; immortal objects.
 from cpython.object cimport PyObject
 
 cdef extern from *:
     """
-    // Whether there are exactly so many references, all of them known to the caller. Without the GIL that is proven
-    // only of an object that this thread made and no other ever reached for: a weak reference, or a read of a list
-    // without its lock, can make a reference out of none at any moment, but leaves a mark in the shared part of the
-    // count for good.
+    // Whether there are exactly `count` references, all of them known to the caller. Without the GIL that is proven
+    // only of an object that this thread made and no other thread ever reached for: a weak reference, or a read of a
+    // list without its lock, may add a reference at any moment, but it leaves a mark in the shared part of the count.
     static inline int bufpool_references_are(PyObject* object, Py_ssize_t count) {
     #if defined(Py_GIL_DISABLED)
         return _Py_IsOwnedByCurrentThread(object)
@@ -27,7 +26,7 @@ cdef extern from *:
     #endif
     }
 
-    // Whether the count belongs to another thread, so that the answers above are no whatever it is.
+    // Whether the count belongs to another thread, so that the functions above return false.
     static inline int bufpool_foreign_count(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         return !_Py_IsOwnedByCurrentThread(object);
@@ -37,12 +36,12 @@ cdef extern from *:
     #endif
     }
 
-    // For a new object that nobody else has seen, and of which the questions above will never be asked. Without the GIL
-    // its count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018), and if another
-    // one drops the last reference, the object waits until its maker looks, which may be long or never. From here on it
-    // belongs to nobody, as if the maker had merged it: the memory comes back at once, and a hand-off takes half the
-    // time (measured). Every count is then a locked instruction, a tenth of a checkout.
-    static inline void bufpool_anyones(PyObject* object) {
+    // For a new object that no other thread has seen, and for which the functions above will never be called. Without
+    // the GIL its count belongs to the thread that made it (biased counting, Choi, Shull and Torrellas 2018). If
+    // another thread drops the last reference, the object waits until its maker merges the count, perhaps for ever.
+    // This merges it now, so that the count belongs to no thread: the memory comes back at once, and a hand-off takes
+    // half the time (measured). Each change of the count is then a locked instruction, a tenth of a checkout.
+    static inline void bufpool_disown(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         const Py_ssize_t count = Py_REFCNT(object);
         _Py_atomic_store_uintptr_relaxed(&object->ob_tid, _Py_UNOWNED_TID);
@@ -53,8 +52,8 @@ cdef extern from *:
     #endif
     }
 
-    // For an object that is never freed and that nobody else has seen yet. Without the GIL all threads would fight over
-    // its count.
+    // For an object that is never freed and that no other thread has seen yet. Without the GIL all threads would
+    // contend for its count.
     static inline void bufpool_immortalise(PyObject* object) {
     #if defined(Py_GIL_DISABLED)
         object->ob_tid = _Py_UNOWNED_TID;
@@ -68,5 +67,5 @@ cdef extern from *:
     bint references_are "bufpool_references_are"(PyObject* object, Py_ssize_t count) noexcept nogil
     bint sole_reference "bufpool_sole_reference"(PyObject* object) noexcept nogil
     bint foreign_count "bufpool_foreign_count"(PyObject* object) noexcept nogil
-    void anyones "bufpool_anyones"(PyObject* object) noexcept
+    void disown "bufpool_disown"(PyObject* object) noexcept
     void immortalise "bufpool_immortalise"(PyObject* object) noexcept

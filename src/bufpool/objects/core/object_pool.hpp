@@ -6,7 +6,7 @@
 //             │    ├─► room for one more: the caller makes an object and installs it
 //             │    └─► the queue: an object is given to the longest waiter, or it is woken to ask again
 //
-// First come, first served for everybody who has waited for longer than kPatience; until then a running client may be
+// First come, first served for everybody who has waited for longer than kHandoffDelay; until then a running client may be
 // quicker than one that has to be woken. Strict hand-over would cost a switch of threads a checkout. (The locks of Go,
 // "starvation mode", 2016, and of WebKit, Pizlo 2016, are eventually fair in this way.)
 //
@@ -384,7 +384,7 @@ class ObjectPool {
     }
 
     bool is_overdue(const Waiter& waiter, std::uint64_t now) const noexcept {
-        return fair_ || now > waiter.since + kPatience;
+        return fair_ || now > waiter.since + kHandoffDelay;
     }
 
     // An object or a place for `waiter`, unless somebody comes before it; otherwise `queued`.

@@ -20,7 +20,7 @@ from bufpool.objects.native._pool_state cimport (
     generation,
 )
 
-from bufpool._waiting import BREATHE as _BREATHE
+from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
 from bufpool.errors import FactoryError
 
 cdef extern from "pythread.h":
@@ -138,7 +138,7 @@ cdef class Turn:
                 return
             PyErr_CheckSignals()
             if WITHOUT_GIL:
-                eval(_BREATHE)
+                eval(_RUN_PENDING_CALLS)
             if until != FOREVER and precise_ns() >= until:
                 return
 

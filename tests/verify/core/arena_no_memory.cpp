@@ -1,7 +1,7 @@
-// The arena without Python, and a system that gives nothing: each call for memory failed once; releases while another
-// thread stands in the system with the arena's lock; releases from a thread whose caches are gone.
+// The arena without Python when the system has no memory: each system call fails once; releases while another thread is in a
+// system call with the arena's lock; releases from a thread whose caches are gone.
 //
-// Compiled with the system's calls renamed (see `STARVED` in verify/faults.py), so that the core calls those below.
+// Compiled with the system's calls renamed (see `FAILING_CALLS` in verify/faults.py), so that the core calls those below.
 #undef mmap
 #undef mremap
 #undef mlock
@@ -41,12 +41,12 @@ bool fails() {
 }  // namespace
 
 extern "C" {
-void* starved_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
+void* failing_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
     ++maps;
     if (fails()) return MAP_FAILED;
     return mmap(at, bytes, protection, flags, file, offset);
 }
-void* starved_mremap(void* from, std::size_t bytes, std::size_t more, int flags, ...) noexcept {
+void* failing_mremap(void* from, std::size_t bytes, std::size_t more, int flags, ...) noexcept {
     va_list rest;
     va_start(rest, flags);
     void* const to = va_arg(rest, void*);
@@ -58,19 +58,19 @@ void* starved_mremap(void* from, std::size_t bytes, std::size_t more, int flags,
     errno = ENOMEM;
     return MAP_FAILED;
 }
-int starved_mprotect(void* at, std::size_t bytes, int protection) noexcept {
+int failing_mprotect(void* at, std::size_t bytes, int protection) noexcept {
     int one = 1;
     if (asleep.compare_exchange_strong(one, 2)) {
         while (asleep.load() != 0) sched_yield();
     }
     return fails() ? -1 : mprotect(at, bytes, protection);
 }
-int starved_madvise(void* at, std::size_t bytes, int advice) noexcept { return fails() ? -1 : madvise(at, bytes, advice); }
-int starved_mlock(const void* at, std::size_t bytes) noexcept { return fails() ? -1 : mlock(at, bytes); }
-int starved_setspecific(pthread_key_t key, const void* value) noexcept {
+int failing_madvise(void* at, std::size_t bytes, int advice) noexcept { return fails() ? -1 : madvise(at, bytes, advice); }
+int failing_mlock(const void* at, std::size_t bytes) noexcept { return fails() ? -1 : mlock(at, bytes); }
+int failing_setspecific(pthread_key_t key, const void* value) noexcept {
     return fails() ? ENOMEM : pthread_setspecific(key, value);
 }
-int starved_atfork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
+int failing_atfork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
     return fails() ? ENOMEM : pthread_atfork(prepare, parent, child);
 }
 }
@@ -90,7 +90,7 @@ constexpr Kind kKinds[] = {
 };
 constexpr std::size_t kSizes[] = {1, 1000, 60'000, 300'000, std::size_t{3} << 20};
 
-// Null, where the system gives nothing.
+// Null if the system has no memory.
 Arena* make(const Kind& kind) {
     const Upstream upstream{kind.pages, kind.lock, false};
     return Arena::create(config_of(Settings{kind.limit, kind.max_retained, 0, 0, kind.wipe, upstream}));
@@ -107,7 +107,7 @@ void work(Arena* arena, bool must) {
                 CHECK(block.refusal == Refusal::no_memory || block.refusal == Refusal::not_lockable);
                 continue;
             }
-            CHECK(Arena::room_from(block.address) >= nbytes && Arena::owner_of(block.address) == arena);
+            CHECK(Arena::usable_size(block.address) >= nbytes && Arena::owner_of(block.address) == arena);
             std::memset(block.address, 0x5A, nbytes);
             for (void* const other : out) CHECK(other != block.address);
             out.push_back(block.address);
@@ -214,7 +214,7 @@ void releases_of_new_threads() {
     failed.fetch_add(kThreads * 100);
 }
 
-// A thread that ends inside C: its own storage is destroyed after its caches were given back, and releases and acquires.
+// A thread that ends in C code: its own storage is destroyed after its caches were released, and releases and acquires again.
 struct Late {
     Arena* arena;
     void* blocks[64];
@@ -251,7 +251,7 @@ void threads_that_end_inside() {
                   },
                   &start) == 0);
         CHECK(pthread_join(thread, nullptr) == 0);
-        CHECK(arena->parked_bytes() == 0);       // exact, when all is quiet
+        CHECK(arena->cached_bytes() == 0);       // exact, when all is quiet
         CHECK(arena->counters.used.load_relaxed() == 0);
         CHECK(arena->counters.reserved.load_relaxed() == 64 * 1024);
         failed.fetch_add(1);
@@ -259,7 +259,7 @@ void threads_that_end_inside() {
     all_back(arena);
 }
 
-// mremap unmaps where pages are to go before it can fail: another thread's map may stand there, and nobody writes to it.
+// mremap unmaps its target before it can fail: another thread's map may be there then, and must not be written to.
 void a_move_that_fails_half_way() {
     constexpr std::size_t kMiB = std::size_t{1} << 20;
     Arena* const arena = make(kKinds[0]);

@@ -18,7 +18,8 @@ from libc.string cimport memcpy
 cimport cython
 cimport numpy as cnp
 
-from bufpool.memory.native._arrays cimport ArrayPool, Request, detach, shape_of
+from bufpool.memory.native._array_request cimport Request, check_request, shape_of
+from bufpool.memory.native._arrays cimport ArrayPool, detach
 from bufpool.memory.native._frames cimport frame_of_caller, names_in_caller
 from bufpool.memory.native._unique cimport references_are, sole_reference
 
@@ -31,7 +32,7 @@ cdef enum State:
     NEW, ENTERED, ENDED
 
 
-# no_gc_clear: the pool must stay until we are gone, in a cycle too.
+# no_gc_clear: the pool must outlive this object, in a cycle too.
 @cython.final
 @cython.no_gc_clear
 @cython.freelist(8)
@@ -61,8 +62,8 @@ cdef class Lease:
     def __init__(self, *args, **kwargs):
         raise TypeError("a Lease is made by BufferPool.lease()")
 
-    cdef object keep(self, Request* request):
-        """Note what was asked for."""
+    cdef object store(self, Request* request):
+        """Store the request."""
         self.nd = request.nd
         self.flags = request.flags
         self.nbytes = request.nbytes
@@ -98,7 +99,7 @@ cdef class Lease:
         cdef cnp.ndarray array = self.make()
         cdef object frame = frame_of_caller()
         with cython.critical_section(self):
-            fresh = self.state == NEW                            # else another thread was quicker
+            fresh = self.state == NEW                            # else another thread was faster
             if fresh:
                 self.array = array
                 self.frame = frame
@@ -122,7 +123,7 @@ cdef class Lease:
             self.array = None
             frame = self.frame
             self.frame = None
-        # Ours is one of the references. While an exception passes, its traceback holds the frame, and the same names.
+        # One reference is `array`. An exception that passes through refers to the frame, and so to the same names.
         if not sole_reference(<PyObject*>array):
             names = names_in_caller(array, frame)
             if names > 0 and references_are(<PyObject*>array, 1 + names):
@@ -158,7 +159,7 @@ cdef class LeaseMaker(ArrayPool):
         """
         cdef Request request
         cdef Lease lease = Lease.__new__(Lease)
-        lease.descr = self.check(shape, dtype, order, alignment, &request)
-        lease.keep(&request)
+        lease.descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        lease.store(&request)
         lease.pool = self
         return lease

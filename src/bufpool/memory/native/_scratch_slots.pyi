@@ -4,7 +4,7 @@ from typing import Any, Literal, final
 from numpy.typing import NDArray
 
 @final
-class Shelf:
+class ScratchSlots:
     def enter(self) -> NDArray[Any]: ...
     def leave(
         self,

@@ -1,0 +1,1 @@
+# Nothing for Python: C functions that the other compiled modules call.
