@@ -53,7 +53,7 @@ def parse_size(text: str) -> int:
         raise ValueError(f"must be {ALLOWED}, not {text!r}")
     size: int = int(whole + fraction) * factor // 10 ** len(fraction)
     if size > MOST:
-        raise ValueError(f"must be from 0 to 2**63 - 1 bytes, not {text!r}")
+        raise ValueError(f"must be less than 8 EiB, not {text!r}")
     return size
 
 
@@ -84,5 +84,7 @@ def nbytes(what: str, value: Any, name: str) -> int | None:
             f"pool {name!r}: {what} must be a whole number of bytes, a text such as '2 GiB', or None, not {value!r}"
         ) from None
     if isinstance(value, bool) or not 0 <= number < 1 << 63:
-        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
+        raise SettingError(
+            f"pool {name!r}: {what} must be 0 bytes or more and less than 8 EiB, or None, not {value!r}"
+        )
     return number

@@ -32,7 +32,7 @@ from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
 from bufpool._waiting import BREATHE as _BREATHE
-from bufpool._words import plural
+from bufpool._words import amount
 from bufpool.errors import (
     ClosedError,
     LimitError,
@@ -407,27 +407,28 @@ cdef class PoolBase:
 
     cdef object explain(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
         """The same with the figures of that moment."""
-        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
-        state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
+        state = f"({amount(used)} in use, {amount(max(used, reserved) - used)} idle)"
         if why == Refusal.closed:
-            return ClosedError(f"pool {self.name!r} is closed: {f'{asked}, ' if nbytes else ''}{state}")
-        if why == Refusal.too_large:
-            return SizeError(f"pool {self.name!r}: {asked}, a block has at most {kMaxBlock}")
-        block = class_size(class_of(nbytes or 1))
-        if why == Refusal.limit:
-            limit = self.arena.config.limit
-            text = (
-                f"pool {self.name!r}: {asked} (a block of {block}), "
-                f"the limit is {limit} {plural(limit, 'byte')}, {state}"
+            return ClosedError(
+                f"pool {self.name!r} is closed{f': requested {amount(nbytes)}' if nbytes else ''} {state}"
             )
+        if why == Refusal.too_large:
+            return SizeError(
+                f"pool {self.name!r}: requested {amount(nbytes)}; the largest block has {amount(kMaxBlock)}"
+            )
+        asked, block = amount(nbytes), amount(class_size(class_of(nbytes or 1)))
+        if why == Refusal.limit:
+            rounded = "" if asked == block else f" (a block of {block})"
+            limit = amount(self.arena.config.limit)
+            text = f"pool {self.name!r}: requested {asked}{rounded}; the pool's limit is {limit} {state}"
             if waited is None:
                 return LimitError(text)
             return LimitTimeoutError(f"{text}; waited {waited:.3g} s")
         if why == Refusal.not_lockable:
             return MemoryLockError(
-                f"pool {self.name!r}: the system refused to lock {block} bytes in memory (see 'ulimit -l'); {state}"
+                f"pool {self.name!r}: the system refused to lock {block} in memory; see 'ulimit -l' {state}"
             )
-        return OutOfMemoryError(f"pool {self.name!r}: the system gave no memory for {block} bytes; {state}")
+        return OutOfMemoryError(f"pool {self.name!r}: the system has no memory for {block} {state}")
 
     # --- life and readings ---
 

@@ -24,6 +24,7 @@ from bufpool.memory.native._block_sizes cimport checked_alignment
 from bufpool.memory.native._trace cimport track, untrack
 from bufpool.memory.native._unique cimport anyones, sole_reference
 
+from bufpool._words import amount
 from bufpool.errors import ObjectDtypeError, SizeError
 
 cdef extern from *:
@@ -130,8 +131,8 @@ cdef class ArrayPool(AllocatorPool):
 
         if BUFPOOL_HOLDS_REFERENCES(descr):
             raise ObjectDtypeError(
-                f"pool {self.name!r}: dtype {descr} holds references, and recycled bytes would be read as pointers; "
-                "use NumPy's own constructor (under 'with pool:' too)"
+                f"pool {self.name!r}: dtype {descr} holds references, which a pool's constructors cannot make safe; "
+                "use NumPy's own constructor, also inside 'with pool:'"
             )
         if descr.itemsize == 0:
             descr = np.empty(0, descr).dtype                     # an unsized string gets one character
@@ -140,7 +141,7 @@ cdef class ArrayPool(AllocatorPool):
             try:
                 request.dims[0] = PyNumber_AsSsize_t(shape, OverflowError)
             except OverflowError as error:
-                raise SizeError(f"pool {self.name!r}: a dimension of {shape} is beyond the index type") from error
+                raise SizeError(f"pool {self.name!r}: a dimension of {shape} does not fit in numpy.intp") from error
         else:
             dims.ptr = NULL
             dims.len = 0
@@ -180,8 +181,8 @@ cdef class ArrayPool(AllocatorPool):
                 size *= extent
         if overflows or (size > kMaxBlock and not empty):        # the first NumPy refuses too, even with an extent of 0
             raise SizeError(
-                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block "
-                f"can be ({kMaxBlock} bytes)"
+                f"pool {self.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than the largest "
+                f"block ({amount(kMaxBlock)})"
             )
         request.nbytes = 1 if empty else size
         request.alignment = 0 if alignment is None else checked_alignment(alignment, self.name)

@@ -23,7 +23,7 @@ import numpy as np
 
 from bufpool._core.size_classes cimport kMaxBlock
 
-from bufpool._words import plural
+from bufpool._words import amount, plural
 from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
 
 cdef extern from "Python.h":
@@ -251,7 +251,7 @@ cdef class BufferMaker(PoolBase):
         cdef object size = PyNumber_Index(nbytes)
         cdef Py_ssize_t wanted = PyNumber_AsSsize_t(size, NULL)         # clipped, if it is beyond that type
         if wanted < 0 or <size_t>wanted > kMaxBlock:
-            raise SizeError(f"pool {self.name!r}: a buffer has 0 to {kMaxBlock} bytes, not {size}")
+            raise SizeError(f"pool {self.name!r}: nbytes must be from 0 to {amount(kMaxBlock)}, not {size}")
         cdef size_t aligned = 0 if alignment is None else checked_alignment(alignment, self.name)
         cdef bint zeroed = False
         # The wrapper first: if there is no memory for it, no block is lost.
