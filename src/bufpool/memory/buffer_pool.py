@@ -37,7 +37,7 @@ _numbers = itertools.count(1)
 
 
 class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
-    """A pool that recycles the memory of arrays and buffers, within bounds, and returns what is not needed.
+    """Recycles the memory of arrays and buffers, within bounds, and returns idle memory to the system.
 
     Threads may share it. Arrays and buffers stay valid when the pool is gone.
 

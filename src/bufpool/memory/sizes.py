@@ -1,4 +1,4 @@
-"""Amounts of memory as text, such as "512 MiB": one grammar for arguments, the command line and the environment."""
+"""Sizes as text, such as "512 MiB": one grammar for arguments, the command line and the environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))?(?: ?(
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that `text` says.
+    """Return the number of bytes that a text such as "512 MiB" stands for.
 
     A size is ``number``, ``number unit`` or ``number%``, with at most one space before the unit. A number has decimal
     digits, and with a unit of more than a byte a fraction may follow: "1.5 GiB". The units kB, MB, GB and TB are powers
@@ -40,7 +40,7 @@ def parse_size(text: str) -> int:
     Raises
     ------
     ValueError
-        Something else. The message begins with "must be".
+        The text is not a size. The message begins with "must be".
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -69,7 +69,7 @@ def _share(text: str, part: int, of: int) -> int:
 
 
 def nbytes(what: str, value: Any, name: str) -> int | None:
-    """A number of bytes, or None; as text too: see `parse_size`."""
+    """Check a setting that is a number of bytes, a text (see `parse_size`) or None."""
     if value is None:
         return None
     if isinstance(value, str):

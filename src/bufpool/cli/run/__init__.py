@@ -73,21 +73,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stats",
         action="store_true",
-        help="say at exit, on stderr, what was reused, the time and the page faults; pools that the program makes "
+        help="Print at exit, on stderr, what was reused, the time and the page faults. Pools that the program makes "
         "itself are not counted",
     )
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="no pool: with --stats, the time and the page faults to compare with",
+        help="Use no pool. With --stats, this shows the time and the page faults to compare with",
     )
     parser.add_argument(
-        "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
+        "-m", dest="as_module", action="store_true", help="The program is a module, as with 'python -m'"
     )
     parser.add_argument(
-        "program", metavar="script.py", help="a script, a folder or a zip file with __main__.py"
+        "program", metavar="script.py", help="A script, a folder or a zip file with __main__.py"
     )
-    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
+    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="Arguments of the program, passed on unchanged")
     rest.required = False  # argparse names it among what is missing
 
 

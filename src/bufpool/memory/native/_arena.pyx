@@ -434,7 +434,7 @@ cdef class PoolBase:
 
     @property
     def closed(self):
-        """Whether the pool hands out nothing more."""
+        """Whether the pool is closed."""
         return self.arena.closed.load_relaxed() != 0
 
     @property
@@ -449,23 +449,24 @@ cdef class PoolBase:
 
     @property
     def limit(self):
-        """Most bytes that may be in use and idle together; None: no limit."""
+        """Maximum bytes the pool may hold, in use plus idle; None: no limit."""
         return None if self.arena.config.limit == kUnlimited else self.arena.config.limit
 
     @property
     def max_retained(self):
-        """Most bytes that may be idle; None: no bound."""
+        """Maximum bytes the pool keeps idle; None: no bound."""
         return None if self.arena.config.max_retained == kUnlimited else self.arena.config.max_retained
 
     @property
     def alignment(self):
-        """Bytes: the address of every block is a multiple of it."""
+        """Alignment of every block, in bytes."""
         return self.arena.config.alignment
 
     def close(self):
-        """Hand out nothing more, and give idle memory back to the system.
+        """Close the pool: it hands out nothing more, and returns idle memory to the system.
 
-        What is still in use stays valid, and goes to the system when it is released. Closing twice is no error.
+        Arrays and buffers in use stay valid; their memory goes to the system when they are released. Closing a closed
+        pool does nothing.
 
         Examples
         --------

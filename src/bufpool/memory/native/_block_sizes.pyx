@@ -20,19 +20,19 @@ cdef size_t checked_alignment(object alignment, str pool) except 0:
 
 
 def good_size(nbytes):
-    """Bytes in the block that serves a request of `nbytes`.
+    """Return the size of the block that serves a request of `nbytes`.
 
-    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 455 bytes.
+    There are eight block sizes to each doubling, as in jemalloc. So a request above 455 bytes grows by at most 12.5 %.
 
     Parameters
     ----------
     nbytes : int
-        What is asked for, in bytes, from 0 to 64 TiB.
+        Requested bytes, from 0 to 64 TiB.
 
     Returns
     -------
     int
-        The size of the block in bytes, a multiple of 64.
+        Size of the block in bytes, a multiple of 64.
 
     Raises
     ------

@@ -12,6 +12,26 @@ _S_co = TypeVar("_S_co", bound=np.generic, default=Any, covariant=True)
 
 @final
 class Lease(Generic[_S_co]):
+    """An array for the duration of a ``with`` block; made by `BufferPool.lease`.
+
+    Attributes
+    ----------
+    pool : BufferPool
+        The pool that the memory comes from.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> pool = bufpool.BufferPool()
+    >>> def total():
+    ...     with pool.lease(1000, "i8") as a:
+    ...         a[:] = 2
+    ...         result = int(a.sum())
+    ...     return result, a.size
+    >>> total()
+    (2000, 0)
+    """
+
     @property
     def pool(self) -> ArrayPool: ...
     def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
@@ -28,7 +48,23 @@ class LeaseMaker(ArrayPool):
     @overload
     def lease(
         self, shape: Shape, dtype: None = None, order: Order = "C", *, alignment: Align = None
-    ) -> Lease[np.float64]: ...
+    ) -> Lease[np.float64]:
+        """Return a `Lease`: a context manager that provides an array for the duration of a ``with`` block.
+
+        The memory returns to the pool when the block ends. If only local variables still refer to the array, it becomes
+        empty: its shape is all zeros. If a view, a container or a memoryview refers to it, the array stays valid, and
+        its memory returns when they are gone.
+
+        Arguments and errors as of `empty`. The array is made when the block is entered.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> with bufpool.BufferPool().lease((2, 2)) as a:
+        ...     a[:] = 1
+        ...     a.sum()
+        np.float64(4.0)
+        """
     @overload
     def lease(
         self, shape: Shape, dtype: Typed[S], order: Order = "C", *, alignment: Align = None
