@@ -54,9 +54,9 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Maximum bytes the pool keeps idle; the system gets back the rest. Default: a quarter of the memory of the
         machine, or of the container if that has less; with a `limit`, no further bound.
     max_idle : float or None, default 10.0
-        Seconds until memory that stays idle goes back to the system. 16 MiB always stay. During that time the pool may
-        hold 1.5 times the peak use, and at least 64 MiB more than is in use. None: idle memory does not age; only
-        `limit` and `max_retained` bound it.
+        Seconds until memory that stays idle goes back to the system. Up to 16 MiB stay idle. Until then the pool may
+        hold 1.5 times its peak use in that time or, if that is more, 64 MiB more than is in use. None: idle memory does
+        not age; only `limit` and `max_retained` bound it.
     timeout : float or None, default 0.0
         Seconds that a request waits at the limit. None: without end. NumPy's own allocations under ``with pool:`` wait
         as long.
@@ -118,7 +118,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         tune_malloc: bool | EllipsisType = ...,
         name: str | None = None,
     ) -> None:
-        given = locals()
+        given = locals()  # the table of settings knows the parameters by name
         if name is None:
             name = f"pool-{next(_numbers)}"
         elif not isinstance(name, str):
