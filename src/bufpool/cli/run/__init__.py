@@ -87,7 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "program", metavar="script.py", help="A script, a folder or a zip file with __main__.py"
     )
-    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="Arguments of the program, passed on unchanged")
+    rest = parser.add_argument(
+        "args", nargs=argparse.REMAINDER, help="Arguments of the program, passed on unchanged"
+    )
     rest.required = False  # argparse names it among what is missing
 
 
@@ -112,13 +114,15 @@ def main(args: argparse.Namespace) -> int:
     from bufpool.cli.run.threads import Threads
     from bufpool.memory.buffer_pool import make_default
 
+    bounds = {what: getattr(args, what) for what in BOUNDS if getattr(args, what) is not None}
     if args.plain:
-        if args.limit is not None or args.max_retained is not None:
-            sys.stderr.write("bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n")
+        if bounds:
+            sys.stderr.write(
+                "bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n"
+            )
             return 2
         return start(args, Report() if args.stats else None)
-    bounds = {what: getattr(args, what) for what in BOUNDS}
-    pool = BufferPool(name="run", **{what: size for what, size in bounds.items() if size is not None})
+    pool = BufferPool(name="run", **bounds)
     make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
     if not args.stats:
