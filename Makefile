@@ -130,9 +130,10 @@ typecheck: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-demo $(VENV)/.e
 	@cd tests && export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" && echo "pyright --verifytypes bufpool" && \
 	told=$$(pyright --verifytypes bufpool --ignoreexternal) && grep score <<<"$$told" || { echo "$$told"; exit 1; }
 
-api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/project/api.txt, the list of public names, after a change that is meant
+api: $(VENV)/.installed $(VENV)/.extra-test ## Renew tests/project/api.txt, the list of public names, and the docstrings in stubs
+	"$(PY)" -m tests.support.stub_docstrings
 	"$(PY)" -m tests.support.public_api
-	@git diff --stat -- tests/project/api.txt
+	@git diff --stat -- tests/project/api.txt 'src/*.pyi'
 
 ##@ Package
 

@@ -1,4 +1,4 @@
-"""bufpool: memory for NumPy arrays and buffers, and any other costly object, kept ready for reuse.
+"""bufpool recycles the memory behind NumPy arrays and buffers, and pools any other costly object.
 
 >>> import bufpool, numpy as np
 >>> pool = bufpool.default_pool()
@@ -36,7 +36,7 @@ from bufpool.errors import (
     TooManyWaitersError,
 )
 
-# For type checkers, which take every variable of this name for true: the import of `typing` would cost more than ours.
+# Type checkers take every variable of this name for true. An import of `typing` would cost more than ours.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bufpool import resources as resources
@@ -95,7 +95,7 @@ __all__ = [
     "pools",
 ]
 
-# Where the names are that are imported at their first use, so that a program with a `Pool` alone loads no NumPy.
+# The modules of the names that are imported at their first use. A program that uses only `Pool` then loads no NumPy.
 _HOMES = {
     "bufpool.memory.buffer_pool": ("BufferPool", "default_pool"),
     "bufpool.memory.native._block_sizes": ("good_size",),

@@ -1,4 +1,4 @@
-"""What a user sets, checked: each error names the pool, the setting, its range and what was given."""
+"""Checks of settings. Each error names the pool, the setting, its range and the value that was given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_WAIT = 1e9  # seconds; more means for ever, and would overflow the clock
 
 
 def seconds(what: str, value: Any, name: str) -> float | None:
-    """None for ever; raises for what is negative, NaN or no number."""
+    """Check a number of seconds. None: without end."""
     if value is None:
         return None
     if isinstance(value, (str, bytes)):
@@ -31,7 +31,7 @@ def seconds(what: str, value: Any, name: str) -> float | None:
 
 
 def count(what: str, value: Any, name: str, least: int, most: int) -> int:
-    """A whole number in that range."""
+    """Check a whole number and its range."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -42,7 +42,7 @@ def count(what: str, value: Any, name: str, least: int, most: int) -> int:
 
 
 def flag(what: str, value: Any, name: str) -> bool:
-    """A word such as "no" would count as true."""
+    """Check True or False. A word such as "no" is refused: Python would count it as true."""
     with suppress(ValueError):  # an array, say, which is not equal to one thing
         if value in (True, False):
             return bool(value)
@@ -50,7 +50,7 @@ def flag(what: str, value: Any, name: str) -> bool:
 
 
 def choice(what: str, value: Any, name: str, words: tuple[str, ...]) -> str:
-    """One of the words."""
+    """Check that a value is one of the words."""
     if isinstance(value, str) and value in words:
         return value
     raise SettingError(f"pool {name!r}: {what} must be one of {', '.join(words)}, not {value!r}")

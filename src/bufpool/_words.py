@@ -1,8 +1,10 @@
-"""Words that depend on a number, for messages that people read."""
+"""Numbers as people read them: nouns that agree with a number, bytes with a unit."""
 
 from __future__ import annotations
 
-__all__ = ["plural"]
+__all__ = ["amount", "plural", "readable"]
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def plural(number: float, one: str, many: str = "") -> str:
@@ -24,3 +26,35 @@ def plural(number: float, one: str, many: str = "") -> str:
     ['0 objects', '1 object', '2 objects']
     """
     return one if number == 1 else many or f"{one}s"
+
+
+def readable(count: int) -> str:
+    """Return a number of bytes with the unit that suits it, one decimal from KiB up.
+
+    Examples
+    --------
+    >>> from bufpool._words import readable
+    >>> [readable(n) for n in (0, 1023, 1024, -1536, 1 << 30, (1 << 30) - 1)]
+    ['0 B', '1,023 B', '1.0 KiB', '-1.5 KiB', '1.0 GiB', '1.0 GiB']
+    """
+    if abs(count) < 1024:
+        return f"{count:,} B"
+    power = min((abs(count).bit_length() - 1) // 10, len(UNITS) - 1)
+    if round(abs(count) / 1024**power, 1) == 1024 and power < len(UNITS) - 1:
+        power += 1  # 1023.96 MiB would be printed as 1024.0 MiB
+    return f"{count / 1024**power:,.1f} {UNITS[power]}"
+
+
+def amount(count: int) -> str:
+    """Return a number of bytes as a sentence says it, without decimals if it is a multiple of its unit.
+
+    Examples
+    --------
+    >>> from bufpool._words import amount
+    >>> [amount(n) for n in (0, 1, 1000, 1024, 1025, 16 << 20, 3 << 29)]
+    ['0', '1 byte', '1000 bytes', '1 KiB', '1.0 KiB', '16 MiB', '1.5 GiB']
+    """
+    if count < 1024:
+        return f"{count} {plural(count, 'byte')}" if count else "0"
+    unit = 1 << (count.bit_length() - 1) // 10 * 10
+    return readable(count).replace(".0 ", " ") if count % unit == 0 else readable(count)

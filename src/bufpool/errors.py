@@ -1,6 +1,6 @@
-"""Every error that bufpool raises: one tree, each also the built-in error that a Python developer would catch.
+"""The errors that bufpool raises. Each is a `BufpoolError`, and also the built-in error that one would expect.
 
-Each message names the pool, what was asked for, the limit that stood in the way and the state at that moment.
+A message names the pool, the request, the limit that it exceeded and the pool's state at that moment.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = [
 
 
 class BufpoolError(Exception):
-    """The root of the tree: catch it to catch every error of this package."""
+    """The base class of all errors of this package."""
 
 
 class LimitError(BufpoolError, MemoryError):
-    """The pool's `limit` does not leave room for the request, even with all idle memory given back."""
+    """The pool's `limit` leaves no room for the request, even after all idle memory was given back."""
 
 
 class LimitTimeoutError(LimitError, TimeoutError):
-    """As `LimitError`, after waiting for memory to come back until the pool's `timeout` was over."""
+    """The request waited for the pool's `timeout`, and still had no room below its `limit`."""
 
 
 class OutOfMemoryError(BufpoolError, MemoryError):
-    """The operating system gave no memory."""
+    """The operating system has no memory for the request."""
 
 
 class MemoryLockError(BufpoolError, MemoryError):
@@ -50,23 +50,23 @@ class MemoryLockError(BufpoolError, MemoryError):
 
 
 class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
-    """The pool that NumPy allocates from, by `BufferPool.install`, refused. NumPy's `MemoryError` does not name it."""
+    """A pool that is installed for NumPy refused a request. NumPy's `MemoryError` does not name the pool."""
 
 
 class SizeError(BufpoolError, ValueError):
-    """A size that no block can have: negative, overflowing, or beyond 64 TiB."""
+    """A size is negative, overflows, or is larger than the largest block, 64 TiB."""
 
 
 class AlignmentError(BufpoolError, ValueError):
-    """An alignment that is not a power of two from 1 byte to 2 MiB."""
+    """An alignment is not a power of two from 1 byte to 2 MiB."""
 
 
 class SettingError(BufpoolError, ValueError):
-    """A setting of a pool outside its range."""
+    """A setting of a pool is out of its range."""
 
 
 class ObjectDtypeError(BufpoolError, TypeError):
-    """A dtype whose elements hold references: recycled bytes would be read as pointers."""
+    """A dtype holds references to Python objects: old bytes in its elements would be read as pointers."""
 
 
 class ClosedError(BufpoolError, RuntimeError):
@@ -74,31 +74,31 @@ class ClosedError(BufpoolError, RuntimeError):
 
 
 class PoolTimeoutError(BufpoolError, TimeoutError):
-    """No object came free within the timeout; the ``__cause__``, if any, is why the pool could make none."""
+    """No object became free within the timeout. The ``__cause__``, if any, is why the pool could not create one."""
 
 
 class PoolExhaustedError(BufpoolError, RuntimeError):
-    """All objects of the pool are out, and it neither waits nor makes more."""
+    """All objects of the pool are in use, and it neither waits nor creates more."""
 
 
 class TooManyWaitersError(PoolExhaustedError):
-    """As many clients wait for an object as may."""
+    """The maximum number of clients, ``max_waiting``, already wait for an object."""
 
 
 class FactoryError(BufpoolError, TypeError):
-    """A factory returns what cannot be pooled: None, an object that the pool has already; or a callback a coroutine."""
+    """A factory returned None or an object that the pool already has, or a callback returned a coroutine."""
 
 
 class ReentrantError(BufpoolError, RuntimeError):
-    """A pool's own callback asked the pool for an object that it would have to make, or to wait for."""
+    """A pool's callback requested an object from the same pool, which would have to create one or wait."""
 
 
 class ForeignReleaseError(BufpoolError, ValueError):
-    """Something was released to a pool or scratch that never handed it out."""
+    """An object or array was released to a pool or scratch that it did not come from."""
 
 
 class DoubleReleaseError(BufpoolError, ValueError):
-    """Something was released that had been released before."""
+    """An object, array or buffer was released twice."""
 
 
 class ReleasedError(BufpoolError, ValueError):
@@ -106,4 +106,4 @@ class ReleasedError(BufpoolError, ValueError):
 
 
 class ExportedError(BufpoolError, BufferError):
-    """A buffer was released while memoryviews, arrays or DLPack capsules still look into it."""
+    """A buffer was released while memoryviews, arrays or DLPack capsules still refer to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,8 @@ import pytest
 
 from bufpool import BufferPool
 from bufpool.memory import conf
-from bufpool.memory.conf import BUILT_IN, parse
+from bufpool.memory.conf import SETTINGS, parse
+from tests.support.checkout import ROOT
 
 ALL = (
     "limit=1GiB,max_retained=64 MiB,max_idle=1.5,timeout=2,upstream=plain,mlock=true,prefault=true,wipe=true,"
@@ -57,12 +59,42 @@ def test_every_item() -> None:
         "maintenance_thread": False,
         "tune_malloc": False,
     }
-    assert items.keys() == BUILT_IN.keys()
+    assert list(items) == list(SETTINGS)
 
 
 def test_every_default_is_a_setting_of_a_pool_and_can_be_left_to_the_variable() -> None:
-    left = {each.name for each in inspect.signature(BufferPool).parameters.values() if each.default is ...}
-    assert left == BUILT_IN.keys()
+    left = [each.name for each in inspect.signature(BufferPool).parameters.values() if each.default is ...]
+    assert left == list(SETTINGS)
+
+
+def described(what: str) -> tuple[str, str]:
+    """The head and the text of a parameter in the docstring of `BufferPool`."""
+    doc = inspect.cleandoc(BufferPool.__doc__ or "")
+    (found,) = re.findall(rf"^{what} : (.+)\n((?: {{4}}.+\n)+)", doc, re.MULTILINE)
+    return found[0], " ".join(found[1].split())
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_the_docstring_has_the_meaning_and_the_default_of_the_table(what: str) -> None:
+    setting = SETTINGS[what]
+    head, text = described(what)
+    assert text.startswith(setting.meaning)
+    if what == "upstream":  # the first of the words
+        assert head.startswith(f"{{{setting.default!r}, ")
+    else:
+        assert head.endswith("optional" if setting.default is None else f", default {setting.default!r}")
+
+
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="no documentation beside an installed wheel")
+def test_the_page_has_the_meanings_and_the_defaults_of_the_table() -> None:
+    page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+? \| (.+?) \|$", page, re.MULTILINE)
+    assert [(name, meaning) for name, meaning, _ in rows] == [
+        (name, setting.meaning.replace("``", "`")) for name, setting in SETTINGS.items()
+    ]
+    for name, _, default in rows:
+        if SETTINGS[name].default is not None:
+            assert parse(f"{name}={default.strip('`')}") == ({name: SETTINGS[name].default}, [])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +137,7 @@ def test_an_item_that_means_nothing_is_told_and_the_others_count(item: str, word
     items, mistakes = parse(f"max_idle=7,{item},prefault=true")
     assert items == {"max_idle": 7.0, "prefault": True}
     (mistake,) = mistakes
-    with pytest.raises(ValueError, match=f"^{'an item is ' if words.startswith('NAME') else ''}{words}$"):
+    with pytest.raises(ValueError, match=f"^{'expected ' if words.startswith('NAME') else ''}{words}$"):
         raise ValueError(mistake)
 
 

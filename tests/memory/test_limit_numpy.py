@@ -125,7 +125,7 @@ def test_resize_does_not_wait(full: tuple[BufferPool, list[Any]]) -> None:
     with pytest.raises(MemoryError) as caught, pool:
         a.resize(4 * MIB, refcheck=False)
     assert time.monotonic() - began < 10
-    assert "'tested': requested 4194304 bytes" in notes(caught.value)
+    assert "'tested': requested 4 MiB" in notes(caught.value)
     assert a.nbytes == 2 * MIB
     assert a.all()
     del b
@@ -213,8 +213,7 @@ def test_the_end_of_the_block_says_who_refused() -> None:
             np.empty(2 * MIB, "u1")
     assert warned == []
     assert caught.value.__notes__ == [
-        "pool 'tested': requested 2097152 bytes (a block of 2097152), the limit is 4194304 bytes, "
-        "3145728 bytes in use, 3145728 in use and idle; waited "
+        "pool 'tested': requested 2 MiB; the pool's limit is 4 MiB (3 MiB in use, 0 idle); waited "
         + notes(caught.value).rpartition(" waited ")[2]
     ]
     assert pool.stats().refused == 1
@@ -252,9 +251,7 @@ def test_a_note_on_an_error_without_a_size_says_that_the_refusal_may_be_another(
 
     with pytest.raises(MemoryError) as caught, pool:
         handles_one_and_raises_another()
-    assert notes(caught.value).startswith(
-        "the last refusal in this block: pool 'tested': requested 2097152 bytes"
-    )
+    assert notes(caught.value).startswith("the last refusal in this block: pool 'tested': requested 2 MiB")
 
 
 def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
@@ -271,7 +268,7 @@ def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
 
     with pytest.raises(MemoryError, match="Unable to allocate") as caught:
         mine.array(Frame())
-    assert notes(caught.value).startswith("pool 'other': requested 4194304 bytes")
+    assert notes(caught.value).startswith("pool 'other': requested 4 MiB")
     assert len(calls) == 1
     assert mine.stats().refused == 0
     assert all_back(mine)
@@ -327,7 +324,7 @@ def test_an_installed_pool_warns() -> None:
     try:
         with (
             pytest.raises(MemoryError),
-            pytest.warns(AllocationWarning, match=r"'batch': requested 2097152 .*limit"),
+            pytest.warns(AllocationWarning, match=r"'batch': requested 2 MiB; .*limit"),
         ):
             np.empty(2 * MIB, "u1")
         with warnings.catch_warnings():  # as an error it could not pass through NumPy
@@ -354,7 +351,7 @@ def test_uninstall_says_it_too() -> None:
 
     with pytest.raises(MemoryError) as caught, pytest.warns(AllocationWarning):
         work()
-    assert "pool 'batch': requested 2097152 bytes" in notes(caught.value)
+    assert "pool 'batch': requested 2 MiB" in notes(caught.value)
 
 
 # --- what goes wrong meanwhile ---

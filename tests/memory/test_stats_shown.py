@@ -15,7 +15,8 @@ import pytest
 
 import bufpool
 from bufpool import BufferPool, PoolStats
-from bufpool.memory.tables import COLUMNS, clipped, readable, width
+from bufpool._words import amount, readable
+from bufpool.memory.tables import COLUMNS, clipped, width
 from tests.support.accounting import threads_ended
 
 KIB, PAGE, MIB = 1 << 10, 1 << 12, 1 << 20
@@ -246,6 +247,26 @@ def test_repr_stays_one_line() -> None:
 )
 def test_bytes_are_readable(nbytes: int, text: str) -> None:
     assert readable(nbytes) == text
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [
+        (0, "0"),
+        (1, "1 byte"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (1025, "1.0 KiB"),
+        (3 << 19, "1.5 MiB"),
+        (16 * MIB, "16 MiB"),
+        (16 * MIB - 1, "16.0 MiB"),
+        (1023 * MIB, "1,023 MiB"),
+        (MIB - 1, "1.0 MiB"),
+        (1 << 46, "64 TiB"),
+    ],
+)
+def test_only_whole_units_have_no_decimal_in_a_message(nbytes: int, text: str) -> None:
+    assert amount(nbytes) == text
 
 
 # --- in a notebook ---

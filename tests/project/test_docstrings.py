@@ -5,6 +5,7 @@ That the examples run, ``test_docs.py`` tries.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import importlib.util
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import bufpool
+from tests.support.declarations import FUNCTIONS
 from tests.support.docstrings import described, entries, find, referred, sections, text_of
 from tests.support.public_api import Name, names, parameters
 
@@ -57,6 +59,13 @@ def test_a_name_has_a_docstring(name: Name) -> None:
     assert first.endswith((".", "`")), "a docstring begins with a sentence"
     assert "\n" not in first, "a docstring begins with one line"
     assert "Alias for field" not in doc
+
+
+@having("class", "error", "function", "property")
+def test_an_editor_shows_the_docstring(name: Name) -> None:
+    """Editors read the stub where there is one: `make api` copies the docstring of compiled code into it."""
+    written = [ast.get_docstring(node) for node in name.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
+    assert not written or not text_of(name.thing) or text_of(name.thing) in written
 
 
 @having("function", "class")

@@ -22,7 +22,7 @@ PLURAL = re.compile(r" (?:(?!of )[a-z]+ )?(?P<noun>[a-z]+s)\b")
 NO_NOUN = re.compile("as|besides|does|has|is|its|lacks|ms|needs|ns|says|shows|states|this|us|was")
 # Figures that are constants of more than one, or no counts.
 NEVER_ONE = {
-    "kHugePage", "kMaxBlock", "SMALLEST_SIDE", "MANY_TASKS", "MANY_THREADS", "ENOUGH",
+    "SMALLEST_SIDE", "MANY_TASKS", "MANY_THREADS", "ENOUGH",
     "block", "bytes_",  # at least 64; of a wheel that is too large
     "height",  # of a frame: "3840x2160 frames"
     "array.dtype", "descr",  # "dtype object holds references"

@@ -12,7 +12,7 @@ from bufpool import BufferPool, BufpoolError
 from tests.support.accounting import conserved
 
 LIMIT = 1 << 20  # bytes
-MAX_BLOCK = 1 << 46  # bytes
+MAX_BLOCK = 1 << 46  # bytes: 64 TiB
 PROTOTYPE = np.zeros(3, "u1")
 
 Ask = Callable[[BufferPool, Any], Any]

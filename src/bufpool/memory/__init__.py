@@ -1,1 +1,1 @@
-"""Memory for NumPy arrays and buffers: `BufferPool`, and what is behind it."""
+"""Memory for NumPy arrays and buffers: `BufferPool` and its parts."""

@@ -1,4 +1,4 @@
-"""`BufferPool`, the face of everything that concerns memory."""
+"""`BufferPool`: the pool of memory that users make."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar
 
-from bufpool._validate import choice, flag, seconds
-from bufpool._words import plural
+from bufpool._words import amount, plural
 from bufpool.errors import ClosedError, LimitError, SizeError
-from bufpool.memory.conf import UPSTREAMS, with_defaults
+from bufpool.memory.conf import checked
 from bufpool.memory.container import available_memory
 from bufpool.memory.native._array_lease import LeaseMaker
 from bufpool.memory.native._arrays import touch
 from bufpool.memory.native._block_sizes import good_size
 from bufpool.memory.native._buffer import BufferMaker
 from bufpool.memory.native._scratch import ScratchMaker
-from bufpool.memory.sizes import MOST, nbytes, parse_size
+from bufpool.memory.sizes import MOST, parse_size
 from bufpool.memory.stats import PoolStats, from_reading
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,53 +37,57 @@ _numbers = itertools.count(1)
 
 
 class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
-    """Memory for arrays and buffers, kept ready for reuse, bounded, and given back when it is no longer needed.
+    """Recycles the memory of arrays and buffers, within bounds, and returns idle memory to the system.
 
-    Safe to share between threads. Arrays and buffers may outlive the pool.
+    Threads may share it. Arrays and buffers stay valid when the pool is gone.
 
     Sizes are numbers of bytes, or texts such as ``"512 MiB"``, ``"1.5 GB"`` and ``"25%"`` (of the memory that this
-    process may use). Defaults can be changed from outside of a program, by the environment variable ``BUFPOOL_CONF``.
+    process may use). The environment variable ``BUFPOOL_CONF`` changes the defaults without a change to the program.
 
     Parameters
     ----------
     limit : int or str, optional
-        Most bytes in use and idle together. A request beyond it makes the pool give back idle memory, collect garbage,
-        wait up to `timeout` and then raise `LimitError`. A bounded pool keeps no per-thread caches. Default: no limit.
+        Maximum bytes the pool may hold, in use plus idle. If a request would exceed it, the pool returns idle memory to
+        the system, collects garbage, waits up to `timeout`, and then raises `LimitError`. A pool with a limit keeps no
+        per-thread caches. Default: no limit.
     max_retained : int or str, optional
-        Most bytes that stay idle: what comes back above that goes to the system. Default: a quarter of the memory of
-        the machine or, if that is less, of the container; with a `limit`, no further bound.
+        Maximum bytes the pool keeps idle; the system gets back the rest. Default: a quarter of the memory of the
+        machine, or of the container if that has less; with a `limit`, no further bound.
     max_idle : float or None, default 10.0
-        Seconds. Idle memory that nobody needed for so long goes back to the system, down to 16 MiB, whether or not the
-        program calls the pool. Until then the pool may hold 1.5 times the peak use of that time, and always 64 MiB
-        more than is in use. None: only `limit` and `max_retained` bound what is idle.
+        Seconds until memory that stays idle goes back to the system. Up to 16 MiB stay idle. Until then the pool may
+        hold 1.5 times its peak use in that time or, if that is more, 64 MiB more than is in use. None: idle memory does
+        not age; only `limit` and `max_retained` bound it.
     timeout : float or None, default 0.0
-        Seconds to wait at the limit; None: for ever. It holds for NumPy's own allocations under ``with pool:``, too.
+        Seconds that a request waits at the limit. None: without end. NumPy's own allocations under ``with pool:`` wait
+        as long.
     alignment : int, default 64
-        Of every block, in bytes: a power of two up to 2 MiB.
+        Alignment of every block in bytes: a power of two up to 2 MiB.
     upstream : {'thp', 'plain', 'hugetlb', 'malloc'}
-        Where memory comes from: transparent huge pages where a region holds one, plain pages, or explicit huge pages
-        of the system's reserve (``degraded`` of `PoolStats` counts the regions that it could not serve). ``'malloc'``
-        is for profilers: the C library serves each block above 64 KiB and gets it back at its release, so nothing is
-        recycled.
+        Where the pool's memory comes from. ``'thp'``: transparent huge pages, where a region is large enough.
+        ``'plain'``: ordinary pages. ``'hugetlb'``: the system's reserve of huge pages; the field ``degraded`` of
+        `PoolStats` counts the regions for which the reserve was empty. ``'malloc'``: for profilers; the C library
+        serves each block above 64 KiB and frees it at its release, so nothing is recycled.
     mlock : bool, default False
-        Lock the memory, so that it is never swapped out. Bounded by ``ulimit -l``.
+        Lock the memory, so that it is never swapped out. ``ulimit -l`` bounds how much can be locked.
     prefault : bool, default False
-        Touch memory when it is mapped and not on first use.
+        Touch memory when it is mapped, not at its first use.
     wipe : bool, default False
-        No block shows a byte of its last user. Costs a write of the block on each checkout.
+        Clear every block before it is used again, so that it shows no old data. Each checkout then writes the whole
+        block.
     maintenance_thread : bool, default True
-        One thread of the process gives idle memory back while nobody calls the pool. It runs no Python code, and ends
-        when no pool holds more than 16 MiB. Without it, calls of the pool do the work.
+        Give idle memory back even while nobody calls the pool. One thread does it for all pools of the process. It runs
+        no Python code, and ends when no pool holds more than 16 MiB. If False, memory goes back during calls of the
+        pool.
     tune_malloc : bool, default True
-        When the pool is installed, raise the thresholds of glibc's ``malloc`` as NumPy's own large arrays would have
-        done, so that other libraries keep their speed. Once a process; elsewhere than with glibc it does nothing.
+        Keep glibc's ``malloc`` fast for other libraries. The first installation in a process raises the thresholds of
+        ``malloc``, as NumPy's own large arrays would have done. Without glibc it has no effect.
     name : str, optional
-        Shown in messages. Default: ``pool-1``, ``pool-2``, ...
+        Name of the pool in messages. Default: ``pool-1``, ``pool-2``, ...
 
     Raises
     ------
     SettingError
-        A setting out of its range; nothing was made. A `ValueError`.
+        A setting is out of its range; no pool was made. A `ValueError`.
 
     Examples
     --------
@@ -115,61 +118,43 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         tune_malloc: bool | EllipsisType = ...,
         name: str | None = None,
     ) -> None:
+        given = locals()  # the table of settings knows the parameters by name
         if name is None:
             name = f"pool-{next(_numbers)}"
         elif not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
-        chosen = with_defaults(
-            limit=limit,
-            max_retained=max_retained,
-            max_idle=max_idle,
-            timeout=timeout,
-            upstream=upstream,
-            mlock=mlock,
-            prefault=prefault,
-            wipe=wipe,
-            maintenance_thread=maintenance_thread,
-            tune_malloc=tune_malloc,
-        )
-        most = nbytes("limit", chosen["limit"], name)
-        retained = nbytes("max_retained", chosen["max_retained"], name)
-        if most is None and retained is None:
+        settings = checked(name, given)
+        if settings["limit"] is None and settings["max_retained"] is None:
             memory = available_memory()
-            retained = None if memory is None else memory // 4
-        idle = seconds("max_idle", chosen["max_idle"], name)
-        tune = flag("tune_malloc", chosen["tune_malloc"], name)
+            settings["max_retained"] = None if memory is None else memory // 4
+        idle, tune = settings.pop("max_idle"), settings.pop("tune_malloc")
         self._set_up(
             name=name,
-            limit=most,
-            max_retained=retained,
             min_retained=MIN_RETAINED,
             max_idle_ns=0 if idle is None else max(2, int(idle * 1e9)),
             alignment=alignment,
-            pages=choice("upstream", chosen["upstream"], name, UPSTREAMS),
-            lock=flag("mlock", chosen["mlock"], name),
-            prefault=flag("prefault", chosen["prefault"], name),
-            wipe=flag("wipe", chosen["wipe"], name),
-            maintenance_thread=flag("maintenance_thread", chosen["maintenance_thread"], name),
-            timeout=seconds("timeout", chosen["timeout"], name),
+            pages=settings.pop("upstream"),
+            lock=settings.pop("mlock"),
+            **settings,
         )
         self._tune_malloc = tune
 
     def prewarm(self, n: int, shape: Shape, dtype: DTypeLike | None = None) -> None:
-        """Make sure that `n` arrays of this shape and dtype can be made at once without a page fault.
+        """Prepare idle memory, so that the next `n` arrays of this shape and dtype cause no page faults.
 
         Parameters
         ----------
         n : int
-            How many.
+            Number of arrays.
         shape, dtype
             As of `empty`.
 
         Raises
         ------
         LimitError
-            The limit does not leave room for all of them; what was made stays idle. A `MemoryError`.
+            The limit leaves no room for all of them; blocks that were already made stay idle. A `MemoryError`.
         SizeError
-            `n` is negative, or the pool would not keep so many idle: they exceed `max_retained`. A `ValueError`.
+            `n` is negative, or `n` arrays need more than `max_retained`. A `ValueError`.
 
         Examples
         --------
@@ -190,37 +175,34 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
             touch(blocks[-1])
 
     def _check_room(self, count: int, nbytes: int) -> None:
-        """Raise if the pool would not hold so many idle blocks, before the memory of all is written."""
+        """Raise if the pool cannot keep so many blocks idle. Called before their memory is written."""
         block = good_size(nbytes + self.alignment - 64)  # a wider alignment than a block's own takes more
-        what = f"pool {self.name!r}: requested {count} {plural(count, 'block')} of {block} bytes"
+        what = f"pool {self.name!r}: requested {count} {plural(count, 'block')} of {amount(block)}"
         if self.limit is not None and count * block > self.limit:
-            raise LimitError(f"{what}, the limit is {self.limit} {plural(self.limit, 'byte')}")
+            raise LimitError(f"{what}; the pool's limit is {amount(self.limit)}")
         if self.max_retained is not None and count * block > self.max_retained:
-            raise SizeError(
-                f"{what}, and max_retained keeps at most {self.max_retained} "
-                f"{plural(self.max_retained, 'byte')} idle"
-            )
+            raise SizeError(f"{what}; the pool keeps at most {amount(self.max_retained)} idle (max_retained)")
 
     def trim(self, keep: SupportsIndex | str = 0) -> int:
-        """Give idle memory back to the system now.
+        """Return idle memory to the system now.
 
-        Pages that hold a part of a small block in use stay. So do the few small blocks that another thread keeps for
-        itself, if it uses the pool in this moment.
+        A page stays if a small block on it is in use. The few small blocks in another thread's cache stay if that
+        thread is using the pool at this moment.
 
         Parameters
         ----------
         keep : int or str
-            Idle bytes that may stay; a text such as ``"64 MiB"`` too.
+            Idle bytes that may stay: a number, or a text such as ``"64 MiB"``.
 
         Returns
         -------
         int
-            Bytes given back.
+            Bytes returned to the system.
 
         Raises
         ------
         SizeError
-            `keep` is negative, or a text that is no size. A `ValueError`.
+            `keep` is negative, or a text that is not a size. A `ValueError`.
 
         Examples
         --------
@@ -240,15 +222,15 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         else:
             value = operator.index(keep)
         if value < 0:
-            raise SizeError(f"pool {self.name!r}: keep must not be negative, not {value}")
+            raise SizeError(f"pool {self.name!r}: keep must be 0 bytes or more, not {value}")
         return self._trim(min(value, MOST))
 
     # --- NumPy's allocator ---
 
     def __call__(self, function: F) -> F:
-        """Make `function` run under ``with pool:``: as a decorator, or to hand a function to a thread pool.
+        """Return `function` wrapped so that it runs under ``with pool:``. Use it as a decorator or as a call.
 
-        Generators, coroutines and asynchronous generators run under the pool while they run, and not between.
+        A generator, coroutine or asynchronous generator runs under the pool too, but not while it is suspended.
 
         Examples
         --------
@@ -270,9 +252,9 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Parameters
         ----------
         max_workers : int, optional
-            Most threads. Default: as of the executor.
+            Maximum number of threads. Default: the executor's.
         **kwargs
-            Other arguments of the executor; an `initializer` of yours runs after the pool is installed.
+            Other arguments of the executor. An `initializer` runs after the pool is installed.
 
         Raises
         ------
@@ -291,7 +273,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         from concurrent.futures import ThreadPoolExecutor
 
         if self.closed:
-            raise ClosedError(f"pool {self.name!r} is closed: its threads could allocate nothing")
+            raise ClosedError(f"pool {self.name!r} is closed: NumPy could not allocate in its threads")
         initializer = kwargs.pop("initializer", None)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -303,13 +285,13 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
 
         return ThreadPoolExecutor(max_workers, initializer=start, **kwargs)
 
-    # --- measures ---
+    # --- statistics ---
 
     def stats(self) -> PoolStats:
-        """Return a snapshot of all counts. It costs the hot paths nothing; ``print`` shows it as a table.
+        """Return a snapshot of the pool's counts, which ``print`` shows as a table.
 
-        To see what `trim` could give back, it looks at the small blocks (below 2 MiB) of slabs that have idle ones: a
-        millisecond for a million of them.
+        To find what `trim` would return, it inspects the small blocks of slabs that have idle ones. A million of them
+        take a millisecond. Checkouts and returns do not become slower.
 
         Examples
         --------
@@ -324,22 +306,20 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
     def __repr__(self) -> str:
         state = self._read()
         used = state["in_use_bytes"]
-        limit = "no limit" if self.limit is None else f"limit {self.limit}"
+        idle = max(0, state["reserved_bytes"] - used)
+        limit = "no limit" if self.limit is None else f"limit {amount(self.limit)}"
         closed = ", closed" if self.closed else ""
-        return (
-            f"<BufferPool {self.name!r}: {used} {plural(used, 'byte')} in use, "
-            f"{state['reserved_bytes'] - used} idle, {limit}{closed}>"
-        )
+        return f"<BufferPool {self.name!r}: {amount(used)} in use, {amount(idle)} idle, {limit}{closed}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"cannot pickle or copy pool {self.name!r}: it is memory of this process")
+        raise TypeError(f"cannot pickle or copy pool {self.name!r}: its memory belongs to this process")
 
 
 _default: dict[str, BufferPool] = {}
 
 
 def default_pool() -> BufferPool:
-    """Return the process's own pool, made on first use.
+    """Return the pool of the process, which the first call makes.
 
     Examples
     --------

@@ -34,13 +34,13 @@ class Mount(NamedTuple):
 
 @cache
 def available_memory() -> int | None:
-    """Return the bytes that this process may use, or None if the system does not say. Read once a process."""
+    """Return the bytes of memory this process may use, or None if the system does not tell. Read once a process."""
     known = [each for each in (total_memory() or None, cgroup_limit()) if each is not None]
     return min(known, default=None)
 
 
 def cgroup_limit(root: str = "/") -> int | None:
-    """Return the least memory limit among the process's cgroups and those above them, in bytes.
+    """Return the lowest memory limit of the process's cgroups and their parents, in bytes.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def cgroup_limit(root: str = "/") -> int | None:
     Returns
     -------
     int or None
-        None: no limit, or no file that says one.
+        None: no limit, or no file with one.
     """
     from pathlib import Path  # not when the package is imported: a pool may never need it
 

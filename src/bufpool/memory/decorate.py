@@ -1,4 +1,4 @@
-"""A function that runs in a context, whatever kind of function it is.
+"""Wraps a function of any kind so that it runs in a context.
 
 The context is entered only while the function's own code runs: a generator leaves it at each ``yield`` and enters it
 again when it is resumed, because context variables leak out of a generator that is merely suspended (PEP 567).
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def under(context: AbstractContextManager[Any], function: F) -> F:
-    """`function`, running under `context`, which must be enterable again and again."""
+    """Return `function` wrapped so that it runs under `context`, which is entered many times."""
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"expected a function to run under {context!r}, not {function!r}")
     if inspect.isasyncgenfunction(function):

@@ -1,13 +1,13 @@
-"""The pools of the process, and what they hold together."""
+"""All memory pools of the process, and their totals."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bufpool._words import plural
+from bufpool._words import plural, readable
 from bufpool.memory.native._arena import read_pools
 from bufpool.memory.stats import PoolStats, from_reading
-from bufpool.memory.tables import Table, readable
+from bufpool.memory.tables import Table
 
 __all__ = ["PoolsReading", "pools"]
 
@@ -17,9 +17,9 @@ SUMS = ("in_use_bytes", "idle_bytes", "reserved_bytes")
 class PoolsReading(tuple[PoolStats, ...]):
     """Snapshots of all memory pools of the process, from `pools`: a tuple of `PoolStats`, oldest pool first.
 
-    A pool whose object is gone is in it, with the state ``'deleted'``, as long as it holds memory: arrays and buffers
-    outlive their pool. ``print`` shows a table with a line for each pool and a total, a notebook shows it as HTML. It
-    holds no pool and no block, and can be copied, pickled and sent to another process.
+    It includes pools whose object is gone, with the state ``'deleted'``, while their arrays and buffers hold memory.
+    ``print`` shows a table with a line for each pool and a total; a notebook shows it as HTML. It keeps no pool and no
+    block alive, and can be copied, pickled and sent to another process.
 
     Examples
     --------
@@ -34,21 +34,21 @@ class PoolsReading(tuple[PoolStats, ...]):
 
     @property
     def in_use_bytes(self) -> int:
-        """Bytes of the blocks that are out, of all pools."""
+        """Bytes in use, summed over all pools."""
         return sum([each.in_use_bytes for each in self])
 
     @property
     def idle_bytes(self) -> int:
-        """Bytes of the blocks ready for reuse, of all pools."""
+        """Idle bytes, summed over all pools."""
         return sum([each.idle_bytes for each in self])
 
     @property
     def reserved_bytes(self) -> int:
-        """In use and idle, of all pools."""
+        """Bytes in use plus idle, summed over all pools."""
         return sum([each.reserved_bytes for each in self])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return totals, and the pools as `PoolStats.as_dict` does, for ``json.dumps``.
+        """Return the totals and each pool's `PoolStats.as_dict`, for ``json.dumps``.
 
         Examples
         --------
@@ -86,9 +86,8 @@ class PoolsReading(tuple[PoolStats, ...]):
 def pools() -> PoolsReading:
     """Return a snapshot of each `BufferPool` of the process, oldest first, with totals.
 
-    Pools that are closed, and pools whose object is gone while arrays of theirs hold memory, are in it too. In the
-    child of a fork it shows the child's memory. Pools of objects (`Pool`, `AsyncPool`) are not in it: they hold no
-    memory of ours.
+    It includes closed pools, and pools whose object is gone while their arrays hold memory. In a forked child it shows
+    the child's memory. Pools of objects (`Pool`, `AsyncPool`) are not included: they hold no memory of bufpool's.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Amounts of memory as text, such as "512 MiB": one grammar for arguments, the command line and the environment."""
+"""Sizes as text, such as "512 MiB": one grammar for arguments, the command line and the environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))?(?: ?(
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that `text` says.
+    """Return the number of bytes that a text such as "512 MiB" stands for.
 
     A size is ``number``, ``number unit`` or ``number%``, with at most one space before the unit. A number has decimal
     digits, and with a unit of more than a byte a fraction may follow: "1.5 GiB". The units kB, MB, GB and TB are powers
@@ -40,7 +40,7 @@ def parse_size(text: str) -> int:
     Raises
     ------
     ValueError
-        Something else. The message begins with "must be".
+        The text is not a size. The message begins with "must be".
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -53,7 +53,7 @@ def parse_size(text: str) -> int:
         raise ValueError(f"must be {ALLOWED}, not {text!r}")
     size: int = int(whole + fraction) * factor // 10 ** len(fraction)
     if size > MOST:
-        raise ValueError(f"must be from 0 to 2**63 - 1 bytes, not {text!r}")
+        raise ValueError(f"must be less than 8 EiB, not {text!r}")
     return size
 
 
@@ -69,7 +69,7 @@ def _share(text: str, part: int, of: int) -> int:
 
 
 def nbytes(what: str, value: Any, name: str) -> int | None:
-    """A number of bytes, or None; as text too: see `parse_size`."""
+    """Check a setting that is a number of bytes, a text (see `parse_size`) or None."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -84,5 +84,7 @@ def nbytes(what: str, value: Any, name: str) -> int | None:
             f"pool {name!r}: {what} must be a whole number of bytes, a text such as '2 GiB', or None, not {value!r}"
         ) from None
     if isinstance(value, bool) or not 0 <= number < 1 << 63:
-        raise SettingError(f"pool {name!r}: {what} must be from 0 to 2**63 - 1 bytes or None, not {value!r}")
+        raise SettingError(
+            f"pool {name!r}: {what} must be 0 bytes or more and less than 8 EiB, or None, not {value!r}"
+        )
     return number

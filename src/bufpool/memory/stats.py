@@ -1,4 +1,4 @@
-"""What a pool did and holds, as a frozen snapshot; the difference of two says what happened in between."""
+"""Snapshots of a pool's counts. The difference of two shows what happened in between."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bufpool._counts import Counts
-from bufpool._words import plural
-from bufpool.memory.tables import Table, clipped, readable
+from bufpool._words import plural, readable
+from bufpool.memory.tables import Table, clipped
 
 __all__ = ["ClassStats", "PoolStats"]
 
@@ -15,20 +15,20 @@ DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 
 
 class ClassStats(NamedTuple):
-    """One size class.
+    """Counts of one size class.
 
     Attributes
     ----------
     size : int
         Bytes of a block.
     total : int
-        Blocks that exist, in use and idle.
+        Number of blocks, in use and idle.
     idle : int
-        Blocks ready for reuse.
+        Number of blocks ready for reuse.
     hits : int
-        Checkouts that found an idle block.
+        Number of checkouts that found an idle block.
     misses : int
-        Checkouts that made a block.
+        Number of checkouts that made a block.
 
     Examples
     --------
@@ -47,65 +47,66 @@ class ClassStats(NamedTuple):
 
     @property
     def in_use(self) -> int:
-        """Blocks out."""
+        """Number of blocks in use."""
         return self.total - self.idle
 
 
 class PoolStats(NamedTuple):
-    """A snapshot of a pool, from `BufferPool.stats`: exact while no other thread uses the pool; bytes of whole blocks.
+    """A snapshot of a pool's counts, made by `BufferPool.stats`.
 
-    It cannot be changed, and can be copied, pickled and sent to another process. ``print`` shows it as a table with
-    units, a notebook as HTML; `as_dict` is for JSON. Idle memory is the sum of what `BufferPool.trim` would return
-    (`trimmable_bytes`), of what it cannot return (`pinned_bytes`) and of what other threads cache (`cached_bytes`).
+    It is exact if no other thread uses the pool meanwhile. All bytes are those of whole blocks. A snapshot never
+    changes, and can be copied, pickled and sent to another process. ``print`` shows it as a table, a notebook as HTML,
+    and `as_dict` is for JSON. `idle_bytes` is the sum of what `BufferPool.trim` would return (`trimmable_bytes`), what
+    it cannot return (`pinned_bytes`) and what other threads cache (`cached_bytes`).
 
     Attributes
     ----------
     in_use_bytes : int
-        Bytes of the blocks that are out.
+        Bytes of blocks in use.
     idle_bytes : int
-        Bytes of the blocks ready for reuse.
+        Bytes of blocks ready for reuse.
     reserved_bytes : int
-        In use and idle: what `limit` bounds.
+        Bytes in use plus idle. The pool's `limit` bounds them.
     peak_bytes : int
-        Highest bytes in use so far, to within the few small blocks that threads park for themselves.
+        Highest bytes in use so far. It may include the few small blocks in thread caches.
     mapped_bytes : int
-        Bytes of the system's memory that the pool holds: `reserved_bytes`, and what blocks leave of their pages.
+        Bytes of the system's memory that the pool holds: `reserved_bytes`, and the rest of partly used pages.
     hits : int
-        Checkouts that idle memory served.
+        Number of checkouts that idle memory served.
     misses : int
-        Checkouts that needed memory of the system, or a new small block.
+        Number of checkouts that needed memory from the system, or a new small block.
     refused : int
-        Requests refused, by the limit or by the system.
+        Number of requests that failed, at the limit or because the system had no memory.
     degraded : int
-        Maps that asked for explicit huge pages and got others.
+        Number of mapped regions that should have explicit huge pages and have others.
     drops : mapping of str to int
-        Times that memory went back to the system, by reason: over_max_retained (also above what recent use justifies),
+        How often memory went back to the system, by reason: over_max_retained (or more than recent use justifies),
         aged_out, trimmed (by ``trim()``, or at the limit to make room for another request), closed.
     classes : tuple of ClassStats
         Size classes that were ever used, smallest first.
     dropped_bytes : mapping of str to int
-        Bytes that went back then.
+        Bytes that went back to the system, by the same reasons.
     peak_reserved_bytes : int
-        Highest bytes in use and idle together so far.
+        Highest bytes in use plus idle so far.
     trimmable_bytes : int
-        Idle bytes that ``trim()`` would give back now, if the thread that made the snapshot called it.
+        Idle bytes that ``trim()`` would return now, if the thread that made the snapshot called it.
     pinned_bytes : int
-        Idle bytes that ``trim()`` cannot give back: small blocks on a page with a block that is in use, or in another
+        Idle bytes that ``trim()`` cannot return: small blocks on a page with a block that is in use or in another
         thread's cache.
     cached_bytes : int
-        Idle bytes of small blocks that other threads keep in their caches. ``trim()`` takes them, too, but for those of
-        a thread that uses its cache in that moment.
+        Idle bytes of small blocks in the caches of other threads. ``trim()`` returns them too, except those of a thread
+        that uses its cache at that moment.
     free_bytes : int
-        Idle bytes that belong to no size class: any request may use them.
+        Idle bytes that belong to no size class and can serve any request.
     purged_bytes : int
-        Bytes of address space without memory: it went back to the system, or was never needed. Nobody pays for it.
+        Bytes of address space without memory, because it went back to the system or was never needed.
     name : str
-        The pool's.
+        Name of the pool.
     limit : int or None
-        The pool's, in bytes.
+        Limit of the pool in bytes; None: no limit.
     state : {'open', 'closed', 'deleted', 'change'}
-        Of the pool; deleted: the pool object is gone, and blocks that are still in use keep memory; change: this is the
-        difference of two snapshots.
+        State of the pool. Deleted: the pool object is gone, but its blocks in use keep memory. Change: this is the
+        difference of two snapshots, not a snapshot.
 
     Examples
     --------
@@ -143,12 +144,12 @@ class PoolStats(NamedTuple):
 
     @property
     def hit_rate(self) -> float:
-        """Hits in all checkouts, 0 to 1; NaN before the first."""
+        """Share of the checkouts that idle memory served, from 0 to 1; NaN before the first checkout."""
         checkouts = self.hits + self.misses
         return self.hits / checkouts if checkouts else float("nan")
 
     def __sub__(self, earlier: PoolStats) -> PoolStats:
-        """What changed since `earlier`: every figure, the peaks too, as a difference."""
+        """Return the change since `earlier`: the difference of every count, also of the peaks."""
         if not isinstance(earlier, PoolStats):
             return NotImplemented
         then = {each.size: each for each in earlier.classes}
@@ -169,7 +170,7 @@ class PoolStats(NamedTuple):
     # --- as tables and as JSON ---
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields as dicts, lists, integers, strings and None, which ``json.dumps`` takes.
+        """Return all fields as values that ``json.dumps`` accepts: dicts, lists, integers, strings and None.
 
         Examples
         --------

@@ -6,10 +6,9 @@ import html
 import unicodedata
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "Table", "clipped", "readable"]
+__all__ = ["COLUMNS", "Table", "clipped"]
 
 COLUMNS = 80
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 class Table(NamedTuple):
@@ -70,23 +69,6 @@ def html_row(words: tuple[str, ...], kind: str) -> str:
         *[f'<{kind} style="text-align: right">{html.escape(each)}</{kind}>' for each in words[1:]],
     ]
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def readable(count: int) -> str:
-    """Return a number of bytes with the unit that suits it, one decimal from KiB up.
-
-    Examples
-    --------
-    >>> from bufpool.memory.tables import readable
-    >>> [readable(n) for n in (0, 1023, 1024, -1536, 1 << 30, (1 << 30) - 1)]
-    ['0 B', '1,023 B', '1.0 KiB', '-1.5 KiB', '1.0 GiB', '1.0 GiB']
-    """
-    if abs(count) < 1024:
-        return f"{count:,} B"
-    power = min((abs(count).bit_length() - 1) // 10, len(UNITS) - 1)
-    if round(abs(count) / 1024**power, 1) == 1024 and power < len(UNITS) - 1:
-        power += 1  # 1023.96 MiB would be printed as 1024.0 MiB
-    return f"{count / 1024**power:,.1f} {UNITS[power]}"
 
 
 def width(text: str) -> int:

@@ -18,7 +18,8 @@ def wants_bytes(a: NDArray[np.uint8]) -> None: ...
 
 def arrays(pool: bufpool.BufferPool) -> None:
     wants_bytes(pool.empty(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    wants_bytes(pool.empty(3, "f4"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    floats = pool.empty(3, np.float32)
+    wants_bytes(floats)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pool.empty("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pool.empty(3, np.uint8, "A")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     pool.empty(3, order="F", alignment="64")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -122,7 +122,7 @@ READINGS = (
         SHOWN,
     ),
     Bug("all letters are as wide", TABLES, ' in "WF" else 1', ' in "" else 1', SHOWN),
-    Bug("1024.0 KiB", TABLES, "        power += 1  #", "        power += 0  #", SHOWN),
+    Bug("1024.0 KiB", "_words.py", "        power += 1  #", "        power += 0  #", SHOWN),
     Bug("a title is markup", TABLES, "{html.escape(self.title)}", "{self.title}", SHOWN),
     Bug("a row is markup", TABLES, 'f"{html.escape(first)}</', 'f"{first}</', SHOWN),
     Bug(

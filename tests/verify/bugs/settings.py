@@ -63,15 +63,15 @@ READ = (
     Bug(
         "the environment wins over an argument",
         CONF,
-        "defaults[what] if value is ... else value",
-        "defaults[what] if value is ... or defaults[what] != BUILT_IN[what] else value",
+        "defaults[what] if given[what] is ... else given[what]",
+        "defaults[what] if given[what] is ... or defaults[what] != SETTINGS[what].default else given[what]",
         Suite("memory/test_conf.py -k arguments_win"),
     ),
     Bug(
         "a mistake in the environment is told by every pool",
         CONF,
-        "        defaults = _in_force.setdefault(VARIABLE, BUILT_IN | items)\n",
-        "        defaults = BUILT_IN | items\n",
+        "        defaults = _in_force.setdefault(VARIABLE, built_in | items)\n",
+        "        defaults = built_in | items\n",
         Suite("memory/test_conf.py -k told_once"),
     ),
     Bug(

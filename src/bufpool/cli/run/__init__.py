@@ -13,6 +13,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from bufpool.memory.conf import SETTINGS
 from bufpool.memory.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ NumPy is imported before the program starts: set variables such as OMP_NUM_THREA
 
 Other settings of the pool come from the environment variable BUFPOOL_CONF, such as BUFPOOL_CONF=max_idle=60,wipe=true.
 """
+
+# The settings of the pool that are options, and what their help says besides their meaning.
+BOUNDS = {
+    "limit": "Such as 512MiB, 1.5G or 25%% of the memory. Above it NumPy raises MemoryError. Default: no limit",
+    "max_retained": "Default: a quarter of the memory of the machine or its container",
+}
 
 
 def byte_count(text: str) -> int:
@@ -56,37 +63,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = Paragraphs
     parser.description = DESCRIPTION
     parser.usage = "%(prog)s [options] script.py [args]\n       %(prog)s [options] -m module [args]"
-    parser.add_argument(
-        "--limit",
-        type=byte_count,
-        metavar="SIZE",
-        help="most bytes in use and idle together, such as 512MiB, 1.5G or 25%% of the memory (default: no limit); "
-        "beyond it NumPy raises MemoryError",
-    )
-    parser.add_argument(
-        "--max-retained",
-        type=byte_count,
-        metavar="SIZE",
-        help="most bytes kept idle (default: a quarter of the memory of the machine or its container)",
-    )
+    for what, more in BOUNDS.items():
+        parser.add_argument(
+            f"--{what.replace('_', '-')}",
+            type=byte_count,
+            metavar="SIZE",
+            help=f"{SETTINGS[what].meaning} {more}",
+        )
     parser.add_argument(
         "--stats",
         action="store_true",
-        help="say at exit, on stderr, what was reused, the time and the page faults; pools that the program makes "
+        help="Print at exit, on stderr, what was reused, the time and the page faults. Pools that the program makes "
         "itself are not counted",
     )
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="no pool: with --stats, the time and the page faults to compare with",
+        help="Use no pool. With --stats, this shows the time and the page faults to compare with",
     )
     parser.add_argument(
-        "-m", dest="as_module", action="store_true", help="the program is a module, as with 'python -m'"
+        "-m", dest="as_module", action="store_true", help="The program is a module, as with 'python -m'"
     )
     parser.add_argument(
-        "program", metavar="script.py", help="a script, a folder or a zip file with __main__.py"
+        "program", metavar="script.py", help="A script, a folder or a zip file with __main__.py"
     )
-    rest = parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments, passed on as they are")
+    rest = parser.add_argument(
+        "args", nargs=argparse.REMAINDER, help="Arguments of the program, passed on unchanged"
+    )
     rest.required = False  # argparse names it among what is missing
 
 
@@ -111,13 +114,15 @@ def main(args: argparse.Namespace) -> int:
     from bufpool.cli.run.threads import Threads
     from bufpool.memory.buffer_pool import make_default
 
+    bounds = {what: getattr(args, what) for what in BOUNDS if getattr(args, what) is not None}
     if args.plain:
-        if args.limit is not None or args.max_retained is not None:
-            sys.stderr.write("bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n")
+        if bounds:
+            sys.stderr.write(
+                "bufpool run: with --plain there is no pool that --limit or --max-retained could bound\n"
+            )
             return 2
         return start(args, Report() if args.stats else None)
-    bounds = {"limit": args.limit, "max_retained": args.max_retained}
-    pool = BufferPool(name="run", **{what: size for what, size in bounds.items() if size is not None})
+    pool = BufferPool(name="run", **bounds)
     make_default(pool)  # what the program itself takes from the default pool belongs to the same account
     threads = Threads(pool)
     if not args.stats:

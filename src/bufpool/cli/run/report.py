@@ -7,7 +7,7 @@ import sys
 from time import perf_counter
 
 from bufpool import BufferPool
-from bufpool._words import plural
+from bufpool._words import amount, plural, readable
 from bufpool.cli.run.threads import Threads
 
 __all__ = ["Report", "report_refusals"]
@@ -18,7 +18,7 @@ def report_refusals(pool: BufferPool, process: int) -> None:
     refused = pool.stats().refused
     if refused and pool.limit is not None and os.getpid() == process:
         were = plural(refused, "request was", "requests were")
-        sys.stderr.write(f"bufpool run: {refused:,} {were} refused at the limit of {readable(pool.limit)}\n")
+        sys.stderr.write(f"bufpool run: {refused:,} {were} refused at the limit of {amount(pool.limit)}\n")
 
 
 class Report:
@@ -84,15 +84,6 @@ def of_pool(pool: BufferPool) -> list[str]:
         requests = plural(stats.refused, "request")
         lines.append(f"  refused            {stats.refused:,} {requests}: NumPy raised MemoryError")
     return lines
-
-
-def readable(count: float) -> str:
-    """Return a number of bytes with the unit that suits it."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.0f} {plural(count, 'byte')}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"
 
 
 def page_faults() -> tuple[int, int] | None:

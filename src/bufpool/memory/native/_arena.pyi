@@ -15,18 +15,36 @@ class PoolBase:
     @property
     def timeout(self) -> float | None: ...
     @property
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether the pool is closed."""
     @property
     def _shared(self) -> bool: ...
     @property
     def _waiting(self) -> int: ...
     @property
-    def limit(self) -> int | None: ...
+    def limit(self) -> int | None:
+        """Maximum bytes the pool may hold, in use plus idle; None: no limit."""
     @property
-    def max_retained(self) -> int | None: ...
+    def max_retained(self) -> int | None:
+        """Maximum bytes the pool keeps idle; None: no bound."""
     @property
-    def alignment(self) -> int: ...
-    def close(self) -> None: ...
+    def alignment(self) -> int:
+        """Alignment of every block, in bytes."""
+    def close(self) -> None:
+        """Close the pool: it hands out nothing more, and returns idle memory to the system.
+
+        Arrays and buffers in use stay valid; their memory goes to the system when they are released. Closing a closed
+        pool does nothing.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.BufferPool()
+        >>> a = pool.zeros(3)
+        >>> pool.close()
+        >>> a
+        array([0., 0., 0.])
+        """
     def _trim(self, keep: int) -> int: ...
     def _set_up(
         self,

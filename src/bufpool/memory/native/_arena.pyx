@@ -32,7 +32,7 @@ from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
 from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
-from bufpool._words import plural
+from bufpool._words import amount
 from bufpool.errors import (
     ClosedError,
     LimitError,
@@ -407,33 +407,34 @@ cdef class PoolBase:
 
     cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
         """As `refusal_error`, with the bytes in use and reserved at the time of the refusal."""
-        asked = f"requested {nbytes} {plural(nbytes, 'byte')}"
-        state = f"{used} {plural(used, 'byte')} in use, {reserved} in use and idle"
+        state = f"({amount(used)} in use, {amount(max(used, reserved) - used)} idle)"
         if why == Refusal.closed:
-            return ClosedError(f"pool {self.name!r} is closed: {f'{asked}, ' if nbytes else ''}{state}")
-        if why == Refusal.too_large:
-            return SizeError(f"pool {self.name!r}: {asked}, a block has at most {kMaxBlock}")
-        block = class_size(class_of(nbytes or 1))
-        if why == Refusal.limit:
-            limit = self.arena.config.limit
-            text = (
-                f"pool {self.name!r}: {asked} (a block of {block}), "
-                f"the limit is {limit} {plural(limit, 'byte')}, {state}"
+            return ClosedError(
+                f"pool {self.name!r} is closed{f': requested {amount(nbytes)}' if nbytes else ''} {state}"
             )
+        if why == Refusal.too_large:
+            return SizeError(
+                f"pool {self.name!r}: requested {amount(nbytes)}; the largest block has {amount(kMaxBlock)}"
+            )
+        asked, block = amount(nbytes), amount(class_size(class_of(nbytes or 1)))
+        if why == Refusal.limit:
+            rounded = "" if asked == block else f" (a block of {block})"
+            limit = amount(self.arena.config.limit)
+            text = f"pool {self.name!r}: requested {asked}{rounded}; the pool's limit is {limit} {state}"
             if waited is None:
                 return LimitError(text)
             return LimitTimeoutError(f"{text}; waited {waited:.3g} s")
         if why == Refusal.not_lockable:
             return MemoryLockError(
-                f"pool {self.name!r}: the system refused to lock {block} bytes in memory (see 'ulimit -l'); {state}"
+                f"pool {self.name!r}: the system refused to lock {block} in memory; see 'ulimit -l' {state}"
             )
-        return OutOfMemoryError(f"pool {self.name!r}: the system gave no memory for {block} bytes; {state}")
+        return OutOfMemoryError(f"pool {self.name!r}: the system has no memory for {block} {state}")
 
     # --- life and readings ---
 
     @property
     def closed(self):
-        """Whether the pool hands out nothing more."""
+        """Whether the pool is closed."""
         return self.arena.closed.load_relaxed() != 0
 
     @property
@@ -448,23 +449,24 @@ cdef class PoolBase:
 
     @property
     def limit(self):
-        """Most bytes that may be in use and idle together; None: no limit."""
+        """Maximum bytes the pool may hold, in use plus idle; None: no limit."""
         return None if self.arena.config.limit == kUnlimited else self.arena.config.limit
 
     @property
     def max_retained(self):
-        """Most bytes that may be idle; None: no bound."""
+        """Maximum bytes the pool keeps idle; None: no bound."""
         return None if self.arena.config.max_retained == kUnlimited else self.arena.config.max_retained
 
     @property
     def alignment(self):
-        """Bytes: the address of every block is a multiple of it."""
+        """Alignment of every block, in bytes."""
         return self.arena.config.alignment
 
     def close(self):
-        """Hand out nothing more, and give idle memory back to the system.
+        """Close the pool: it hands out nothing more, and returns idle memory to the system.
 
-        What is still in use stays valid, and goes to the system when it is released. Closing twice is no error.
+        Arrays and buffers in use stay valid; their memory goes to the system when they are released. Closing a closed
+        pool does nothing.
 
         Examples
         --------

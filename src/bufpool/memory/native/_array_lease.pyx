@@ -37,7 +37,7 @@ cdef enum State:
 @cython.no_gc_clear
 @cython.freelist(8)
 cdef class Lease:
-    """An array for the length of a ``with`` block; made by `BufferPool.lease`.
+    """An array for the duration of a ``with`` block; made by `BufferPool.lease`.
 
     Attributes
     ----------
@@ -141,13 +141,13 @@ cdef class LeaseMaker(ArrayPool):
     """A pool that makes leases. Use `bufpool.BufferPool`."""
 
     def lease(self, shape, dtype=None, order="C", *, alignment=None):
-        """Return a context manager that gives an array for the length of a block.
+        """Return a `Lease`: a context manager that provides an array for the duration of a ``with`` block.
 
-        At the end its memory returns to the pool at once if nobody else can reach it. A plain local name of the array
-        does not hinder that: the array becomes empty (its shape all zeros). With a view, a container or a memoryview
-        still alive, the memory returns when they are gone.
+        The memory returns to the pool when the block ends. If only local variables still refer to the array, it becomes
+        empty: its shape is all zeros. If a view, a container or a memoryview refers to it, the array stays valid, and
+        its memory returns when they are gone.
 
-        Arguments and errors as of `empty`; the array is made when the block is entered.
+        Arguments and errors as of `empty`. The array is made when the block is entered.
 
         Examples
         --------

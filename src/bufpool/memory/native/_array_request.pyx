@@ -10,6 +10,7 @@ import numpy as np
 from bufpool._core.size_classes cimport kMaxBlock
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
+from bufpool._words import amount
 from bufpool.errors import ObjectDtypeError, SizeError
 
 cdef extern from *:
@@ -70,8 +71,8 @@ cdef cnp.dtype check_request(str pool, object shape, object dtype, object order,
     cdef cnp.dtype descr = as_dtype(dtype)
     if holds_references(descr):
         raise ObjectDtypeError(
-            f"pool {pool!r}: dtype {descr} holds references, and recycled bytes would be read as pointers; "
-            "use NumPy's own constructor (under 'with pool:' too)"
+            f"pool {pool!r}: dtype {descr} holds references, and old bytes would be read as pointers; "
+            "use NumPy's own constructor, which is safe inside 'with pool:' too"
         )
     if descr.itemsize == 0:
         descr = np.empty(0, descr).dtype                         # an unsized string gets one character
@@ -80,7 +81,7 @@ cdef cnp.dtype check_request(str pool, object shape, object dtype, object order,
         try:
             request.dims[0] = PyNumber_AsSsize_t(shape, OverflowError)
         except OverflowError as error:
-            raise SizeError(f"pool {pool!r}: a dimension of {shape} is beyond the index type") from error
+            raise SizeError(f"pool {pool!r}: a dimension of {shape} does not fit in numpy.intp") from error
     else:
         parse_shape(pool, shape, request)
     request.flags = cnp.NPY_ARRAY_CARRAY
@@ -144,7 +145,7 @@ cdef size_t checked_bytes(str pool, cnp.dtype descr, Request* request) except 0:
             size *= extent
     if overflows or (size > kMaxBlock and not empty):            # the first NumPy refuses too, even with an extent of 0
         raise SizeError(
-            f"pool {pool!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than a block "
-            f"can be ({kMaxBlock} bytes)"
+            f"pool {pool!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than the largest "
+            f"block ({amount(kMaxBlock)})"
         )
     return 1 if empty else size

@@ -87,21 +87,21 @@ cdef class ArrayPool(AllocatorPool):
     # --- constructors with NumPy's own argument names ---
 
     def empty(self, shape, dtype=None, order="C", *, alignment=None):
-        """Return a new array on pooled memory, its contents arbitrary.
+        """Return a new array in pooled memory, without setting its elements.
 
         The memory returns to the pool when the array and every view of it are gone.
 
         Parameters
         ----------
         shape : int or tuple of int
-            Of the array, in elements.
+            Shape of the array.
         dtype : data-type, default None: float64
-            Anything that `numpy.dtype` takes, but nothing that holds references (``object``,
+            Anything that `numpy.dtype` accepts, except types that hold references (``object``,
             `numpy.dtypes.StringDType`).
         order : {'C', 'F'}
             Row-major or column-major.
         alignment : int, optional
-            Of the first element, in bytes: a power of two up to 2 MiB; never less than the pool's own, 64 by default.
+            Alignment of the first element in bytes: a power of two up to 2 MiB. It is never less than the pool's own.
 
         Returns
         -------
@@ -110,11 +110,11 @@ cdef class ArrayPool(AllocatorPool):
         Raises
         ------
         SizeError
-            A negative dimension, or more bytes than a block can have. A `ValueError`.
+            A dimension is negative, or the array is larger than the largest block, 64 TiB. A `ValueError`.
         ObjectDtypeError
             `dtype` holds references. A `TypeError`.
         AlignmentError
-            No power of two, or above 2 MiB. A `ValueError`.
+            `alignment` is not a power of two, or it is above 2 MiB. A `ValueError`.
         LimitError
             The pool's limit leaves no room. A `MemoryError`.
         ClosedError
@@ -133,9 +133,9 @@ cdef class ArrayPool(AllocatorPool):
         return disowned(self.make(descr, &request, False))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
-        """Return a new array of zeros on pooled memory. Arguments and errors as of `empty`.
+        """Return a new array of zeros in pooled memory. Arguments and errors as of `empty`.
 
-        Fresh memory of the system is zero already and is not written again.
+        Memory that has just come from the system is zero already and is not written again.
 
         Examples
         --------
@@ -148,14 +148,14 @@ cdef class ArrayPool(AllocatorPool):
         return disowned(self.make(descr, &request, True))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
-        """Return a new array on pooled memory, filled with `fill_value`.
+        """Return a new array in pooled memory, filled with `fill_value`.
 
-        Arguments and errors as of `empty`; the dtype is by default that of ``numpy.array(fill_value)``.
+        Arguments and errors as of `empty`. The default dtype is that of ``numpy.array(fill_value)``.
 
         Parameters
         ----------
         fill_value : scalar or array_like
-            What each element becomes; an array is broadcast to the shape.
+            Value of each element. An array is broadcast to the shape.
 
         Examples
         --------
@@ -174,7 +174,7 @@ cdef class ArrayPool(AllocatorPool):
         return array
 
     def ones(self, shape, dtype=None, order="C", *, alignment=None):
-        """Return a new array of ones on pooled memory. Arguments and errors as of `empty`.
+        """Return a new array of ones in pooled memory. Arguments and errors as of `empty`.
 
         Examples
         --------
@@ -251,7 +251,7 @@ cdef class ArrayPool(AllocatorPool):
             check_request(self.name, shape, dtype, "C", None, &request)
 
     def empty_like(self, prototype, dtype=None, order="K", subok=True, shape=None):
-        """Return a new array on pooled memory with the shape and dtype of `prototype`.
+        """Return a new array in pooled memory with the shape and dtype of `prototype`, without setting its elements.
 
         Arguments as of `numpy.empty_like`; errors as of `empty`.
 
@@ -265,7 +265,7 @@ cdef class ArrayPool(AllocatorPool):
         return self.build(np.empty_like, (prototype,), {"dtype": dtype, "order": order, "subok": subok, "shape": shape})
 
     def zeros_like(self, a, dtype=None, order="K", subok=True, shape=None):
-        """Return zeros on pooled memory with the shape and dtype of `a`, as `numpy.zeros_like`.
+        """Return zeros in pooled memory with the shape and dtype of `a`, as `numpy.zeros_like` does.
 
         Examples
         --------
@@ -281,7 +281,7 @@ cdef class ArrayPool(AllocatorPool):
         return array
 
     def ones_like(self, a, dtype=None, order="K", subok=True, shape=None):
-        """Return ones on pooled memory with the shape and dtype of `a`, as `numpy.ones_like`.
+        """Return ones in pooled memory with the shape and dtype of `a`, as `numpy.ones_like` does.
 
         Examples
         --------
@@ -294,7 +294,7 @@ cdef class ArrayPool(AllocatorPool):
         return array
 
     def full_like(self, a, fill_value, dtype=None, order="K", subok=True, shape=None):
-        """Return `fill_value` on pooled memory with the shape and dtype of `a`, as `numpy.full_like`.
+        """Return an array in pooled memory, like `a` and filled with `fill_value`, as `numpy.full_like` does.
 
         Examples
         --------
@@ -307,7 +307,7 @@ cdef class ArrayPool(AllocatorPool):
         return array
 
     def array(self, object, dtype=None, *, order="K", subok=False, ndmin=0):
-        """Return a copy of `object` as an array on pooled memory, as ``numpy.array(..., copy=True)``.
+        """Return a copy of `object` as an array in pooled memory, as ``numpy.array(..., copy=True)`` does.
 
         Examples
         --------
@@ -343,12 +343,12 @@ cdef class ArrayPool(AllocatorPool):
         return self.build(np.asfortranarray, (a,), {"dtype": dtype})
 
     def owns(self, cnp.ndarray a not None):
-        """Whether the memory of array `a`, or of the array that it is a view of, comes from this pool.
+        """Return whether the memory of `a`, an array or a view of one, comes from this pool.
 
         Parameters
         ----------
         a : numpy.ndarray
-            Of any shape and dtype.
+            Array of any shape and dtype.
 
         Examples
         --------

@@ -5,6 +5,7 @@ import operator
 from bufpool._core.os_memory cimport kHugePage
 from bufpool._core.size_classes cimport class_of, class_size, kGranule, kMaxBlock
 
+from bufpool._words import amount
 from bufpool.errors import AlignmentError, SizeError
 
 
@@ -13,25 +14,25 @@ cdef size_t checked_alignment(object alignment, str pool) except 0:
     cdef object value = operator.index(alignment)
     if value <= 0 or value > kHugePage or value & (value - 1):
         raise AlignmentError(
-            f"pool {pool!r}: alignment must be a power of two from 1 to {kHugePage} bytes, not {value}"
+            f"pool {pool!r}: alignment must be a power of two from 1 byte to {amount(kHugePage)}, not {value}"
         )
     return max(<size_t>value, kGranule)
 
 
 def good_size(nbytes):
-    """Bytes in the block that serves a request of `nbytes`.
+    """Return the size of the block that serves a request of `nbytes`.
 
-    Blocks come in eight sizes to a doubling (as in jemalloc), so that at most 12.5 % is added above 455 bytes.
+    There are eight block sizes to each doubling, as in jemalloc. So a request above 455 bytes grows by at most 12.5 %.
 
     Parameters
     ----------
     nbytes : int
-        The request, in bytes, from 0 to 64 TiB.
+        Requested bytes, from 0 to 64 TiB.
 
     Returns
     -------
     int
-        The size of the block in bytes, a multiple of 64.
+        Size of the block in bytes, a multiple of 64.
 
     Raises
     ------
@@ -46,5 +47,5 @@ def good_size(nbytes):
     """
     cdef object value = operator.index(nbytes)
     if value < 0 or value > kMaxBlock:
-        raise SizeError(f"a block has 0 to {kMaxBlock} bytes, not {value}")
+        raise SizeError(f"nbytes must be from 0 to {amount(kMaxBlock)}, not {value}")
     return class_size(class_of(<size_t>value or 1))

@@ -23,7 +23,7 @@ import numpy as np
 
 from bufpool._core.size_classes cimport kMaxBlock
 
-from bufpool._words import plural
+from bufpool._words import amount, plural
 from bufpool.errors import DoubleReleaseError, ExportedError, ReleasedError, SizeError
 
 cdef extern from "Python.h":
@@ -40,12 +40,12 @@ cdef class Buffer:
     """A writable block of bytes; made by `BufferPool.buffer`.
 
     It supports ``len``, indexing, slicing (slices are memoryviews), ``bytes``, DLPack and the ``with`` statement. When
-    nothing holds it any more, its memory returns to the pool by itself.
+    nothing refers to it any more, its memory returns to the pool.
 
     Attributes
     ----------
     nbytes : int
-        Its size in bytes, also once it is released.
+        Size in bytes, also after its release.
 
     Examples
     --------
@@ -107,15 +107,15 @@ cdef class Buffer:
     def release(self):
         """Return the block to the pool.
 
-        If somebody may have kept a look at the bytes (`numpy.ndarray` with ``buffer=`` holds the buffer without an
-        export), the block returns when this object is gone; it can no longer be used in either case.
+        The buffer cannot be used afterwards. If something may refer to its bytes without an export, as `numpy.ndarray`
+        with ``buffer=`` does, the block returns when the buffer object is gone.
 
         Raises
         ------
         ExportedError
-            Memoryviews, arrays or DLPack capsules look in. A `BufferError`; nothing is changed.
+            A memoryview, array or DLPack capsule refers to the bytes. A `BufferError`; the buffer is unchanged.
         DoubleReleaseError
-            It was released before. A `ValueError`.
+            The buffer was released before. A `ValueError`.
 
         Examples
         --------
@@ -137,7 +137,7 @@ cdef class Buffer:
 
     @property
     def released(self):
-        """Whether it can no longer be used."""
+        """Whether the buffer was released and can no longer be used."""
         return self.ended or self.block == NULL
 
     def __enter__(self):
@@ -218,21 +218,23 @@ cdef class BufferMaker(PoolBase):
     """A pool that makes buffers. Use `bufpool.BufferPool`."""
 
     def buffer(self, nbytes, *, alignment=None):
-        """Return a `Buffer` of `nbytes` bytes for readers of the buffer protocol. Its contents are arbitrary.
+        """Return a `Buffer` of `nbytes` bytes, without setting them.
+
+        Use it with ``readinto``, ``recv_into`` and everything else that takes a writable buffer.
 
         Parameters
         ----------
         nbytes : int
-            Its size in bytes, from 0 to 64 TiB.
+            Size in bytes, from 0 to 64 TiB.
         alignment : int, optional
-            Of the first byte, in bytes: a power of two up to 2 MiB; never less than the pool's own, 64 by default.
+            Alignment of the first byte in bytes: a power of two up to 2 MiB. It is never less than the pool's own.
 
         Raises
         ------
         SizeError
-            Negative, or above 64 TiB. A `ValueError`.
+            `nbytes` is negative or above 64 TiB. A `ValueError`.
         AlignmentError
-            No power of two, or above 2 MiB. A `ValueError`.
+            `alignment` is not a power of two, or it is above 2 MiB. A `ValueError`.
         LimitError
             The pool's limit leaves no room. A `MemoryError`.
         ClosedError
@@ -250,7 +252,7 @@ cdef class BufferMaker(PoolBase):
         cdef object size = PyNumber_Index(nbytes)
         cdef Py_ssize_t wanted = PyNumber_AsSsize_t(size, NULL)         # clipped if it does not fit
         if wanted < 0 or <size_t>wanted > kMaxBlock:
-            raise SizeError(f"pool {self.name!r}: a buffer has 0 to {kMaxBlock} bytes, not {size}")
+            raise SizeError(f"pool {self.name!r}: nbytes must be from 0 to {amount(kMaxBlock)}, not {size}")
         cdef size_t aligned = 0 if alignment is None else checked_alignment(alignment, self.name)
         cdef bint zeroed = False
         # The wrapper first: if there is no memory for it, no block is lost.

@@ -112,8 +112,9 @@ cdef class AllocatorPool(PoolBase):
     def install(self):
         """Make NumPy allocate from this pool in the current context, until `uninstall`.
 
-        The form without a block, for an executor's ``initializer``, say. The context is that of `contextvars`: this
-        thread outside asyncio, the current task inside. A new thread sees NumPy's default.
+        Use it where a ``with`` block does not fit, such as in the ``initializer`` of an executor. The context is that
+        of `contextvars`: the current task in asyncio, the current thread elsewhere. A new thread starts with NumPy's
+        own allocator.
 
         Examples
         --------
@@ -150,20 +151,20 @@ cdef class AllocatorPool(PoolBase):
             raise
 
     def uninstall(self):
-        """Take out the newest installation of this pool in the current context.
+        """Undo the newest `install` of this pool in the current context.
 
-        Called while a `MemoryError` of NumPy's is handled, it adds to it which pool refused, and why.
+        If a `MemoryError` of NumPy is being handled, this adds a note to it: which pool refused, and why.
 
         Returns
         -------
         bool
-            False, and nothing changed, if there is none: a generator may be closed in another context than the one
-            it was started in.
+            False if the pool is not installed in this context; then nothing changes. This happens, for example, when a
+            generator is closed in another context than the one it was started in.
 
         Raises
         ------
         MemoryError
-            The interpreter has no memory for the change. It may be called again, and then goes on from there.
+            The interpreter has no memory for the change. Call `uninstall` again to complete it.
 
         Examples
         --------

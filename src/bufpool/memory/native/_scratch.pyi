@@ -5,42 +5,89 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import TypeVar
 
-from bufpool._typing import (
-    C8,
-    C16,
-    F2,
-    F4,
-    F8,
-    I1,
-    I2,
-    I4,
-    I8,
-    U1,
-    U2,
-    U4,
-    U8,
-    Align,
-    Bool,
-    Order,
-    S,
-    Shape,
-    Typed,
-)
+from bufpool._typing import Align, Order, S, Shape, Typed
 from bufpool.memory.native._arrays import ArrayPool
 
 _S = TypeVar("_S", bound=np.generic, default=Any)
 
 @final
 class Scratch(Generic[_S]):
+    """Reusable arrays of one shape and dtype; made by `BufferPool.scratch`.
+
+    Use it as a context manager, also nested and from several threads, or call `acquire` and `release`. The elements of
+    an array are arbitrary at each checkout.
+
+    Examples
+    --------
+    >>> import bufpool
+    >>> scratch = bufpool.BufferPool().scratch((480, 640), "f4")
+    >>> for frame in range(3):
+    ...     with scratch as a:
+    ...         a.fill(frame)
+    >>> a = scratch.acquire()
+    >>> scratch.release(a)
+    """
+
     @property
-    def pool(self) -> ArrayPool: ...
+    def pool(self) -> ArrayPool:
+        """The pool that the memory comes from."""
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Shape of every array."""
     @property
-    def dtype(self) -> np.dtype[_S]: ...
+    def dtype(self) -> np.dtype[_S]:
+        """Dtype of every array."""
     def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
-    def acquire(self) -> NDArray[_S]: ...
-    def release(self, array: NDArray[_S]) -> None: ...
+    def acquire(self) -> NDArray[_S]:
+        """Check out an array.
+
+        Returns
+        -------
+        numpy.ndarray
+            An array of this scratch's shape and dtype to which nothing else refers.
+
+        Raises
+        ------
+        LimitError
+            A new array is needed, and the pool's limit leaves no room for it. A `MemoryError`.
+        ClosedError
+            The pool is closed.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch((2, 3), "f4")
+        >>> a = scratch.acquire()
+        >>> a.shape
+        (2, 3)
+        """
+    def release(self, array: NDArray[_S]) -> None:
+        """Return an array that came from `acquire`.
+
+        It is handed out again when nothing refers to it or to a view of it any more.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            The array itself, not a view of it.
+
+        Raises
+        ------
+        DoubleReleaseError
+            The array was released before, or it belongs to a ``with`` block, which releases it. A `ValueError`.
+        ForeignReleaseError
+            The array did not come from this scratch. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch(10)
+        >>> a = scratch.acquire()
+        >>> view = a[:5]
+        >>> scratch.release(a)
+        >>> scratch.acquire() is a              # `view` may still look into it
+        False
+        """
     def __enter__(self) -> NDArray[_S]: ...
     def __exit__(
         self,
@@ -53,68 +100,25 @@ class Scratch(Generic[_S]):
 class ScratchMaker(ArrayPool):
     @overload
     def scratch(
-        self, shape: Shape, dtype: None = ..., order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.float64]: ...
+        self, shape: Shape, dtype: None = None, order: Order = "C", *, alignment: Align = None
+    ) -> Scratch[np.float64]:
+        """Return a `Scratch`: reusable arrays of one shape and dtype, the fastest way to get an array.
+
+        Make it once and use it many times: it reuses the array objects, not only their memory.
+
+        Arguments and errors as of `empty`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> scratch = bufpool.BufferPool().scratch(1024, "f4")
+        >>> with scratch as a:
+        ...     a.fill(0)
+        """
     @overload
     def scratch(
         self, shape: Shape, dtype: Typed[S], order: Order = "C", *, alignment: Align = None
     ) -> Scratch[S]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: Bool, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.bool_]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: I1, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.int8]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: I2, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.int16]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: I4, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.int32]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: I8, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.int64]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: U1, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.uint8]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: U2, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.uint16]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: U4, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.uint32]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: U8, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.uint64]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: F2, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.float16]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: F4, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.float32]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: F8, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.float64]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: C8, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.complex64]: ...
-    @overload
-    def scratch(
-        self, shape: Shape, dtype: C16, order: Order = "C", *, alignment: Align = None
-    ) -> Scratch[np.complex128]: ...
     @overload
     def scratch(
         self, shape: Shape, dtype: DTypeLike, order: Order = "C", *, alignment: Align = None

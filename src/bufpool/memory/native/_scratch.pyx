@@ -50,10 +50,10 @@ cdef WithMethod with_method(bint enters):
 @cython.final
 @cython.no_gc_clear
 cdef class Scratch:
-    """Arrays of one shape and dtype for reuse; made by `BufferPool.scratch`.
+    """Reusable arrays of one shape and dtype; made by `BufferPool.scratch`.
 
-    Use it as a context manager (nested too, and from several threads), or with `acquire` and `release`. Contents are
-    arbitrary at each checkout.
+    Use it as a context manager, also nested and from several threads, or call `acquire` and `release`. The elements of
+    an array are arbitrary at each checkout.
 
     Examples
     --------
@@ -82,17 +82,17 @@ cdef class Scratch:
         self.leave = slots.leave
 
     def acquire(self):
-        """Check an array out.
+        """Check out an array.
 
         Returns
         -------
         numpy.ndarray
-            Of this scratch's shape and dtype, that nobody else can reach.
+            An array of this scratch's shape and dtype to which nothing else refers.
 
         Raises
         ------
         LimitError
-            A further array is needed and the pool's limit leaves no room for it.
+            A new array is needed, and the pool's limit leaves no room for it. A `MemoryError`.
         ClosedError
             The pool is closed.
 
@@ -107,21 +107,21 @@ cdef class Scratch:
         return self.slots.acquire()
 
     def release(self, array):
-        """Return an array that `acquire` gave.
+        """Return an array that came from `acquire`.
 
-        It is handed out again once nobody holds it or a view of it any more.
+        It is handed out again when nothing refers to it or to a view of it any more.
 
         Parameters
         ----------
         array : numpy.ndarray
-            Itself, not a view of it.
+            The array itself, not a view of it.
 
         Raises
         ------
         DoubleReleaseError
-            It was released before, or a ``with`` block has it, whose end releases it. A `ValueError`.
+            The array was released before, or it belongs to a ``with`` block, which releases it. A `ValueError`.
         ForeignReleaseError
-            It is not an array of this scratch. A `ValueError`.
+            The array did not come from this scratch. A `ValueError`.
 
         Examples
         --------
@@ -142,12 +142,12 @@ cdef class Scratch:
 
     @property
     def shape(self):
-        """Of every array."""
+        """Shape of every array."""
         return shape_of(self.slots.request.nd, self.slots.request.dims)
 
     @property
     def dtype(self):
-        """Of every array."""
+        """Dtype of every array."""
         return self.slots.descr
 
     def __repr__(self):
@@ -158,9 +158,9 @@ cdef class ScratchMaker(ArrayPool):
     """A pool that makes scratches. Use `bufpool.BufferPool`."""
 
     def scratch(self, shape, dtype=None, order="C", *, alignment=None):
-        """Return a `Scratch`: arrays of one shape and dtype for reuse, the fastest path.
+        """Return a `Scratch`: reusable arrays of one shape and dtype, the fastest way to get an array.
 
-        Make it once and use it again and again: what it saves is the making of arrays.
+        Make it once and use it many times: it reuses the array objects, not only their memory.
 
         Arguments and errors as of `empty`.
 
