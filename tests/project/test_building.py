@@ -223,7 +223,7 @@ def test_with_an_address_every_link_of_the_readme_leads_to_the_tag(light: Path, 
     targets = re.findall(r"\]\(\s*([^)\s]+)|\]:\s*(\S+)|(?:href|src|srcset)=[\"']?([^\"'>\s]+)", shown)
     assert len(targets) > 20
     assert [target for target in map("".join, targets) if not target.startswith("https://")] == []
-    assert f"]({at.replace('/blob/', '/raw/')}docs/figures/landing-light.svg)" in shown
+    assert f"]({at.replace('/blob/', '/raw/')}docs/figures/demo.png)" in shown
     # And nothing else is another.
     assert shown.replace(at, "").replace(at.replace("/blob/", "/raw/"), "") == readme
 
