@@ -94,7 +94,7 @@ def run() -> Run:
 # Speed-ups -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_ratio_says_how_many_times_as_fast_bufpool_is_whatever_the_target_limits():
+def test_a_speedup_above_one_means_bufpool_is_faster():
     fast = speedups.speedup("x", result("", "them", speed(1.0), 2.0))
     slow = speedups.speedup("x", result("", "them", cost(1.0), 2.0))
     assert (fast.ratio, fast.low, fast.high) == (2.0, 1.6, 2.5)
@@ -217,7 +217,7 @@ def test_the_page_says_what_the_machine_was_and_who_is_missing(run):
     )
 
 
-def test_a_connection_is_compared_with_pools_that_take_the_same_care(run):
+def test_connections_are_compared_at_equal_care(run):
     """A checkout of an object that needs no care is no headline for connections."""
     care = result("no check", "psycopg_pool", NO_TARGET, 1.2, ours="lease")
     found = replace(run, rows={**run.rows, "connection": [care]})
@@ -299,7 +299,7 @@ def test_the_chart_is_sorted_and_changes_with_the_figures(run):
     assert chart.digest(chart.dots(run)) == chart.digest(shown)
 
 
-def test_the_chart_is_drawn_in_both_themes_and_says_what_it_shows(run, tmp_path):
+def test_the_chart_has_two_themes_and_a_description(run, tmp_path):
     pytest.importorskip("matplotlib")
     shown = chart.dots(run)
     light, dark = chart.draw(shown, tmp_path)

@@ -50,7 +50,7 @@ def test_a_result_without_a_figure_is_neither_met_nor_missed():
 # Statistics ----------------------------------------------------------------------------------------------------------
 
 
-def test_compare_takes_the_median_and_the_extremes_of_the_ratios_of_the_rounds():
+def test_compare_gives_median_and_extremes_of_ratios():
     check = Check("1 KiB", "pool", "plain", speed(1.5))
     result = compare(check, ours=[1.0, 2.0, 4.0], theirs=[4.0, 4.0, 4.0])
     assert (result.ours, result.theirs) == (2.0, 4.0)
@@ -58,7 +58,7 @@ def test_compare_takes_the_median_and_the_extremes_of_the_ratios_of_the_rounds()
     assert result.met
 
 
-def test_a_slow_spell_that_falls_on_both_does_not_move_the_figure():
+def test_a_slow_spell_of_both_does_not_move_a_ratio():
     check = Check("1 KiB", "pool", "plain", cost(1.0))
     result = compare(check, ours=[1.0, 1.0, 2.1, 2.1, 2.1], theirs=[1.0, 1.0, 1.0, 2.1, 2.1])
     assert result.figure == 1.0
@@ -100,7 +100,7 @@ def test_a_statement_may_await():
     assert seen == [1, 1, 1]
 
 
-def test_the_plan_splits_rounds_over_generations_and_takes_more_at_small_and_longer_at_large_sizes():
+def test_the_plan_of_rounds_follows_the_size():
     plan = Plan(rounds=12, generations=3, seconds=0.02)
     assert plan.shape(16 * MIB) == (3, 4, 0.02)
     assert plan.shape(64 * MIB) == (3, 4, 0.04)
@@ -159,7 +159,7 @@ def test_contenders_with_the_same_process_share_a_worker(fake_workers):
     assert fake_workers.asked == [(1, "A"), (1, "B"), (2, "C")]
 
 
-def test_large_groups_are_split_to_fit_into_memory_with_ours_in_each():
+def test_large_groups_are_split_to_fit_into_memory():
     ours, *others = (Contender(name, "expression", "plain", 256 * MIB) for name in "ABCDEF")
     split = groups_within_budget(ours, others, each=2 * GIB)
     assert [[contender.name for contender in group] for group in split] == [

@@ -105,7 +105,7 @@ def test_a_pattern_is_compared_with_the_fastest(fastest):
     assert verdict(run_of("pattern", {"seconds": 1.051}, others), "time", fastest.name).holds is False
 
 
-def test_what_was_resident_before_the_work_of_a_pattern_is_deducted():
+def test_memory_from_before_a_pattern_is_deducted():
     assert verdict(run_of("pattern", {"imports": 150.0, "peak": 758.0}), "peak").holds is True
     assert verdict(run_of("pattern", {"imports": 50.0, "peak": 700.0}), "peak").holds is False
 
@@ -142,7 +142,7 @@ def test_results_must_be_the_same_everywhere_and_in_every_round():
     assert verdict(run, "results").note == "of mimalloc"
 
 
-def test_a_contender_that_is_not_here_leaves_its_targets_unjudged_and_says_why():
+def test_a_missing_contenders_targets_are_not_judged():
     run = run_of("job")
     del run.programs["it"].series[TUNED.name]
     run.absent[TUNED.name] = "n/a: needs Linux with glibc"
@@ -152,7 +152,7 @@ def test_a_contender_that_is_not_here_leaves_its_targets_unjudged_and_says_why()
     assert "1 could not be judged" in show.summary_text(run)
 
 
-def test_the_fastest_of_those_that_are_here_is_named_with_those_that_are_not():
+def test_the_fastest_and_the_missing_are_named():
     run = run_of("pattern", others={PLAIN.name: {"seconds": 0.5}})
     del run.programs["it"].series[JEMALLOC.name]
     run.absent[JEMALLOC.name] = "not installed: apt-get install libjemalloc2"
@@ -165,7 +165,7 @@ def test_a_rival_that_was_not_asked_for_has_no_target():
     assert TUNED.name not in {each.against for each in judge(run, "it")}
 
 
-def test_the_text_is_at_most_100_columns_wide_and_has_every_verdict():
+def test_the_text_has_every_verdict_in_100_columns():
     run = run_of("pattern", {"seconds": 1234.5678, "peak": 123456.7, "sha": "other"})
     run.programs["it"].failures[PLAIN.name] = "exit status 1: " + "words " * 60
     text = show.program_text(run, "it")
@@ -183,7 +183,7 @@ def test_a_run_comes_back_from_its_file(tmp_path):
     assert load(tmp_path / "run.json") == run
 
 
-def test_tables_have_a_row_for_each_program_and_a_column_for_each_contender():
+def test_tables_have_all_programs_and_contenders():
     run = run_of("job", {"seconds": 1.234, "peak": 567.0})
     run.programs["pattern"] = run_of("pattern").programs["it"]
     run.programs["broken"] = Outcome("job", "a broken one", failures={PLAIN.name: "exit status 1"})
@@ -285,7 +285,7 @@ def test_bufpool_and_allocators_are_in_force(programs):
     assert len({each.sha[0] for each in outcome.series.values()}) == 3
 
 
-def test_jemalloc_runs_with_its_default_settings_and_without_decay(monkeypatch):
+def test_jemalloc_runs_by_default_and_without_decay(monkeypatch):
     monkeypatch.setattr("benchmarks.programs.contenders.environment", lambda name: {"MALLOC_CONF": name})
     assert "MALLOC_CONF" not in JEMALLOC.environment()
     assert JEMALLOC_KEEPS.environment()["MALLOC_CONF"] == "jemalloc"
@@ -301,7 +301,7 @@ def test_a_program_that_fails_is_shown_and_the_others_go_on(programs, capsys, tm
     assert status == 1
 
 
-def test_a_program_that_fails_on_one_contender_is_measured_on_the_others(programs, capsys, tmp_path):
+def test_a_failing_contender_does_not_stop_the_others(programs, capsys, tmp_path):
     programs(
         "picky",
         "import sys\n\ndef work():\n    assert 'bufpool' not in sys.modules, 'pooled'\n    return [1]\n",

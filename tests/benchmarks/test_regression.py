@@ -40,7 +40,7 @@ class FakeWorker:
         return loops * (3e-9 if name == "calls" else 2e-9) * (0.1 if lucky else 7 if busy else 1)
 
 
-def test_a_ratio_is_of_samples_side_by_side_in_each_of_several_processes(monkeypatch):
+def test_a_ratio_takes_samples_in_turns(monkeypatch):
     monkeypatch.setattr(ratios, "Worker", FakeWorker)
     assert ratios.measure([RATIO]) == {RATIO: [pytest.approx(1.5)] * ratios.GENERATIONS}
     assert ratios.measure([RATIO], 2) == {RATIO: [pytest.approx(1.5)] * 2}
@@ -62,7 +62,7 @@ OTHER = Ratio("another", "scratch", "calls", "list", 65)
         ([[1.3] * 3, [0.9] * 4], [1.3] * 3 + [0.9] * 4),  # as soon as there is no doubt
     ],
 )
-def test_a_ratio_near_the_limit_is_measured_again_and_all_of_it_counts(monkeypatch, rounds, found):
+def test_a_ratio_near_the_limit_is_measured_again(monkeypatch, rounds, found):
     asked: list[list[Ratio]] = []
 
     def measure(wanted: Any) -> dict[Ratio, list[float]]:
@@ -112,7 +112,7 @@ def test_a_baseline_names_its_machine(stored):
         ("", "another ratio", "the baseline has none of the ratios that are measured"),
     ],
 )
-def test_what_cannot_be_compared_is_said_and_fails_if_it_is_required(
+def test_nothing_to_compare_fails_only_if_required(
     monkeypatch, capsys, stored, options, fails, kind, known, why
 ):
     store(stored, kind or baseline.this_machine(), {known: 1.0})
@@ -131,9 +131,7 @@ def test_what_cannot_be_compared_is_said_and_fails_if_it_is_required(
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--require",)])
-def test_a_baseline_that_cannot_be_read_is_an_error_that_names_it(
-    monkeypatch, capsys, stored, text, why, options
-):
+def test_an_unreadable_baseline_is_named(monkeypatch, capsys, stored, text, why, options):
     if text is not None:
         stored.write_text(text, encoding="utf-8")
     assert compared(monkeypatch, *options) == (2, [])
@@ -143,7 +141,7 @@ def test_a_baseline_that_cannot_be_read_is_an_error_that_names_it(
     assert reported.endswith("`make baseline` stores one\n")
 
 
-def test_a_ratio_that_the_baseline_does_not_know_is_skipped_and_that_is_said(monkeypatch, capsys, stored):
+def test_a_ratio_without_a_baseline_is_skipped(monkeypatch, capsys, stored):
     store(stored, baseline.this_machine(), {ratio.name: 1.0 for ratio in RATIOS[1:]})
     assert compared(monkeypatch, "--require")[1] == [(f"--benchmark-compare={stored}", *COMPARISON)]
     assert capsys.readouterr().out == f"compare: not in the baseline, not compared: {RATIOS[0].name}\n"

@@ -116,7 +116,7 @@ def comparisons() -> list[Comparison]:
     return [part for part in parts if isinstance(part, Comparison)]
 
 
-def test_every_contender_can_be_built_and_is_compared_with_ours_in_its_own_group():
+def test_every_contender_is_built_and_compared():
     for part in comparisons():
         for group in part.groups:
             names = [contender.name for contender in group]
@@ -129,7 +129,7 @@ def test_every_contender_can_be_built_and_is_compared_with_ours_in_its_own_group
             )
 
 
-def test_the_expression_by_hand_computes_what_the_expression_does():
+def test_the_expression_by_hand_computes_the_same():
     rng = np.random.default_rng(0)
     a, b, c, d = rng.random((4, 100), dtype=np.float32)
     t, u = np.empty_like(a), np.empty_like(a)

@@ -38,7 +38,7 @@ def silent(_words: str) -> None:
 # Allocators ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_allocator_that_is_missing_is_reported_with_what_to_install(monkeypatch):
+def test_a_missing_allocator_names_what_to_install(monkeypatch):
     monkeypatch.setattr(
         allocators_module, "missing", lambda name: "" if name == "default" else f"no {name} here"
     )
@@ -127,7 +127,7 @@ def test_a_worker_that_dies_is_an_error_not_a_hang(monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_reaches_the_parent_alone_and_it_waits_for_no_measurement():
+def test_ctrl_c_stops_the_parent_at_once():
     began = time.monotonic()
     worker = Worker()
     worker.ready()
@@ -164,7 +164,7 @@ def test_workers_start_from_any_folder_in_a_checkout_of_any_name(tmp_path):
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
-def test_a_library_in_a_folder_with_a_space_is_preloaded_by_its_folder():
+def test_a_library_is_preloaded_despite_spaces():
     assert preloaded("/usr/lib/libx.so") == {"LD_PRELOAD": "/usr/lib/libx.so"}
     found = preloaded("/a b/Prüfung/libx.so")
     assert found["LD_PRELOAD"] == "libx.so"

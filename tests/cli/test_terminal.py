@@ -257,7 +257,7 @@ def test_help_fits(command, narrow, capsys) -> None:
         assert len(what.split()) > 12
 
 
-def test_the_paragraphs_of_a_help_stay_apart_and_fill_their_lines(narrow, capsys) -> None:
+def test_paragraphs_of_a_help_fill_their_lines(narrow, capsys) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "--help"])
     paragraphs = capsys.readouterr().out.partition("\n\n")[2].partition("\n\npositional")[0].split("\n\n")

@@ -234,7 +234,7 @@ def test_prewarm(pool: BufferPool) -> None:
     assert (pool.stats().misses, len(arrays)) == (3, 3)
 
 
-def test_zeros_like_writes_no_byte_beside_the_array_that_a_subclass_makes(pool: BufferPool) -> None:
+def test_zeros_like_of_a_subclass_stays_in_bounds(pool: BufferPool) -> None:
     whole = np.full(1000, 7, "u1")
 
     class Own(np.ndarray):

@@ -60,7 +60,7 @@ def test_every_item() -> None:
     assert items.keys() == BUILT_IN.keys()
 
 
-def test_every_default_is_a_setting_of_a_pool_and_can_be_left_to_the_variable() -> None:
+def test_every_default_is_a_setting_of_a_pool() -> None:
     left = {each.name for each in inspect.signature(BufferPool).parameters.values() if each.default is ...}
     assert left == BUILT_IN.keys()
 
@@ -203,7 +203,7 @@ def test_a_run_has_the_settings_and_its_options_win() -> None:
     assert told == ["3145728 7.0 run", "5242880 7.0 run"]
 
 
-def test_a_mistake_is_told_once_by_the_first_pool_and_ends_nothing() -> None:
+def test_a_mistake_in_the_variable_warns_once() -> None:
     done = program(
         """
         import sys

@@ -136,7 +136,7 @@ def test_kinds_are_kept(pool):
             assert is_kind(pool(function)) is is_kind(function), (function, kind)
 
 
-def test_a_decorated_generator_runs_under_the_pool_and_not_between(pool):
+def test_a_decorated_generator_pools_its_own_steps(pool):
     @pool
     def echo(first):
         received = []
@@ -220,7 +220,7 @@ def test_a_decorated_generator_that_does_not_want_to_end(pool):
         generator.close()
 
 
-def test_decorated_generators_interleave_and_move_between_contexts(pool):
+def test_decorated_generators_interleave(pool):
     other = BufferPool()
     pools = [pool, other]
 
@@ -243,7 +243,7 @@ def test_decorated_generators_interleave_and_move_between_contexts(pool):
     generators[1].close()
 
 
-def test_a_decorated_generator_keeps_the_contexts_other_variables(pool):
+def test_a_decorated_generator_keeps_other_variables(pool):
     variable = ContextVar("variable", default="none")
 
     @pool

@@ -49,7 +49,7 @@ def pool():
 # --- the block -----------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_numpy_allocates_inside_comes_from_the_pool(pool):
+def test_all_that_numpy_allocates_is_the_pools(pool):
     with pool as entered:
         assert entered is pool
         assert pool.installed

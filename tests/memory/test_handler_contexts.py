@@ -53,7 +53,7 @@ def test_contexts(pool):
     assert inner.run(pool.uninstall) is True
 
 
-def test_a_generator_closed_in_another_context_changes_nothing_there(pool):
+def test_a_generator_closed_in_another_context(pool):
     other = BufferPool()
 
     def generate():
@@ -153,7 +153,7 @@ def test_thread_pool(pool):
     assert not pool.installed
 
 
-def test_a_decorated_function_carries_the_pool_into_a_foreign_executor(pool):
+def test_a_decorated_function_in_a_foreign_executor(pool):
     with ThreadPoolExecutor(2) as workers:
         assert all(pool.owns(a) for a in workers.map(pool(np.ones), range(1, 50)))
         assert not any(pool.owns(a) for a in workers.map(np.ones, range(1, 50)))

@@ -23,7 +23,7 @@ def test_exits_while_daemon_threads_are_in_the_pool() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_fresh_interpreter_ends_while_daemon_threads_are_in_the_pool(seed: int) -> None:
+def test_an_interpreter_ends_with_daemons_in_the_pool(seed: int) -> None:
     """FAULTS 88: not in a fork."""
     assert run_python(f"from tests.verify.processes import finish\nfinish({seed})") == ""
 

@@ -240,7 +240,7 @@ def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> No
     assert not pool.owns(a)
 
 
-def test_an_array_whose_memory_is_no_longer_the_pools_is_left_alone(pool: BufferPool) -> None:
+def test_an_array_with_other_memory_is_left_alone(pool: BufferPool) -> None:
     """FAULTS 23: NumPy gave it other memory, which is not ours to give back."""
     with pool.lease(N, "u1") as a:
         a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab"))

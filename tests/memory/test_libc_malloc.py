@@ -88,7 +88,7 @@ def test_what_is_freed_at_the_top_of_the_heap_stays_up_to_64_mib() -> None:
     assert told(code).split() == ["True", "False"]
 
 
-def test_a_library_with_buffers_of_its_own_has_no_more_page_faults_than_in_a_plain_program() -> None:
+def test_a_librarys_own_buffers_cost_no_more_faults() -> None:
     """Its memory was returned to the system in each round, because glibc never saw NumPy's large arrays."""
     code = """
         import resource

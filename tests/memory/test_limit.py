@@ -182,7 +182,7 @@ def test_the_limit_counts_idle_memory_but_gives_it_back_first() -> None:
     del a
 
 
-def test_at_the_limit_an_idle_block_goes_though_its_neighbours_are_in_use() -> None:
+def test_at_the_limit_an_idle_block_among_others_goes() -> None:
     pool = bufpool.BufferPool(MIB)
     four = [pool.empty(MIB // 4, "u1") for _ in range(4)]
     del four[1]
@@ -276,7 +276,7 @@ def test_requests_that_fit_together_are_never_refused() -> None:
     assert pool.stats().peak_bytes <= 4 * MIB
 
 
-def test_two_blocks_for_one_request_that_do_not_both_fit_are_refused() -> None:
+def test_two_blocks_that_do_not_both_fit_are_refused() -> None:
     pool = bufpool.BufferPool(12_000, timeout=None)
 
     class Made:
@@ -298,7 +298,7 @@ def test_a_waiting_request_is_counted_once() -> None:
     del a
 
 
-def test_a_request_that_waits_until_the_pool_is_closed_was_refused_once() -> None:
+def test_a_request_waiting_at_close_is_refused_once() -> None:
     pool = bufpool.BufferPool(limit=MIB, timeout=None)
     a = pool.empty(MIB, "u1")
     seen: list[type] = []

@@ -242,7 +242,7 @@ def test_a_memory_error_of_others_gets_no_note() -> None:
     assert notes(caught.value) == ""
 
 
-def test_a_note_on_an_error_without_a_size_says_that_the_refusal_may_be_another() -> None:
+def test_the_note_on_an_error_without_a_size() -> None:
     pool = BufferPool(MIB, name="tested")
 
     def handles_one_and_raises_another() -> None:
@@ -277,7 +277,7 @@ def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
     assert all_back(mine)
 
 
-def test_the_next_pool_does_not_serve_who_waited_for_one_that_is_gone() -> None:
+def test_no_pool_serves_waiters_of_a_former_one() -> None:
     """A finalizer drops the installed pool while NumPy waits, and makes another, which gets the arena."""
     assert (
         run_python("""
@@ -429,7 +429,7 @@ def test_with_a_signal_pending_no_garbage_is_collected(
     assert len(collections) == 4
 
 
-def test_a_collection_that_fails_is_reported_and_the_request_refused(
+def test_a_failed_collection_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> int:
@@ -449,7 +449,7 @@ def test_a_collection_that_fails_is_reported_and_the_request_refused(
     assert all_back(pool)
 
 
-def test_without_the_gil_nothing_waits_whatever_interpreters_there_were() -> None:
+def test_without_the_gil_nothing_waits() -> None:
     """CPython says yes to `PyGILState_Check` for ever, once there was a subinterpreter."""
     run_python(
         """

@@ -71,9 +71,7 @@ def test_a_buffer_that_is_over_has_its_own_size_alone(
     assert pool.stats().in_use_bytes == 0
 
 
-def test_a_buffer_whose_block_waits_for_its_exports_still_counts_it(
-    pool: BufferPool, traced: Callable[[], int]
-) -> None:
+def test_a_block_waiting_for_exports_is_still_counted(pool: BufferPool, traced: Callable[[], int]) -> None:
     with pool.buffer(N) as buffer:
         view = memoryview(buffer)
     assert buffer.released

@@ -339,7 +339,7 @@ def test_stale_name_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["moved", "first stride", "last stride"])
-def test_an_array_that_no_longer_looks_as_it_was_made_is_not_handed_out(pool: BufferPool, spoil: str) -> None:
+def test_a_changed_array_is_not_reused(pool: BufferPool, spoil: str) -> None:
     """FAULTS 23, 25: among its looks are where it lies and its strides."""
     shape = (1, 5) if spoil != "last stride" else (5, 1)
     strides = np.empty(shape).strides
@@ -391,7 +391,7 @@ def test_array_outlives_scratch_and_pool() -> None:
     assert (other == 2).all()
 
 
-def test_a_scratch_is_gone_with_its_last_name_not_with_the_next_collection(pool: BufferPool) -> None:
+def test_a_scratch_ends_with_its_last_name(pool: BufferPool) -> None:
     """The bound methods that it keeps for `with` must not hold it."""
     scratch = pool.scratch(N, "u1")
     weak = weakref.ref(scratch)

@@ -156,7 +156,7 @@ def test_a_name_is_not_emptied_while_any_block_is_open() -> None:
     in_turn()
 
 
-def test_code_that_runs_while_names_are_looked_for_finds_a_whole_scratch() -> None:
+def test_code_run_by_a_name_search_sees_it_whole() -> None:
     """FAULTS 22: a garbage collection in the middle of the look, and a finaliser that uses the scratch."""
     out = run_python("""
         import gc, os, sys, bufpool

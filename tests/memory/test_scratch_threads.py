@@ -112,7 +112,7 @@ def test_released_on_another_thread(pool: BufferPool) -> None:
         scratch.release(a)
 
 
-def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
+def test_overlapping_blocks_leave_arrays_in_use_alone():
     n = 1 << 16
     scratch = BufferPool(limit=100 * n).scratch(n, "u1")
     entered, leave, left, end = (threading.Event() for _ in range(4))

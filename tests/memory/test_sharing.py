@@ -99,7 +99,7 @@ def test_any_other_pool_is_freed_by_its_last_reference(call: Callable[[BufferPoo
     assert weak() is None
 
 
-def test_memory_of_a_dropped_one_goes_back_with_the_next_collection() -> None:
+def test_a_collection_returns_a_dropped_ones_memory() -> None:
     """The pool too, where the collector can see it."""
     pool = shared()
     for n in (1000, 300_000, 8 * MIB):

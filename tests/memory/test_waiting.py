@@ -139,7 +139,7 @@ def test_small_requests_do_not_starve_a_large_one() -> None:
     assert pool.stats().refused == 0
 
 
-def test_who_holds_memory_and_needs_more_is_not_stuck_behind_a_large_request() -> None:
+def test_a_holder_passes_a_large_waiting_request() -> None:
     """All would wait for ever: the large one for memory of this one, and this one for its turn."""
     pool = BufferPool(limit=64 * MIB, timeout=None)
     held = [pool.empty(20 * MIB, "u1")]
@@ -218,7 +218,7 @@ def test_who_is_interrupted_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @alarms
-def test_a_handler_is_not_stuck_behind_the_request_that_it_interrupted() -> None:
+def test_a_signal_handler_passes_the_waiting_request() -> None:
     """FAULTS 51: room is kept for that one, which cannot go on before the handler is done."""
     pool = BufferPool(limit=4 * MIB, timeout=60)
     held = [pool.empty(2 * MIB, "u1")]

@@ -99,7 +99,7 @@ def awaited(record: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.mark.parametrize("kind", [plain, awaited])
-def test_callbacks_are_called_and_awaited_if_there_is_something_to_await(kind: Callable[..., Any]) -> None:
+def test_callbacks_may_be_plain_or_coroutines(kind: Callable[..., Any]) -> None:
     async def main() -> list[str]:
         did: list[str] = []
         pool = AsyncPool(
@@ -286,7 +286,7 @@ def test_nobody_passes_who_waits_in_a_fair_pool() -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_comes_while_others_are_being_woken_lets_the_loop_go_on() -> None:
+def test_a_newcomer_amid_wakeups_lets_the_loop_go_on() -> None:
     """Two places come free at once, the first is on its way, and the one that came asks in vain: once."""
 
     async def main() -> None:
@@ -398,7 +398,7 @@ def test_who_waits_for_objects_makes_what_others_failed_to_make() -> None:
     asyncio.run(main())
 
 
-def test_the_loop_goes_on_while_a_factory_that_failed_is_left_alone() -> None:
+def test_the_loop_goes_on_in_the_pause_of_a_factory() -> None:
     async def main() -> None:
         failing = True
 

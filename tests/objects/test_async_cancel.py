@@ -226,7 +226,7 @@ def test_twice_while_it_gives_back() -> None:
     asyncio.run(main())
 
 
-def test_a_cancellation_in_the_block_is_no_reason_to_close_the_object_unless_it_is_said() -> None:
+def test_cancellation_discards_only_if_configured() -> None:
     """FAULTS 49, 79."""
 
     async def main() -> None:

@@ -223,7 +223,7 @@ def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
     asyncio.run(main())
 
 
-def test_a_lease_dropped_from_a_pool_that_shrank_counts_as_resized() -> None:
+def test_dropped_lease_of_a_shrunk_pool_is_resized() -> None:
     async def main() -> None:
         pool = AsyncPool(Thing, max_size=2)
         kept = await pool.acquire()

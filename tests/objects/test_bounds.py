@@ -146,7 +146,7 @@ def test_who_waits_for_objects_in_the_making_is_told(maker: Maker) -> None:
     assert pool.size == 0
 
 
-def test_what_another_client_failed_to_make_is_made_by_who_waits_for_it(maker: Maker) -> None:
+def test_a_waiter_retries_a_creation_that_failed(maker: Maker) -> None:
     """FAULTS 62, 67."""
     gate = Gate()
 

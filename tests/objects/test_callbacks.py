@@ -220,7 +220,7 @@ def test_a_coroutine_function_is_no_callback_of_threads(role: str, caplog: pytes
 
 @pytest.mark.parametrize("role", ["factory", "check", "reset", "close"])
 @pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire"])
-def test_a_callback_that_asks_its_own_pool_does_not_wait_for_itself(role: str, ask: str) -> None:
+def test_a_callback_never_waits_for_its_own_pool(role: str, ask: str) -> None:
     """FAULTS 70: it is told so, in whatever callback, and nothing is lost."""
     told: list[BaseException] = []
 
@@ -260,7 +260,7 @@ def test_a_callback_that_a_task_runs_into_is_told_so_too() -> None:
     asyncio.run(follow())
 
 
-def test_a_callback_may_have_what_is_idle_and_what_another_pool_has() -> None:
+def test_a_callback_may_acquire_idle_objects() -> None:
     """FAULTS 70."""
     inner = Pool(Thing, max_size=1)
 

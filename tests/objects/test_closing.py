@@ -128,7 +128,7 @@ def test_a_close_with_a_wrong_time_does_nothing(timeout: float) -> None:
     assert usable(pool)
 
 
-def test_close_waits_for_what_is_in_the_making_and_for_what_is_beyond_its_size(maker: Maker) -> None:
+def test_close_waits_for_creations_and_surplus_objects(maker: Maker) -> None:
     gate = Gate(maker)
     pool = Pool(gate, close=maker.close, max_size=1, overflow="create")
     client = Client(pool.acquire)

@@ -104,7 +104,7 @@ def test_a_lease_may_be_looked_at_while_another_thread_ends_it() -> None:
     assert balanced(pool)
 
 
-def test_what_is_a_leases_is_nobody_elses_to_release_whatever_comes_after_it() -> None:
+def test_only_its_lease_releases_an_object() -> None:
     """FAULTS 1, 3: between the look for the object and the taking of it, its number may become another's."""
     pool = Pool(Thing, max_size=1)
     current: list[Thing | None] = [None]
@@ -160,7 +160,7 @@ def test_drained_by_several_at_once_it_still_reuses() -> None:
     assert pool.stats().created - before <= 1
 
 
-def test_a_task_is_woken_by_its_loop_in_whatever_thread_that_runs_now() -> None:
+def test_a_task_is_woken_in_its_loops_present_thread() -> None:
     """FAULTS 62, 83."""
     loop = asyncio.new_event_loop()
     pool = AsyncPool(Thing, max_size=1)
@@ -186,7 +186,7 @@ def test_a_task_is_woken_by_its_loop_in_whatever_thread_that_runs_now() -> None:
     loop.close()
 
 
-def test_who_was_given_a_broken_object_does_not_begin_again_at_the_end() -> None:
+def test_a_broken_object_costs_no_place_in_the_queue() -> None:
     """FAULTS 60: the factory is left alone, so no other can be made in its place."""
     broken: set[Thing] = set()
     fails = False
@@ -246,7 +246,7 @@ def test_what_a_callback_started_is_not_in_it_when_it_is_over() -> None:
     asyncio.run(main())
 
 
-def test_waiting_for_objects_heeds_that_the_pool_was_made_smaller() -> None:
+def test_waiting_for_objects_sees_a_smaller_pool() -> None:
     """FAULTS 75."""
     pool = Pool(Thing, max_size=5)
     held = [pool.acquire() for _ in range(2)]

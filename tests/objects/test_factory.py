@@ -85,7 +85,7 @@ def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -
     assert factory.calls == 1
 
 
-def test_the_pause_after_a_failure_costs_no_time_of_the_processor() -> None:
+def test_the_pause_after_a_failure_costs_no_cpu() -> None:
     """FAULTS 67: who waits sleeps until the factory may be tried again."""
     gate = Gate()
     calls: list[float] = []
@@ -153,7 +153,7 @@ def test_while_the_factory_fails_what_comes_back_serves() -> None:
     assert balanced(pool)
 
 
-def test_who_gives_up_in_the_pause_leaves_the_next_try_to_another() -> None:
+def test_a_timeout_in_the_pause_leaves_the_next_try() -> None:
     """FAULTS 67, 63: also if it would have been the first to try again."""
     gate = Gate()
     factory = Failing()
@@ -209,7 +209,7 @@ def test_a_factory_that_returns_nothing_is_an_error(nothing: None) -> None:
     assert (pool.size, pool.in_use) == (0, 0)
 
 
-def test_a_factory_that_returns_the_same_object_twice_is_an_error() -> None:
+def test_a_factory_must_return_new_objects() -> None:
     """FAULTS 71: while it is idle, out, or leased; after it was closed it may come again."""
     thing = Thing()
     pool = Pool(lambda: thing, name="same", backoff=(1e-6, 1e-6))
@@ -232,7 +232,7 @@ def test_a_factory_that_returns_the_same_object_twice_is_an_error() -> None:
     assert balanced(pool)
 
 
-def test_errors_of_another_pool_inside_the_factory_are_the_factorys() -> None:
+def test_errors_of_a_pool_inside_a_factory() -> None:
     """FAULTS 67: also those that look like this pool's own refusals."""
     inner = Pool(Thing, max_size=1, timeout=0)
     inner_thing = inner.acquire()

@@ -78,7 +78,7 @@ def test_a_child_begins_with_an_empty_pool() -> None:
     assert out == "well\n"
 
 
-def test_a_hook_that_runs_before_any_of_ours_gets_no_object_of_the_parent() -> None:
+def test_a_fork_hook_gets_no_object_of_the_parent() -> None:
     """FAULTS 85: hooks run in the order in which they were registered, and this one is older than the package."""
     out = run_python(
         textwrap.dedent("""

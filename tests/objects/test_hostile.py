@@ -169,7 +169,7 @@ def test_equal_objects_are_told_apart() -> None:
     assert usable(pool)
 
 
-def test_an_object_that_refers_to_its_pool_does_not_keep_both_alive() -> None:
+def test_a_cycle_of_object_and_pool_is_collected() -> None:
     """FAULTS 20."""
     import gc
     import weakref

@@ -289,7 +289,7 @@ def test_a_lease_that_ended_is_dropped_in_silence() -> None:
     assert balanced(pool)
 
 
-def test_a_checkout_is_traced_while_another_thread_imports_asyncio() -> None:
+def test_a_trace_does_not_race_an_import_of_asyncio() -> None:
     """The module is there then, and has no functions yet. As soon as it has them, tasks are named."""
     out = run_python("""
         import bufpool, sys, types

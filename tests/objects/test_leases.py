@@ -160,7 +160,7 @@ def test_an_object_may_be_discarded_behind_a_leases_back(pool: Pool[Thing], make
     assert balanced(pool)
 
 
-def test_a_stale_end_does_not_take_the_object_from_its_next_client(pool: Pool[Thing]) -> None:
+def test_a_stale_release_leaves_the_next_client_alone(pool: Pool[Thing]) -> None:
     """FAULTS 1, 9: of a lease, and of a client who has an object no more that a lease has now."""
     stale = pool.lease()
     with stale as thing:

@@ -143,7 +143,7 @@ def test_drained_objects_are_replaced(maker: Maker) -> None:
 
 @by_hand
 @pytest.mark.parametrize("how", ["reset", "check on return", "check on idle", "check on checkout", "factory"])
-def test_what_a_callback_has_while_the_pool_is_drained_is_replaced_too(maker: Maker, how: str) -> None:
+def test_drain_replaces_what_a_callback_holds(maker: Maker, how: str) -> None:
     """Nobody who comes after `drain` gets what existed before it."""
     gate = Gate(lambda *_: None)
     settings: dict[str, Any] = {"check": gate, "check_on": how.rpartition(" ")[2], "check_interval": 0}
@@ -184,7 +184,7 @@ def test_upkeep_makes_what_is_missing(maker: Maker) -> None:
 
 
 @by_hand
-def test_upkeep_passes_on_what_the_factory_raises_and_heeds_its_pause() -> None:
+def test_upkeep_passes_on_the_error_of_a_factory() -> None:
     """FAULTS 67."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, min_size=1, backoff=(60, 60))
@@ -206,7 +206,7 @@ def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1), KeyboardInterrupt()])
-def test_the_maintenance_thread_survives_whatever_a_callback_raises(
+def test_maintenance_survives_errors_of_callbacks(
     maker: Maker, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FAULTS 73, 74: of one pool; it goes on with that and with the others."""
@@ -230,7 +230,7 @@ def test_the_maintenance_thread_survives_whatever_a_callback_raises(
         until(lambda: [each.exc_value for each in told] == [error, error], "two reports")
 
 
-def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
+def test_maintenance_survives_pools_that_vanish() -> None:
     """FAULTS 19: garbage is collected in the middle of its look at the list, and takes pools off it."""
 
     class Looked:

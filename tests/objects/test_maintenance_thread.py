@@ -63,7 +63,7 @@ def test_forks_while_the_thread_starts() -> None:
     assert exits.forks(30).violations == ()
 
 
-def test_the_thread_has_ended_before_the_interpreter_kills_threads() -> None:
+def test_thread_ends_before_the_interpreter_kills_it() -> None:
     """FAULTS 88: so it has no lock of `logging` or of an import in its hand. What was registered before runs after."""
     out = run_python(f"""
         import atexit, threading
@@ -114,7 +114,7 @@ def test_a_round_may_finish_at_exit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Pool", "AsyncPool"])
-def test_nothing_is_called_for_a_lease_that_the_interpreters_end_drops(kind: str) -> None:
+def test_no_callback_for_a_lease_dropped_at_exit(kind: str) -> None:
     """FAULTS 88: a daemon thread was killed in a callback, with its lock; the same callback would wait for ever."""
     out = run_python(
         f"""

@@ -256,7 +256,7 @@ def test_a_slow_factory_hinders_nobody_else() -> None:
     assert usable(pool)
 
 
-def test_who_waits_for_a_slow_factory_takes_what_comes_back_first() -> None:
+def test_behind_a_slow_factory_a_release_is_served() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=2)
     held = pool.acquire()

@@ -80,7 +80,7 @@ def test_they_are_the_same_objects() -> None:
     assert whole(pool)
 
 
-def test_callbacks_run_beside_the_loop_with_the_context_of_the_client() -> None:
+def test_callbacks_run_in_a_thread_with_the_context() -> None:
     who: ContextVar[str] = ContextVar("who")
     seen: list[tuple[str, str, bool]] = []
 
@@ -323,7 +323,7 @@ def test_upkeep_is_the_maintenance_threads() -> None:
     asyncio.run(main())
 
 
-def test_an_async_with_on_a_lease_for_threads_names_the_pool_for_tasks() -> None:
+def test_async_with_on_a_plain_lease_names_async_pool() -> None:
     """FAULTS 76: Python's own error says only that it is no asynchronous context manager."""
     pool = Pool(Thing, name="shared")
 

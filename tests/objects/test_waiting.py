@@ -195,7 +195,7 @@ def test_a_full_pool_may_make_objects_beyond_its_size() -> None:
     assert balanced(pool)
 
 
-def test_a_full_pool_that_may_make_more_does_not_let_a_failing_factory_be_tried() -> None:
+def test_waiters_leave_a_failing_factory_alone() -> None:
     """FAULTS 65, 67: a pause after a failure is one for everybody."""
     factory = Failing()
     pool = Pool(factory, max_size=1, overflow="create", backoff=(60, 60))

@@ -210,7 +210,7 @@ def test_without_an_address_the_description_is_the_readme(light: Path, tmp_path:
     assert metadata.get_payload() == (light / "README.md").read_text(encoding="utf-8")
 
 
-def test_with_an_address_every_link_of_the_readme_leads_to_the_tag(light: Path, tmp_path: Path) -> None:
+def test_the_readmes_links_lead_to_the_tag(light: Path, tmp_path: Path) -> None:
     with_address(light)
     (light / "src" / "bufpool" / "_version.py").write_text('__version__ = "1.2.3rc1"\n', encoding="utf-8")
     metadata = described(light, tmp_path / "to")

@@ -47,7 +47,7 @@ sys.meta_path.insert(0, NoNumPy())
 """
 
 
-def test_a_pool_of_objects_loads_neither_numpy_nor_the_memory_wing() -> None:
+def test_an_object_pool_does_not_load_numpy() -> None:
     out = run_python(f"""
         import sys
         before = set(sys.modules)
@@ -195,7 +195,7 @@ def imported_for_types() -> Iterator[tuple[str, str]]:
                 yield from ((each.module or "", alias.name) for alias in each.names)
 
 
-def test_type_checkers_and_the_interpreter_find_each_name_in_the_same_place() -> None:
+def test_type_checkers_find_names_where_python_does() -> None:
     lazily = {(home, name) for name, home in bufpool._HOME_OF.items()}
     assert set(imported_for_types()) == lazily | {("bufpool", "resources")}
     eagerly = {*bufpool.errors.__all__, "__version__", "errors"}
@@ -233,7 +233,7 @@ def test_each_class_is_found_where_it_says_that_it_is() -> None:
             assert pickle.loads(pickle.dumps(thing)) is thing
 
 
-def test_threads_that_use_a_name_first_at_the_same_moment_find_one_object() -> None:
+def test_first_use_of_a_name_by_two_threads() -> None:
     """With a switch of threads at every chance; another name for each thread to begin with, in each order."""
     program = """
         import sys, threading, bufpool
@@ -262,7 +262,7 @@ def test_threads_that_use_a_name_first_at_the_same_moment_find_one_object() -> N
 
 
 @pytest.mark.parametrize("name", ["BufferPool", "default_pool", "Buffer", "Lease", "Scratch"])
-def test_without_numpy_object_pools_work_and_arrays_say_what_is_missing(name: str) -> None:
+def test_without_numpy_object_pools_work(name: str) -> None:
     program = f"""
 import bufpool
 for _ in range(2):

@@ -106,7 +106,7 @@ def test_the_suite_passes_in_folders_of_any_name(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links and modes")
-def test_the_suite_passes_behind_symbolic_links_and_on_sources_that_cannot_be_written(tmp_path: Path) -> None:
+def test_the_suite_passes_on_linked_read_only_sources(tmp_path: Path) -> None:
     folder = planted(tmp_path / "real" / "bufpool")
     link, temporary = tmp_path / "link", tmp_path / "tmp"
     link.symlink_to(folder, target_is_directory=True)
@@ -198,14 +198,12 @@ def test_reports_of_sanitizers_lie_in_a_folder_of_any_name(tmp_path: Path) -> No
         ("/home/susan/bufpool/x.cpp:1: error: cannot find it", False),
     ],
 )
-def test_a_compiler_without_sanitizers_is_known_by_its_words_and_not_by_a_name(
-    said: str, lacks: bool
-) -> None:
+def test_a_compiler_without_sanitizers_is_recognized(said: str, lacks: bool) -> None:
     assert bool(LACKS_LIBRARY.search(said)) is lacks
 
 
 @compiles
-def test_programs_of_the_core_are_compiled_in_a_folder_of_any_name(tmp_path: Path) -> None:
+def test_core_programs_compile_in_any_folder(tmp_path: Path) -> None:
     folder = tmp_path / ODD
     folder.mkdir(parents=True)
     program = build(CPP / "freelist_ladder.cpp", folder / "ladder")

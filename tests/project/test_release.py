@@ -126,7 +126,7 @@ def test_no_release_of_what_is_not_a_version_as_pypi_spells_it(tree: Path, versi
     assert "not a version" in refused(tree, version)
 
 
-def test_no_release_twice_from_a_branch_or_of_what_is_not_committed(tree: Path) -> None:
+def test_what_a_release_refuses(tree: Path) -> None:
     git(tree, "tag", "v0.3.0")
     assert "is a tag" in refused(tree, "0.3.0")
     assert "not newer" in refused(tree, "0.2.9")
@@ -177,7 +177,7 @@ def test_no_release_while_the_readme_says_that_there_is_none(tree: Path) -> None
     assert "README.md says" in refused(tree)
 
 
-def test_the_readme_says_how_to_install_a_release_or_that_there_is_none() -> None:
+def test_the_readme_must_say_how_to_install() -> None:
     """In the words that a release looks for: in others, the first one would be published beside them."""
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert (tool("release").UNPUBLISHED in said) != ("pip install bufpool" in said)

@@ -318,9 +318,7 @@ def test_a_check_leaves_no_transaction_open(psycopg: Any, postgres: Server, admi
         assert last == "SELECT 1"  # one round trip: neither BEGIN nor ROLLBACK
 
 
-def test_a_transaction_that_is_left_open_on_purpose_fails_no_check(
-    psycopg: Any, postgres: Server, admin: Any
-) -> None:
+def test_an_open_transaction_fails_no_check(psycopg: Any, postgres: Server, admin: Any) -> None:
     with dbapi.connections(lambda: psycopg.connect(postgres.dsn), max_size=1, reset=None) as pool:
         with pool.lease() as connection:
             connection.execute("INSERT INTO event VALUES ('left open')")

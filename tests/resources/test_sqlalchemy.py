@@ -77,7 +77,7 @@ def test_many_threads_share_the_connections_of_an_engine(url: str) -> None:
     engine.dispose()
 
 
-def test_waiting_too_long_is_the_error_that_sqlalchemy_users_know(url: str) -> None:
+def test_a_timeout_is_sqlalchemys_own_error(url: str) -> None:
     engine = make_engine(url, pool_size=1, pool_timeout=0.02)
     with engine.connect(), pytest.raises(exc.TimeoutError), engine.connect():
         pass

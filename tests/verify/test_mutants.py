@@ -51,7 +51,7 @@ def test_a_missed_bug_is_a_violation_and_is_named() -> None:
     assert [each.partition(": arena")[0] for each in found_out.violations] == ["missed: a comment"]
 
 
-def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp_path: Path) -> None:
+def test_a_module_is_built_with_its_bug_and_restored(tmp_path: Path) -> None:
     """Nothing of the first stays in the copy when the second is judged."""
     checkouts = Suite("memory/test_scratch.py -k same_array")
     bugs = [
