@@ -89,7 +89,7 @@ def test_rounds_must_be_positive(capsys):
     assert "not a whole number of at least 1" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_written_is_noticed_before_the_run(capsys, tmp_path):
+def test_an_unwritable_file_is_noticed_before_the_run(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["--json", str(tmp_path / "nowhere" / "bench.json")])
     assert "not a file in a folder that exists" in capsys.readouterr().err

@@ -184,7 +184,7 @@ def test_a_run_without_losses_says_so():
     assert found == "Every target was met in this run.\n\nNothing was faster than bufpool in this run."
 
 
-def test_contenders_and_sizes_make_a_table_with_losses_in_bold(run):
+def test_a_table_has_losses_in_bold(run):
     lines = plain(tables.tables(run, None)["expression"]).splitlines()
     assert lines[0] == "| speed-up over | 2 MiB | 64 MiB |"
     assert lines[2] == "| *time with bufpool* | 1 µs | 1 µs |"
@@ -199,7 +199,7 @@ def test_peers_are_sorted_and_shown_with_their_misuse(run):
     assert lines[4].startswith("| psycopg_pool | 20 µs | 20.0 (16.0–25.0) |")
 
 
-def test_the_page_says_what_the_machine_was_and_who_is_missing(run):
+def test_the_page_names_machine_and_missing_peers(run):
     shown = tables.machine(run)
     for words in (
         "25 November 2026",

@@ -43,7 +43,7 @@ def test_cost_and_speed_are_inverse_ratios():
     assert speed(1.0).ratio(2.0, 1.0) == 0.5
 
 
-def test_a_result_without_a_figure_is_neither_met_nor_missed():
+def test_no_figure_is_neither_met_nor_missed():
     assert Result(Check("1 KiB", "pool", "plain", cost(1.0)), note="not installed").met is None
 
 
@@ -74,7 +74,7 @@ def test_calibrate_finds_the_loops_that_fill_a_sample(each, loops):
     assert calibrate(lambda n: n * each, 0.02) == loops
 
 
-def test_calibrate_survives_a_clock_that_does_not_move_at_first():
+def test_calibrate_survives_a_clock_that_stands_still():
     assert calibrate(lambda n: 0.0 if n < 1000 else n * 1e-6, 0.02) == 20_000
 
 

@@ -254,7 +254,7 @@ def test_the_figures_of_waiters(monkeypatch):
     ]
 
 
-def test_a_platform_that_does_not_report_its_memory_is_named():
+def test_a_platform_without_memory_figures_is_named():
     check = Check("bytes", "lease", "1,000 waiters", cost(1.5, of="B"))
     result = suite._figure(check, [None], [None])
     assert result.figure is None

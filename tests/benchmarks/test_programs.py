@@ -87,7 +87,7 @@ def verdict(run: Run, what: str, against: str = PLAIN.name) -> Verdict:
         ("large array", "peak", {"peak": 580.0}, {"peak": 580.5}),
     ],
 )
-def test_each_target_against_plain_numpy_is_kept_up_to_its_limit(kind, what, kept, missed):
+def test_each_target_is_met_up_to_its_limit(kind, what, kept, missed):
     assert verdict(run_of(kind, kept), what).holds is True
     assert verdict(run_of(kind, missed), what).holds is False
 
@@ -133,7 +133,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
     assert verdict(run, "time").figure == "1.000x"  # that of the medians is 2.5
 
 
-def test_results_must_be_the_same_everywhere_and_in_every_round():
+def test_results_must_be_the_same_everywhere():
     assert verdict(run_of("job"), "results").holds is True
     found = verdict(run_of("job", {"sha": "other"}), "results")
     assert (found.holds, found.note) == (False, "of bufpool")
@@ -321,14 +321,14 @@ def test_a_result_that_differs_is_reported(programs, capsys, tmp_path):
     assert show.verdicts(run)[-1].holds is False
 
 
-def test_a_result_that_changes_from_round_to_round_is_reported(programs, capsys, tmp_path):
+def test_a_result_that_changes_is_reported(programs, capsys, tmp_path):
     programs("changes", "import os\n\ndef work():\n    return [os.getpid()]\n")
     _, _, run = measured(capsys, tmp_path)
     assert {len(each.sha) for each in run.programs["changes"].series.values()} == {2}
     assert show.verdicts(run)[-1].note == "of plain NumPy, bufpool"
 
 
-def test_a_package_that_is_missing_is_named_with_what_to_install(programs, capsys, tmp_path):
+def test_a_missing_package_names_what_to_install(programs, capsys, tmp_path):
     programs("lacking", "import no_such_module\n")
     status, text, run = measured(capsys, tmp_path, "--strict")
     assert run.programs["lacking"].missing == "needs no_such_module: pip install 'bufpool[programs]'"
@@ -374,7 +374,7 @@ def test_results_of_other_types_or_shapes_are_others():
 # The real programs ---------------------------------------------------------------------------------------------------
 
 
-def test_every_file_is_a_program_and_knows_nothing_of_bufpool():
+def test_every_program_knows_nothing_of_bufpool():
     files = {*HERE.glob("jobs/*.py"), *HERE.glob("patterns/*.py")}
     assert files == {program.file for program in PROGRAMS.values()}
     assert [len(list(HERE.glob(f"{folder}/*.py"))) for folder in ("jobs", "patterns")] == [12, 8]

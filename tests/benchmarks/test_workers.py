@@ -153,7 +153,7 @@ with Worker() as worker:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of folders as POSIX has them")
-def test_workers_start_from_any_folder_in_a_checkout_of_any_name(tmp_path):
+def test_workers_start_from_any_folder(tmp_path):
     """Spaces, other letters than ASCII, a relative import path, and another working directory."""
     checkout = tmp_path / "a b" / "Prüfung" / "bufpool"
     shutil.copytree(BENCHMARKS, checkout / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))

@@ -77,7 +77,7 @@ def test_no_future_of_ours_leaks_into_the_program(programs):
     programs.both(programs.write("script.py", "def f(x: int): ...\nprint(f.__annotations__)"))
 
 
-def test_the_main_module_stays_for_exit_functions_and_pickle(programs):
+def test_main_stays_for_exit_functions_and_pickle(programs):
     programs.both(
         programs.write(
             "script.py",

@@ -235,7 +235,7 @@ def test_alignment(pool: BufferPool, make: str, exponent: int) -> None:
     assert conserved(pool)
 
 
-def test_block_moved_up_for_its_alignment_serves_whole_again(pool: BufferPool) -> None:
+def test_a_block_moved_for_alignment_is_whole_again(pool: BufferPool) -> None:
     """FAULTS 34: the next borrower needs all of the block, and must not run into its neighbour."""
     moved = [pool.empty(1000, "u1", alignment=4096) for _ in range(20)]
     whole = good_size(1000 + 4096 - 64)

@@ -99,7 +99,7 @@ def test_a_set_above_max_retained_is_not_mapped_again() -> None:
 
 
 @pytest.mark.parametrize("nbytes", [1 << 10, 16 << 10])
-def test_survivors_do_not_keep_idle_memory_above_max_retained(nbytes: int) -> None:
+def test_survivors_keep_no_more_than_max_retained(nbytes: int) -> None:
     """The pages between them go, and only pages that hold a part of a survivor stay."""
     pool = bufpool.BufferPool(max_retained=MIB)
     arrays = [pool.empty(nbytes, "u1") for _ in range((16 * MIB) // nbytes)]
@@ -407,7 +407,7 @@ def test_foreign_memory_is_not_owned() -> None:
     assert all(pool.owns(each) for each in ours)
 
 
-def test_what_comes_back_after_closing_is_not_kept_by_the_thread() -> None:
+def test_a_closed_pools_memory_skips_the_thread_cache() -> None:
     """Small blocks of a pool without a limit would be parked; a closed pool's are not."""
     pool = bufpool.BufferPool()
     arrays = [pool.empty(1000, "u1") for _ in range(3)]

@@ -80,7 +80,7 @@ def by_a_function(trial: Trial) -> None:
 
 @pytest.mark.skipif(not hasattr(operator, "call"), reason="it needs operator.call")
 @pytest.mark.parametrize("work", [item, item_of_an_argument, items, filled, by_a_function])
-def test_an_array_is_not_handed_out_while_c_code_writes_to_it(work: Callable[[Trial], None]) -> None:
+def test_an_array_that_c_code_writes_to_is_not_reused(work: Callable[[Trial], None]) -> None:
     trial = Trial()
     work(trial)
     assert trial.arrays

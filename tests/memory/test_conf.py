@@ -101,7 +101,7 @@ def test_a_list_of_items(text: str, items: dict[str, Any]) -> None:
         ("mlock=1", "mlock must be 'true' or 'false', not '1'"),
     ],
 )
-def test_an_item_that_means_nothing_is_told_and_the_others_count(item: str, words: str) -> None:
+def test_a_meaningless_item_leaves_the_others_in_force(item: str, words: str) -> None:
     items, mistakes = parse(f"max_idle=7,{item},prefault=true")
     assert items == {"max_idle": 7.0, "prefault": True}
     (mistake,) = mistakes

@@ -34,7 +34,7 @@ def test_a_child_releases_what_it_inherited() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_what_the_parents_threads_had_parked_serves_the_child() -> None:
+def test_the_parents_thread_caches_serve_the_child() -> None:
     out = run_python("""
         import os, threading, warnings, bufpool
         warnings.simplefilter("ignore", DeprecationWarning)       # 3.12: fork in a program with threads

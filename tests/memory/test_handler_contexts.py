@@ -206,7 +206,7 @@ def test_tasks_see_each_their_own_pool():
     assert all(each.stats().in_use_bytes == 0 for each in pools)
 
 
-def test_a_task_inherits_and_cannot_take_out_what_its_parent_has(pool):
+def test_a_task_inherits_but_cannot_remove_a_pool(pool):
     async def child():
         assert pool.installed
         assert pool.uninstall() is True

@@ -191,7 +191,7 @@ def test_generator_closed_while_it_holds(pool: BufferPool) -> None:
     assert pool.stats().in_use_bytes == 0
 
 
-def test_caller_of_exit_cannot_free_what_another_frame_names(pool: BufferPool) -> None:
+def test_exit_frees_nothing_that_another_frame_names(pool: BufferPool) -> None:
     """The frame that is looked at is not the one with the name."""
 
     def end(lease: Any, a: np.ndarray) -> None:

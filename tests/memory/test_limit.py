@@ -171,7 +171,7 @@ def test_a_pool_of_one_block(nbytes: int) -> None:
     assert conserved(pool).in_use_bytes == 0
 
 
-def test_the_limit_counts_idle_memory_but_gives_it_back_first() -> None:
+def test_the_limit_purges_idle_memory_first() -> None:
     pool = bufpool.BufferPool(8 * MIB)
     small = [pool.empty(MIB, "u1") for _ in range(8)]
     del small

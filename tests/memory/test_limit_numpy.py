@@ -71,7 +71,7 @@ def test_garbage_makes_room_for_numpy() -> None:
     assert pool.stats().refused == 0
 
 
-def test_garbage_that_others_leave_while_numpy_waits_makes_room(full: tuple[BufferPool, list[Any]]) -> None:
+def test_garbage_makes_room_while_numpy_waits(full: tuple[BufferPool, list[Any]]) -> None:
     pool, held = full
     cycle: list[Any] = [held.pop()]
     cycle.append(cycle)
@@ -257,7 +257,7 @@ def test_the_note_on_an_error_without_a_size() -> None:
     )
 
 
-def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
+def test_a_refusal_by_another_pool_is_left_to_it() -> None:
     """It did not itself lack memory: it neither tries again nor says so."""
     mine = BufferPool(name="mine")
     other = BufferPool(MIB, name="other")

@@ -38,7 +38,7 @@ def traced() -> Iterator[Callable[[], int]]:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_all_kinds_of_bytes_have_the_size_that_was_asked_for(kind: str, pool: BufferPool) -> None:
+def test_all_kinds_of_bytes_have_the_requested_size(kind: str, pool: BufferPool) -> None:
     assert N <= sys.getsizeof(MAKERS[kind](pool)) < N + 200
 
 
@@ -101,7 +101,7 @@ def test_a_block_is_traced_at_the_line_that_has_it_now(pool: BufferPool, traced:
     del kept
 
 
-def test_a_buffer_from_before_the_tracing_is_released_in_peace(pool: BufferPool) -> None:
+def test_a_buffer_from_before_the_tracing_is_released(pool: BufferPool) -> None:
     buffer, other = pool.buffer(N), pool.buffer(N)
     tracemalloc.start()
     try:

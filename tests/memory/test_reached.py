@@ -181,7 +181,7 @@ class Lazy:
         return np.ones(3)
 
 
-def test_a_generator_that_enters_a_pool_while_another_builds(pool: BufferPool) -> None:
+def test_a_generator_enters_a_pool_amid_another(pool: BufferPool) -> None:
     """FAULTS 36: when it ends, nothing is installed."""
     other = BufferPool(name="other")
 

@@ -57,7 +57,7 @@ def test_memory_of_arrays_whose_pool_is_gone_is_counted() -> None:
     assert bufpool.pools().reserved_bytes == before
 
 
-def test_a_pool_that_holds_nothing_is_there_until_it_is_gone() -> None:
+def test_an_empty_pool_is_listed_until_it_is_gone() -> None:
     pool = BufferPool(name="empty")
     assert [each.state for each in of("empty")] == ["open"]
     pool.close()

@@ -339,7 +339,7 @@ def test_stale_name_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["moved", "first stride", "last stride"])
-def test_a_changed_array_is_not_reused(pool: BufferPool, spoil: str) -> None:
+def test_a_moved_or_reshaped_array_is_not_reused(pool: BufferPool, spoil: str) -> None:
     """FAULTS 23, 25: among its looks are where it lies and its strides."""
     shape = (1, 5) if spoil != "last stride" else (5, 1)
     strides = np.empty(shape).strides

@@ -52,7 +52,7 @@ def bounded(blocks: int) -> tuple[BufferPool, Scratch[Any]]:
     return pool, pool.scratch(N, "u1")
 
 
-def test_an_array_whose_name_was_rebound_stays_with_its_block() -> None:
+def test_an_array_with_a_rebound_name_stays_in_use() -> None:
     _, scratch = bounded(3)
 
     def nested() -> int:

@@ -56,7 +56,7 @@ def programs(tmp_path: Path) -> Programs:
 
 @needs_glibc
 @pytest.mark.parametrize("nbytes", [100_000, 200_000, 3 * MIB, 30 * MIB])
-def test_malloc_has_each_large_block_from_checkout_to_release(pool: BufferPool, nbytes: int) -> None:
+def test_malloc_holds_large_blocks_until_release(pool: BufferPool, nbytes: int) -> None:
     total = 20 * nbytes
     for _ in range(4):  # so often that a pool that recycles would have given the class a list
         before = allocated()

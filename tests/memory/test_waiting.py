@@ -174,7 +174,7 @@ def test_a_time_out_lets_the_next_one_in() -> None:
     assert all_back(pool)
 
 
-def test_a_request_that_waited_and_was_served_was_not_refused() -> None:
+def test_a_request_served_after_waiting_is_no_refusal() -> None:
     pool = BufferPool(limit=MIB, timeout=30)
     for _ in range(3):
         held = [pool.empty(MIB, "u1")]

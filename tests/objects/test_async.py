@@ -197,7 +197,7 @@ def test_errors_of_the_user() -> None:
     asyncio.run(main())
 
 
-def test_a_lease_that_one_task_enters_is_not_entered_by_another() -> None:
+def test_a_lease_is_entered_by_one_task_alone() -> None:
     async def main() -> None:
         pool = AsyncPool(Thing, max_size=1)
         held = await pool.acquire()
@@ -376,7 +376,7 @@ def test_ten_thousand_waiters() -> None:
     asyncio.run(main())
 
 
-def test_who_waits_for_objects_makes_what_others_failed_to_make() -> None:
+def test_waiting_for_objects_retries_a_failed_creation() -> None:
     async def main() -> None:
         started, gate = asyncio.Event(), asyncio.Event()
 

@@ -74,7 +74,7 @@ def test_a_loop_that_is_closed_while_its_tasks_wait(count: int) -> None:
     assert (pool.idle, pool.size) == (1, 1)
 
 
-def test_a_loop_that_is_closed_when_its_task_was_given_an_object() -> None:
+def test_a_loop_closed_after_its_task_got_an_object() -> None:
     """FAULTS 81: until the task is gone, nobody knows that it will not come; then the next one has the object."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     over = asyncio.new_event_loop()
@@ -87,7 +87,7 @@ def test_a_loop_that_is_closed_when_its_task_was_given_an_object() -> None:
     assert (pool.idle, pool.in_use) == (1, 0)
 
 
-def test_a_loop_that_is_closed_while_its_task_is_in_a_callback() -> None:
+def test_a_loop_closed_while_its_task_is_in_a_callback() -> None:
     """FAULTS 81, 78: the task is destroyed; its place is free, no failure is counted."""
     for what in ("factory", "check", "reset"):
 
@@ -223,7 +223,7 @@ def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
     asyncio.run(main())
 
 
-def test_dropped_lease_of_a_shrunk_pool_is_resized() -> None:
+def test_a_lease_dropped_by_a_shrunk_pool_is_resized() -> None:
     async def main() -> None:
         pool = AsyncPool(Thing, max_size=2)
         kept = await pool.acquire()

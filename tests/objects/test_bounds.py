@@ -60,7 +60,7 @@ def test_a_pool_that_shrinks_while_a_callback_has_an_object(maker: Maker, how: s
     assert usable(pool)
 
 
-def test_a_pool_that_shrank_serves_who_waits_when_its_turn_comes(maker: Maker) -> None:
+def test_a_shrunk_pool_serves_waiters_in_turn(maker: Maker) -> None:
     """FAULTS 75, 65."""
     pool = Pool(maker, close=maker.close, max_size=3)
     held = [pool.acquire() for _ in range(3)]

@@ -51,7 +51,7 @@ every_error = pytest.mark.parametrize("error", ERRORS, ids=ids)
 
 @every_error
 @pytest.mark.parametrize("role", ["check", "reset", "close"])
-def test_what_other_callbacks_raise_costs_the_object_and_no_more(
+def test_an_error_in_a_callback_costs_only_its_object(
     error: BaseException, role: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """FAULTS 68, 69, 73, 74: an `Exception` is logged; anything else passes on; the accounting is done first."""
@@ -162,7 +162,7 @@ def test_who_waits_is_served_whatever_a_callback_does(role: str, error: BaseExce
     assert usable(pool)
 
 
-def test_the_error_in_the_block_passes_on_though_reset_fails() -> None:
+def test_the_blocks_error_passes_on_though_reset_fails() -> None:
     """FAULTS 49, 68."""
     pool = Pool(Thing, reset=Once(ValueError("reset")))
     with pytest.raises(KeyError, match="block"), pool.lease():
@@ -278,7 +278,7 @@ def test_a_callback_may_acquire_idle_objects() -> None:
     assert usable(inner)
 
 
-def test_a_thread_that_a_callback_starts_is_a_client_like_all() -> None:
+def test_a_thread_started_by_a_callback_is_a_client() -> None:
     """FAULTS 70: it may wait; only the callback's own thread may not."""
 
     def make() -> Thing:

@@ -141,7 +141,7 @@ def test_at_every_moment(check: Checked) -> None:
 
 
 @by_hand
-def test_a_slow_check_of_one_idle_object_keeps_the_others_free() -> None:
+def test_a_slow_check_leaves_other_objects_free() -> None:
     """FAULTS 69: upkeep has one in hand at a time."""
     gate = Gate(lambda _: True)
     pool, _ = make(gate, check_on="idle", check_interval=0, max_size=3)
@@ -158,7 +158,7 @@ def test_a_slow_check_of_one_idle_object_keeps_the_others_free() -> None:
     assert usable(pool)
 
 
-def test_an_object_in_a_check_is_not_released_by_somebody_else() -> None:
+def test_an_object_in_a_check_cannot_be_released() -> None:
     """FAULTS 1, 69."""
     from bufpool.errors import DoubleReleaseError
 

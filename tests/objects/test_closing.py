@@ -250,7 +250,7 @@ def test_a_pool_dropped_in_the_block_of_its_lease() -> None:
     assert reset == [thing]
 
 
-def test_a_pool_that_is_dropped_while_a_client_waits_serves_it() -> None:
+def test_a_dropped_pool_serves_its_waiters() -> None:
     """FAULTS 66."""
     pool = Pool(Thing, max_size=1, timeout=30)
 

@@ -76,7 +76,7 @@ def test_a_lease_that_got_nothing_may_be_entered_again() -> None:
         lease.__enter__()
 
 
-def test_a_lease_may_be_looked_at_while_another_thread_ends_it() -> None:
+def test_a_lease_is_read_while_another_thread_ends_it() -> None:
     """Without the GIL the object may go at any moment; and it is never one of somebody else's."""
     pool = Pool(Thing, max_size=1)
     current: list[PoolLease[Thing] | None] = [None]
@@ -221,7 +221,7 @@ def test_a_broken_object_costs_no_place_in_the_queue() -> None:
     assert second.result() is two
 
 
-def test_what_a_callback_started_is_not_in_it_when_it_is_over() -> None:
+def test_a_task_outlives_the_callback_that_started_it() -> None:
     """FAULTS 70."""
 
     async def main() -> None:

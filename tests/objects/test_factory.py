@@ -30,7 +30,7 @@ every_error = pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__
 
 @every_error
 @pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire", "wait", "enter"])
-def test_what_the_factory_raises_passes_on_and_leaves_no_trace(error: BaseException, ask: str) -> None:
+def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> None:
     """FAULTS 67, 74."""
     factory = Failing(error)
     pool = Pool(factory, max_size=2, min_size=1, backoff=(1e-6, 1e-6))

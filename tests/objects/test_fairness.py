@@ -52,7 +52,7 @@ def test_first_come_first_served(fair: bool, lifo: bool) -> None:
     assert usable(pool)
 
 
-def test_an_object_goes_straight_to_who_has_waited_a_millisecond() -> None:
+def test_after_a_millisecond_a_waiter_is_handed_one() -> None:
     """FAULTS 60: a running client cannot take it."""
     pool = Pool(Thing, max_size=1)
     thing = pool.acquire()
@@ -119,7 +119,7 @@ def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
     assert usable(pool)
 
 
-def test_a_hundred_that_wait_are_served_though_one_never_stops() -> None:
+def test_a_busy_client_starves_no_waiters() -> None:
     """FAULTS 61: the one takes the object again as soon as it has returned it."""
     pool = Pool(Thing, max_size=1, timeout=60)
     thing = pool.acquire()
@@ -190,7 +190,7 @@ def test_a_time_out_that_meets_a_hand_over_loses_nothing() -> None:
     assert usable(pool)
 
 
-def test_who_goes_with_an_object_just_given_to_it_hands_it_on() -> None:
+def test_a_waiter_that_leaves_hands_its_object_on() -> None:
     """FAULTS 63: from thread to thread, without a thread: each step is one call."""
     pool = Pool(Thing, max_size=1, fair=True)
     thing = pool.acquire()

@@ -324,9 +324,7 @@ def test_a_callback_may_fork(role: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_after_a_callback_that_forks_others_of_the_parent_follow(
-    role: str, settings: dict[str, object], use: str
-) -> None:
+def test_a_fork_in_a_callback_leaves_others_in_turn(role: str, settings: dict[str, object], use: str) -> None:
     """FAULTS 85: the child comes back into the middle of what the pool does to several objects, or by several steps."""
     out = run(f"""
         parent = os.getpid()

@@ -122,7 +122,7 @@ def test_the_maintenance_thread_reports_leaks(monkeypatch: pytest.MonkeyPatch) -
     assert "'leaky'" in str(caught[0].message)
 
 
-def test_a_warning_that_is_an_error_does_not_hide_other_leaks() -> None:
+def test_a_warning_as_an_error_hides_no_other_leak() -> None:
     pool = Pool(Thing, leak_threshold=LEAK, max_size=40)
     held = [pool.acquire() for _ in range(3)]
     time.sleep(2 * LEAK)
@@ -172,7 +172,7 @@ def test_a_holder_whose_thread_is_gone_has_its_number() -> None:
     pool.release(thing)
 
 
-def test_what_is_idle_or_in_the_pools_own_hand_is_held_by_nobody() -> None:
+def test_idle_objects_have_no_holder() -> None:
     seen: list[int] = []
     pool = Pool(Thing, reset=lambda thing: seen.append(len(pool.leases())))
     with pool.lease():

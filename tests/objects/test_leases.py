@@ -51,9 +51,7 @@ def test_two_clients_never_have_the_same(pool: Pool[Thing]) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), GeneratorExit(), SystemExit(3)])
-def test_an_exception_in_the_block_passes_and_the_object_is_back(
-    pool: Pool[Thing], error: BaseException
-) -> None:
+def test_an_exception_in_the_block_returns_the_object(pool: Pool[Thing], error: BaseException) -> None:
     """FAULTS 49."""
     with pytest.raises(type(error)) as caught, pool.lease():
         raise error
@@ -108,7 +106,7 @@ def test_a_second_release_is_an_error(pool: Pool[Thing]) -> None:
     assert pool.idle == 1
 
 
-def test_an_object_that_was_discarded_is_no_object_of_the_pool(pool: Pool[Thing], maker: Maker) -> None:
+def test_a_discarded_object_is_foreign(pool: Pool[Thing], maker: Maker) -> None:
     """FAULTS 1."""
     thing = pool.acquire()
     pool.discard(thing)
@@ -199,7 +197,7 @@ def test_of_two_releases_at_once_one_is_an_error(pool: Pool[Thing]) -> None:
         assert balanced(pool)
 
 
-def test_of_the_ends_of_one_lease_in_several_threads_one_counts(pool: Pool[Thing]) -> None:
+def test_a_lease_ended_by_several_threads_ends_once(pool: Pool[Thing]) -> None:
     """FAULTS 2, 12."""
     barrier = threading.Barrier(2)
 

@@ -70,7 +70,7 @@ def test_or_the_one_idle_longest(maker: Maker) -> None:
 
 
 @by_hand
-def test_what_is_idle_too_long_goes_down_to_the_least_size(maker: Maker) -> None:
+def test_max_idle_goes_down_to_min_size(maker: Maker) -> None:
     pool = filled(maker, 5, min_size=2, max_idle=A_WHILE / 2)
     assert pool.size == 5
     time.sleep(A_WHILE)
@@ -93,7 +93,7 @@ def test_what_is_used_is_not_idle(maker: Maker) -> None:
 
 
 @by_hand
-def test_a_lifetime_ends_on_checkout_on_return_and_in_upkeep(maker: Maker) -> None:
+def test_where_a_lifetime_ends(maker: Maker) -> None:
     pool = filled(maker, 2, max_lifetime=A_WHILE)
     first = pool.acquire()
     time.sleep(A_WHILE)
@@ -274,9 +274,7 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
     until(lambda: gone() is None)
 
 
-def test_the_maintenance_thread_keeps_a_least_size_set_later(
-    maker: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maintenance_keeps_a_min_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     from bufpool.objects.manager import Manager
 
     monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))

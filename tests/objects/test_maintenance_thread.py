@@ -311,7 +311,7 @@ def test_the_thread_never_imports_logging() -> None:
 
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 @pytest.mark.skipif(has_gil(), reason="with the GIL a dictionary has no lock")
-def test_a_child_does_not_wait_for_the_parents_list_of_pools() -> None:
+def test_a_child_needs_no_lock_of_the_parents_pools() -> None:
     """FAULTS 85: without the GIL CPython may hand its lock to a thread that waits, at the moment of the fork."""
     out = run_python(
         HELD_AT_FORK

@@ -159,7 +159,7 @@ def test_a_factory_that_asks_its_own_pool() -> None:
     asyncio.run(main())
 
 
-def test_a_thread_that_releases_wakes_a_task_and_a_task_a_thread() -> None:
+def test_threads_and_tasks_wake_each_other() -> None:
     """FAULTS 83."""
 
     async def main() -> None:

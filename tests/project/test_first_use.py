@@ -210,7 +210,7 @@ def kept() -> list[object]:
     return [memory.stats(), objects.stats(), bufpool.pools(), bufpool.LimitError("full"), objects.advice()]
 
 
-def test_pickles_are_read_by_a_process_that_has_imported_nothing(tmp_path: Path) -> None:
+def test_pickles_are_read_before_anything_is_imported(tmp_path: Path) -> None:
     things = kept()
     (tmp_path / "things").write_bytes(pickle.dumps(things))
     out = run_python(f"""

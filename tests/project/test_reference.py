@@ -69,7 +69,7 @@ def test_the_reference_has_every_recipe() -> None:
 
 
 @pytest.mark.parametrize("drawing", sorted((DOCS / "diagrams").glob("*.svg")), ids=lambda path: path.stem)
-def test_a_drawing_is_whole_and_takes_the_colours_of_its_page(drawing: Path) -> None:
+def test_a_drawing_is_whole_and_has_no_own_colours(drawing: Path) -> None:
     text = drawing.read_text(encoding="utf-8")
     root = ElementTree.fromstring(text)
     for name in "title", "desc":

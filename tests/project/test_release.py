@@ -121,7 +121,7 @@ def test_no_release_backwards(tree: Path, version: str) -> None:
     # The last one has digits, for `int` too, but PyPI would spell it another way.
     ["1", "v1.0.0", "1.0.0.dev1", "01.0.0", "1.00.0", "1.0.0a01", "1.0.0\n", "*", "1.0.1\u0663"],
 )
-def test_no_release_of_what_is_not_a_version_as_pypi_spells_it(tree: Path, version: str) -> None:
+def test_no_release_of_a_version_pypi_spells_otherwise(tree: Path, version: str) -> None:
     git(tree, "tag", "v0.0.9")
     assert "not a version" in refused(tree, version)
 
@@ -171,7 +171,7 @@ def test_no_release_without_an_address_of_the_sources(tree: Path, dry: bool) -> 
     tool("release").release(tree, "0.1.0", DAY, dry=dry)
 
 
-def test_no_release_while_the_readme_says_that_there_is_none(tree: Path) -> None:
+def test_no_release_while_the_readme_denies_it(tree: Path) -> None:
     (tree / "README.md").write_text("# bufpool\n\nThere is no\nrelease on PyPI yet.\n", encoding="utf-8")
     commit(tree, "not yet")
     assert "README.md says" in refused(tree)
@@ -275,7 +275,7 @@ def test_the_tag_of_a_release_is_published(published: Path) -> None:
     tool("tagged").check(published, "v0.1.0")
 
 
-def test_another_tag_than_the_stated_version_is_not_published(published: Path) -> None:
+def test_a_tag_of_another_version_is_not_published(published: Path) -> None:
     with pytest.raises(Exception, match=r"the tag is v0\.1\.1, and .* states 0\.1\.0"):
         tool("tagged").check(published, "v0.1.1")
 
@@ -286,7 +286,7 @@ def test_a_commit_that_is_not_on_main_is_not_published(published: Path) -> None:
         tool("tagged").check(published, "v0.1.0")
 
 
-def test_a_tag_that_make_release_would_not_make_is_not_published(tree: Path) -> None:
+def test_a_tag_not_made_by_release_is_not_published(tree: Path) -> None:
     with pytest.raises(Exception, match="says nothing of"):
         tool("tagged").check(tree, "v0.1.0")
     tool("release").release(tree, "0.1.0", DAY, dry=False)

@@ -115,7 +115,7 @@ def test_an_unread_answer_never_meets_the_next_request(server: Server, unread: s
     assert len(server.peers) == 2
 
 
-def test_a_request_that_was_broken_off_closes_its_connection(server: Server) -> None:
+def test_an_interrupted_request_closes_its_connection(server: Server) -> None:
     with recipe.connections(base(server), max_size=1) as pool:
 
         def break_off() -> None:

@@ -159,13 +159,13 @@ def test_a_creator_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_what_blocks_a_thread_is_refused_to_asynchronous_engines() -> None:
+def test_asynchronous_engines_are_refused() -> None:
     psycopg_or_skip()
     with pytest.raises(exc.ArgumentError, match="asyncio"):
         sqlalchemy.create_engine("postgresql+psycopg_async://", poolclass=BufpoolPool)
 
 
-def test_backends_killed_while_idle_are_replaced_by_pre_ping(postgres: Server) -> None:
+def test_pre_ping_replaces_killed_backends(postgres: Server) -> None:
     psycopg = psycopg_or_skip()
     engine = make_engine(postgres.url, pool_size=2, pool_pre_ping=True)
     pid = text("SELECT pg_backend_pid()")
