@@ -14,20 +14,7 @@ from typing import Any
 import pytest
 
 from bufpool import AsyncPool, ClosedError
-
-
-class Thing:
-    """What is pooled."""
-
-
-def whole(pool: AsyncPool[Any]) -> bool:
-    """Nothing is out, nobody waits."""
-    return (pool.in_use, pool.waiting, pool.size) == (0, 0, pool.idle)
-
-
-async def turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+from tests.support.clients import Thing, turns, whole
 
 
 def left_behind(loop: asyncio.AbstractEventLoop, pool: AsyncPool[Any], count: int) -> list[asyncio.Task[Any]]:
@@ -162,82 +149,68 @@ def test_two_loops_one_pool() -> None:
     assert pool.stats().checkouts == 1000
 
 
-def test_a_release_from_a_thread_wakes_the_task() -> None:
+async def test_a_release_from_a_thread_wakes_the_task() -> None:
     """FAULTS 83: of another loop, while this one sleeps."""
-
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=1)
-        held = await pool.acquire()
-        waiter = asyncio.create_task(pool.acquire(timeout=None))
-        await turns()
-        thread = threading.Thread(target=asyncio.run, args=(pool.release(held),))
-        thread.start()
-        assert await asyncio.wait_for(waiter, 20) is held
-        thread.join()
-
-    asyncio.run(main())
+    pool = AsyncPool(Thing, max_size=1)
+    held = await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire(timeout=None))
+    await turns()
+    thread = threading.Thread(target=asyncio.run, args=(pool.release(held),))
+    thread.start()
+    assert await asyncio.wait_for(waiter, 20) is held
+    thread.join()
 
 
-def test_a_close_from_a_thread_is_told_to_the_task() -> None:
+async def test_a_close_from_a_thread_is_told_to_the_task() -> None:
     """FAULTS 64, 82."""
-
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=1)
-        await pool.acquire()
-        waiter = asyncio.create_task(pool.acquire(timeout=None))
-        await turns()
-        thread = threading.Thread(target=asyncio.run, args=(pool.close(),))
-        thread.start()
-        with pytest.raises(ClosedError):
-            await asyncio.wait_for(waiter, 20)
-        thread.join()
-
-    asyncio.run(main())
+    pool = AsyncPool(Thing, max_size=1)
+    await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire(timeout=None))
+    await turns()
+    thread = threading.Thread(target=asyncio.run, args=(pool.close(),))
+    thread.start()
+    with pytest.raises(ClosedError):
+        await asyncio.wait_for(waiter, 20)
+    thread.join()
 
 
 # --- leases that are dropped ---
 
 
 @pytest.mark.parametrize("slow", [False, True])
-def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
-    async def main() -> None:
-        did: list[Thing] = []
+async def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
+    did: list[Thing] = []
 
-        async def reset(thing: Thing) -> None:
-            await asyncio.sleep(0)
-            did.append(thing)
+    async def reset(thing: Thing) -> None:
+        await asyncio.sleep(0)
+        did.append(thing)
 
-        pool = AsyncPool(Thing, reset=reset if slow else None)
-        for _ in range(40):  # none of those that ended well takes the finaliser of the next with it
-            async with pool.lease():
-                pass
-        did.clear()
-        lease = pool.lease()
-        await lease.__aenter__()
-        with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
-            del lease
-            gc.collect()
-        await turns()
-        assert (pool.idle, pool.size, len(did)) == (1, 1, slow)
-
-    asyncio.run(main())
+    pool = AsyncPool(Thing, reset=reset if slow else None)
+    for _ in range(40):  # none of those that ended well takes the finaliser of the next with it
+        async with pool.lease():
+            pass
+    did.clear()
+    lease = pool.lease()
+    await lease.__aenter__()
+    with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
+        del lease
+        gc.collect()
+    await turns()
+    assert (pool.idle, pool.size, len(did)) == (1, 1, slow)
 
 
-def test_a_lease_dropped_by_a_shrunk_pool_is_resized() -> None:
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=2)
-        kept = await pool.acquire()
-        lease = pool.lease()
-        await lease.__aenter__()
-        await pool.resize(max_size=1)
-        with pytest.warns(ResourceWarning, match="dropped without its end"):
-            del lease
-        await turns()
-        discards = pool.stats().discards
-        assert (discards["resized"], discards["overflow"], pool.size) == (1, 0, 1)
-        await pool.release(kept)
-
-    asyncio.run(main())
+async def test_a_lease_dropped_by_a_shrunk_pool_is_resized() -> None:
+    pool = AsyncPool(Thing, max_size=2)
+    kept = await pool.acquire()
+    lease = pool.lease()
+    await lease.__aenter__()
+    await pool.resize(max_size=1)
+    with pytest.warns(ResourceWarning, match="dropped without its end"):
+        del lease
+    await turns()
+    discards = pool.stats().discards
+    assert (discards["resized"], discards["overflow"], pool.size) == (1, 0, 1)
+    await pool.release(kept)
 
 
 @pytest.mark.parametrize(
@@ -354,19 +327,14 @@ def test_a_pool_that_is_dropped_is_not_kept_by_its_timer() -> None:
         asyncio.run(main())
 
 
-def test_a_leak_is_told_with_the_name_of_the_task() -> None:
-    async def main() -> None:
-        pool = AsyncPool(Thing, leak_threshold=0.01, debug=True, name="leaky")
+async def test_a_leak_is_told_with_the_name_of_the_task() -> None:
+    pool = AsyncPool(Thing, leak_threshold=0.01, debug=True, name="leaky")
 
-        async def takes() -> Thing:
-            return await pool.acquire()
+    async def takes() -> Thing:
+        return await pool.acquire()
 
-        thing = await asyncio.create_task(takes(), name="leaker")
-        time.sleep(0.03)  # the coarse clock moves on
-        with pytest.warns(
-            ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"
-        ):
-            await pool.maintain()
-        await pool.release(thing)
-
-    asyncio.run(main())
+    thing = await asyncio.create_task(takes(), name="leaker")
+    time.sleep(0.03)  # the coarse clock moves on
+    with pytest.warns(ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"):
+        await pool.maintain()
+    await pool.release(thing)

@@ -10,18 +10,6 @@ from bufpool import Pool
 from bufpool.errors import ClosedError, PoolTimeoutError, SettingError
 from tests.support.clients import A_WHILE, Client, Gate, Maker, Thing, filled, usable, waiting_client
 
-
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 

@@ -30,12 +30,6 @@ def check() -> Checked:
     return Checked()
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 

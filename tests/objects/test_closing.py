@@ -16,11 +16,6 @@ from bufpool.errors import ClosedError, ForeignReleaseError, PoolTimeoutError, S
 from tests.support.clients import Client, Gate, Maker, Thing, balanced, overdue, until, usable, waiting_client
 
 
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
 def test_a_closed_pool_hands_out_nothing_more(maker: Maker) -> None:
     pool = Pool(maker, name="ended", close=maker.close)
     pool.release(pool.acquire())

@@ -221,29 +221,25 @@ def test_a_broken_object_costs_no_place_in_the_queue() -> None:
     assert second.result() is two
 
 
-def test_a_task_outlives_the_callback_that_started_it() -> None:
+async def test_a_task_outlives_the_callback_that_started_it() -> None:
     """FAULTS 70."""
+    done = asyncio.Event()
 
-    async def main() -> None:
-        done = asyncio.Event()
+    def later() -> None:
+        pool.release(pool.acquire())
+        done.set()
 
-        def later() -> None:
-            pool.release(pool.acquire())
-            done.set()
+    def factory() -> Thing:
+        if not pool.size - 1:
+            asyncio.get_running_loop().call_later(0.001, later)
+        return Thing()
 
-        def factory() -> Thing:
-            if not pool.size - 1:
-                asyncio.get_running_loop().call_later(0.001, later)
-            return Thing()
-
-        pool = Pool(factory, max_size=2)
-        held: list[Thing] = []
-        asyncio.get_running_loop().call_soon(lambda: held.append(pool.acquire()))
-        await asyncio.wait_for(done.wait(), 10)
-        pool.release(held[0])
-        assert pool.size == 2
-
-    asyncio.run(main())
+    pool = Pool(factory, max_size=2)
+    held: list[Thing] = []
+    asyncio.get_running_loop().call_soon(lambda: held.append(pool.acquire()))
+    await asyncio.wait_for(done.wait(), 10)
+    pool.release(held[0])
+    assert pool.size == 2
 
 
 def test_waiting_for_objects_sees_a_smaller_pool() -> None:

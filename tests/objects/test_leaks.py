@@ -21,10 +21,7 @@ from tests.support.programs import beside_places
 LEAK = 0.03
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def told(pool: Pool[Any]) -> list[str]:

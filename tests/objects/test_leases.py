@@ -18,11 +18,6 @@ from tests.support.clients import Client, Maker, Thing, balanced, usable
 
 
 @pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture
 def pool(maker: Maker) -> Iterator[Pool[Thing]]:
     pool = Pool(maker, max_size=3, close=maker.close, name="things")
     yield pool

@@ -25,18 +25,6 @@ from tests.support.clients import (
     usable,
 )
 
-
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 

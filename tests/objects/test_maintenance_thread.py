@@ -43,11 +43,6 @@ def maintenance(monkeypatch: pytest.MonkeyPatch) -> MaintenanceThread:
     return mine
 
 
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
 # --- exits ---
 
 
