@@ -129,7 +129,7 @@ def test_explicit_huge_pages_go_back_as_wholes() -> None:
 
 @needs_proc
 def test_an_advised_huge_page_keeps_the_limit() -> None:
-    """FAULTS 92: one page fault would make 2 MiB resident for a block of 128 KiB."""
+    """One page fault would make 2 MiB resident for a block of 128 KiB."""
     kib = run_python("""
         import bufpool
         from pathlib import Path
@@ -303,7 +303,7 @@ def test_prewarmed_memory_is_resident() -> None:
 @pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb", "malloc"])
 @pytest.mark.parametrize("prefault", [False, True])
 def test_every_upstream_gives_usable_memory(upstream: str, prefault: bool) -> None:
-    """FAULTS 92: explicit huge pages are rarely to be had; then others serve, and the stats say so."""
+    """Explicit huge pages are rarely to be had; then others serve, and the stats say so."""
     pool = bufpool.BufferPool(upstream=upstream, prefault=prefault)
     a = pool.zeros(5 * MIB, "u1")
     assert not a.any()
@@ -324,7 +324,6 @@ def test_locked_memory_or_a_named_error() -> None:
 
 
 def test_no_byte_of_the_last_user_when_wiping() -> None:
-    """FAULTS 93."""
     pool = bufpool.BufferPool(wipe=True)
     for nbytes in (64, 5000, 3 * MIB):
         a = pool.full(nbytes, 255, "u1")

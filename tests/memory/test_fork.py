@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def test_a_child_releases_what_it_inherited() -> None:
-    """FAULTS 86: the block goes back to the child's own copy of the pool; the parent's array is untouched."""
+    """The block goes back to the child's own copy of the pool; the parent's array is untouched."""
     program = """
         import os, bufpool
         pool = bufpool.BufferPool()

@@ -35,14 +35,13 @@ def pool() -> Iterator[BufferPool]:
 
 @asking(BY_SIZE)
 def test_more_than_the_limit(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 65."""
     refused(pool, LimitError, MemoryError, lambda: ask(pool, LIMIT + 1), LIMIT + 1, LIMIT, "0 bytes in use")
     assert pool.stats().reserved_bytes == 0
 
 
 @asking(BY_SIZE)
 def test_limit_reached(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 65: the message tells what is in use, and the room is there again afterwards."""
+    """The message tells what is in use, and the room is there again afterwards."""
     size = LIMIT // 4
     taken = [pool.empty(size, "u1") for _ in range(4)]
     with pytest.raises(
@@ -58,7 +57,6 @@ def test_limit_reached(pool: BufferPool, ask: Ask) -> None:
 
 @asking(BY_SIZE)
 def test_limit_reached_with_a_timeout(ask: Ask) -> None:
-    """FAULTS 53, 65."""
     pool = BufferPool(LIMIT, timeout=0.01, name="tested")
     taken = pool.empty(LIMIT, "u1")
     with pytest.raises(
@@ -72,7 +70,7 @@ def test_limit_reached_with_a_timeout(ask: Ask) -> None:
 
 @asking(BY_SIZE)
 def test_what_can_never_come_is_not_waited_for(ask: Ask) -> None:
-    """FAULTS 55, 56: a request above the limit, and no timeout."""
+    """A request above the limit, and no timeout."""
     pool = BufferPool(LIMIT, timeout=10, name="tested")
     outcome = []
 
@@ -88,14 +86,13 @@ def test_what_can_never_come_is_not_waited_for(ask: Ask) -> None:
 
 
 def test_idle_memory_of_other_sizes_makes_room(pool: BufferPool) -> None:
-    """FAULTS 65."""
     small = [pool.empty(1000, "u1") for _ in range(1000)]
     small.clear()
     assert pool.empty(LIMIT, "u1").size == LIMIT
 
 
 def test_garbage_makes_room(pool: BufferPool) -> None:
-    """FAULTS 20, 65: arrays in a cycle that nobody reaches."""
+    """Arrays in a cycle that nobody reaches."""
 
     def leave() -> None:
         cycle: list[Any] = [pool.empty(LIMIT, "u1")]
@@ -106,7 +103,7 @@ def test_garbage_makes_room(pool: BufferPool) -> None:
 
 
 def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
-    """FAULTS 20, 65: NumPy is refused, the garbage goes, and NumPy tries again."""
+    """NumPy is refused, the garbage goes, and NumPy tries again."""
     cycle: list[Any] = [pool.empty(LIMIT, "u1")]
     cycle.append(cycle)
     del cycle
@@ -148,7 +145,7 @@ def test_memory_error_of_the_callers_own_code(pool: BufferPool) -> None:
 
 
 def test_numpy_says_memory_error_at_the_limit(pool: BufferPool) -> None:
-    """FAULTS 65: NumPy's own class, and the pool stays usable."""
+    """NumPy's own class, and the pool stays usable."""
     with pool:
         with pytest.raises(MemoryError, match="Unable to allocate"):
             np.ones(LIMIT)
@@ -161,7 +158,6 @@ def test_numpy_says_memory_error_at_the_limit(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("nbytes", [64, 4096, 1 * MIB, 5 * MIB])
 def test_a_pool_of_one_block(nbytes: int) -> None:
-    """FAULTS 47."""
     pool = bufpool.BufferPool(bufpool.good_size(nbytes))
     for _ in range(3):
         a = pool.empty(nbytes, "u1")

@@ -87,7 +87,6 @@ def test_garbage_makes_room_while_numpy_waits(full: tuple[BufferPool, list[Any]]
 
 
 def test_numpy_and_the_pool_wait_in_one_queue(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 60."""
     pool, held = full
     served: list[int] = []
 
@@ -152,7 +151,7 @@ def test_without_the_gil_a_hook_does_not_wait(full: tuple[BufferPool, list[Any]]
 
 @alarms
 def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 51: NumPy raises, and KeyboardInterrupt comes at once."""
+    """NumPy raises, and KeyboardInterrupt comes at once."""
     pool, _ = full
     # A background job of a shell ignores Ctrl-C. And callbacks of the collector, which other packages have, would lose
     # what the handler raises.
@@ -181,7 +180,7 @@ def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
 
 @alarms
 def test_other_signals_wait_until_numpy_is_done(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 51: what a handler raises could not pass through NumPy."""
+    """What a handler raises could not pass through NumPy."""
     pool, held = full
     order: list[str] = []
     before = signal.signal(signal.SIGALRM, lambda *_: order.append("handler"))
@@ -394,7 +393,7 @@ def test_closing_while_a_constructor_waits_loses_no_block() -> None:
 def test_with_a_signal_pending_no_garbage_is_collected(
     full: tuple[BufferPool, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 51: a finalizer would run the handler, and lose what that raises."""
+    """A finalizer would run the handler, and lose what that raises."""
     pool, held = full
     collections: list[float] = []
 

@@ -157,7 +157,7 @@ def test_a_name_is_not_emptied_while_any_block_is_open() -> None:
 
 
 def test_code_run_by_a_name_search_sees_it_whole() -> None:
-    """FAULTS 22: a garbage collection in the middle of the look, and a finaliser that uses the scratch."""
+    """A garbage collection in the middle of the look, and a finaliser that uses the scratch."""
     out = run_python("""
         import gc, os, sys, bufpool
         N = 1 << 16
@@ -233,7 +233,7 @@ def test_names_that_borrow_their_reference_prove_nothing() -> None:
 
 
 def test_a_block_that_failed_is_over() -> None:
-    """FAULTS 49: a name that it left is no obstacle at the limit."""
+    """A name that it left is no obstacle at the limit."""
     _, scratch = bounded(1)
 
     def work() -> int:

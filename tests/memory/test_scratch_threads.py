@@ -18,7 +18,7 @@ N = 24 << 10  # bytes
 
 
 def test_concurrent_double_release(pool: BufferPool) -> None:
-    """FAULTS 2: of many, one succeeds."""
+    """Of many, one succeeds."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     start = threading.Barrier(4)
@@ -41,7 +41,7 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
 
 
 def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
-    """FAULTS 2: threads release the same arrays in the same order, and run into each other at many of them."""
+    """Threads release the same arrays in the same order, and run into each other at many of them."""
     for _ in range(20):
         scratch = pool.scratch(16, "u1")
         arrays = [scratch.acquire() for _ in range(300)]
@@ -73,7 +73,7 @@ def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
 
 
 def test_threads_share_a_scratch(pool: BufferPool) -> None:
-    """FAULTS 2, 12: each array has one holder, and all are found again."""
+    """Each array has one holder, and all are found again."""
     scratch = pool.scratch(16, "i8")
     start = threading.Barrier(3)
     wrong: list[object] = []
@@ -102,7 +102,6 @@ def test_threads_share_a_scratch(pool: BufferPool) -> None:
 
 
 def test_released_on_another_thread(pool: BufferPool) -> None:
-    """FAULTS 12."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     thread = threading.Thread(target=scratch.release, args=(a,))

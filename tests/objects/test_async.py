@@ -147,7 +147,6 @@ async def test_a_call_that_is_not_awaited_takes_nothing() -> None:
 
 
 async def test_errors_of_the_user() -> None:
-    """FAULTS 1, 3, 4, 9."""
     pool, other = AsyncPool(Thing), AsyncPool(Thing)
     thing = await pool.acquire()
     with pytest.raises(ForeignReleaseError):
@@ -185,7 +184,6 @@ async def test_a_lease_is_entered_by_one_task_alone() -> None:
 
 
 async def test_factories_that_return_nothing_or_the_same_again() -> None:
-    """FAULTS 71."""
     one = Thing()
     for made, said in ((lambda: None, "returned None"), (lambda: one, "has already")):
         pool: AsyncPool[Any] = AsyncPool(awaited(made))
@@ -196,7 +194,7 @@ async def test_factories_that_return_nothing_or_the_same_again() -> None:
 
 
 async def test_a_factory_that_asks_its_own_pool() -> None:
-    """FAULTS 70: after an await too; a task that it starts may ask, since it does not wait for itself."""
+    """After an await too; a task that it starts may ask, since it does not wait for itself."""
 
     async def factory() -> object:
         await asyncio.sleep(0)
@@ -213,7 +211,6 @@ async def test_a_factory_that_asks_its_own_pool() -> None:
 
 @pytest.mark.parametrize("fair", [True, False])
 def test_first_come_first_served(fair: bool) -> None:
-    """FAULTS 60, 61."""
 
     async def main() -> list[int]:
         pool = AsyncPool(Thing, max_size=1, fair=fair)
@@ -259,7 +256,7 @@ async def test_a_newcomer_amid_wakeups_lets_the_loop_go_on() -> None:
 
 
 async def test_bounds_of_waiting() -> None:
-    """FAULTS 53: not at all, too many, and beyond the size."""
+    """Not at all, too many, and beyond the size."""
     pool = AsyncPool(Thing, max_size=1, max_waiting=1)
     await pool.acquire()
     with pytest.raises(PoolTimeoutError, match="no object within 0 s: 1 of 1 object in use"):
@@ -286,7 +283,7 @@ async def test_bounds_of_waiting() -> None:
 
 
 async def test_close_is_told_to_every_waiter_at_once() -> None:
-    """FAULTS 64; and close may wait for what is out."""
+    """Close may wait for what is out."""
     pool = AsyncPool(Thing, max_size=1)
     held = await pool.acquire()
     waiters = [asyncio.create_task(pool.acquire()) for _ in range(50)]
@@ -304,7 +301,7 @@ async def test_close_is_told_to_every_waiter_at_once() -> None:
 
 
 def test_ten_thousand_waiters() -> None:
-    """FAULTS 61: each is served, in order."""
+    """Each is served, in order."""
     many = 10_000
 
     async def main() -> None:

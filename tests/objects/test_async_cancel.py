@@ -40,7 +40,6 @@ async def takes(pool: AsyncPool[Any]) -> None:
 
 
 async def test_before_it_begins() -> None:
-    """FAULTS 76."""
     pool = AsyncPool(Thing)
     for call in (pool.acquire, pool.try_acquire, pool.wait):
         assert await cancelled(asyncio.create_task(call()))
@@ -48,7 +47,7 @@ async def test_before_it_begins() -> None:
 
 
 async def test_while_it_waits() -> None:
-    """FAULTS 79: the next in the queue is served."""
+    """The next in the queue is served."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     held = await pool.acquire()
     first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
@@ -62,7 +61,7 @@ async def test_while_it_waits() -> None:
 @pytest.mark.parametrize("reset", [None, lambda _: None])
 @pytest.mark.parametrize("fair", [True, False])
 async def test_at_the_hand_over(fair: bool, reset: Any) -> None:
-    """FAULTS 77: what it was given goes to the next one, as good as it was; with nobody there it is idle."""
+    """What it was given goes to the next one, as good as it was; with nobody there it is idle."""
     pool = AsyncPool(Thing, max_size=1, fair=fair, reset=reset)
     held = await pool.acquire()
     first, second = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
@@ -78,7 +77,7 @@ async def test_at_the_hand_over(fair: bool, reset: Any) -> None:
 
 
 async def test_at_the_hand_over_of_a_pool_that_is_closed_then() -> None:
-    """FAULTS 77: the object is closed, with its callback, and counted."""
+    """The object is closed, with its callback, and counted."""
     closed: list[Thing] = []
     pool = AsyncPool(Thing, max_size=1, fair=True, close=closed.append)
     held = await pool.acquire()
@@ -93,7 +92,7 @@ async def test_at_the_hand_over_of_a_pool_that_is_closed_then() -> None:
 
 
 async def test_during_the_factory() -> None:
-    """FAULTS 78: its place goes to the next, and no failure is counted."""
+    """Its place goes to the next, and no failure is counted."""
     gate = Gate(Thing)
     pool = AsyncPool(gate, max_size=1)
     maker = asyncio.create_task(takes(pool))
@@ -110,7 +109,7 @@ async def test_during_the_factory() -> None:
 
 @pytest.mark.parametrize("what", ["check", "reset"])
 async def test_during_a_check_or_a_reset(what: str) -> None:
-    """FAULTS 78: nobody knows what state the object is in, so it is closed."""
+    """Nobody knows what state the object is in, so it is closed."""
     closed: list[Thing] = []
     gate = Gate()
     pool = AsyncPool(Thing, max_size=1, close=closed.append, **{what: gate})
@@ -128,7 +127,7 @@ async def test_during_a_check_or_a_reset(what: str) -> None:
 
 
 async def test_during_the_end_of_an_object() -> None:
-    """FAULTS 78: of one that is broken, of all when the pool is drained or closed: the others are still there."""
+    """Of one that is broken, of all when the pool is drained or closed: the others are still there."""
     for end in (AsyncPool.drain, AsyncPool.close):
         closed: list[Thing] = []
         gate = Gate(closed.append)
@@ -150,7 +149,7 @@ async def test_during_the_end_of_an_object() -> None:
 
 
 async def test_during_a_round_of_upkeep() -> None:
-    """FAULTS 78: the one that was being checked goes, the others stay idle, with a reset too."""
+    """The one that was being checked goes, the others stay idle, with a reset too."""
     gate = Gate()
     pool = AsyncPool(
         Thing, check=gate, check_on="idle", check_interval=3600.0, reset=lambda _: None, max_size=4
@@ -165,7 +164,7 @@ async def test_during_a_round_of_upkeep() -> None:
 
 
 async def test_twice_while_it_gives_back() -> None:
-    """FAULTS 79: the second cuts the end of the object short; its place is free all the same."""
+    """The second cuts the end of the object short; its place is free all the same."""
     reset, close = Gate(), Gate()
     pool = AsyncPool(Thing, max_size=1, reset=reset, close=close)
     task = asyncio.create_task(takes(pool))
@@ -178,7 +177,6 @@ async def test_twice_while_it_gives_back() -> None:
 
 
 async def test_cancellation_discards_only_if_configured() -> None:
-    """FAULTS 49, 79."""
     for spoilt in ((), asyncio.CancelledError):
         pool = AsyncPool(Thing, discard_on=spoilt)
 
@@ -194,7 +192,7 @@ async def test_cancellation_discards_only_if_configured() -> None:
 
 
 def test_a_callback_that_cancels_itself() -> None:
-    """FAULTS 74, 79: a CancelledError that nobody asked for passes on, after the accounting."""
+    """A CancelledError that nobody asked for passes on, after the accounting."""
 
     async def fails(_: Thing) -> None:
         raise asyncio.CancelledError("mine")
@@ -215,7 +213,7 @@ def test_a_callback_that_cancels_itself() -> None:
 
 
 async def test_nested_time_outs() -> None:
-    """FAULTS 80: whichever is shorter; the other one's is not mistaken for it."""
+    """Whichever is shorter; the other one's is not mistaken for it."""
     pool = AsyncPool(Thing, max_size=1)
     held = await pool.acquire()
     with pytest.raises(TimeoutError) as outer:
@@ -235,7 +233,6 @@ async def test_nested_time_outs() -> None:
 
 
 async def test_wait_for() -> None:
-    """FAULTS 80."""
     pool = AsyncPool(Thing, max_size=1)
     held = await asyncio.wait_for(pool.acquire(), 10)
     with pytest.raises(TimeoutError):
@@ -251,7 +248,7 @@ async def test_wait_for() -> None:
 
 
 async def test_a_group_that_aborts() -> None:
-    """FAULTS 84: its tasks wait, hold, make and reset; all of it comes back."""
+    """Its tasks wait, hold, make and reset; all of it comes back."""
     gate = Gate(Thing)
     pool = AsyncPool(Thing, max_size=2, reset=lambda _: None, fair=True)
     slow = AsyncPool(gate)

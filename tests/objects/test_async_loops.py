@@ -40,7 +40,7 @@ def forget(tasks: list[asyncio.Task[Any]]) -> None:
 
 @pytest.mark.parametrize("count", [1, 30_000])
 def test_a_loop_that_is_closed_while_its_tasks_wait(count: int) -> None:
-    """FAULTS 81: the others are served, however many there were; what it was given is not lost."""
+    """The others are served, however many there were; what it was given is not lost."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     over = asyncio.new_event_loop()
     held = over.run_until_complete(pool.acquire())
@@ -62,7 +62,7 @@ def test_a_loop_that_is_closed_while_its_tasks_wait(count: int) -> None:
 
 
 def test_a_loop_closed_after_its_task_got_an_object() -> None:
-    """FAULTS 81: until the task is gone, nobody knows that it will not come; then the next one has the object."""
+    """Until the task is gone, nobody knows that it will not come; then the next one has the object."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     over = asyncio.new_event_loop()
     held = over.run_until_complete(pool.acquire())
@@ -75,7 +75,7 @@ def test_a_loop_closed_after_its_task_got_an_object() -> None:
 
 
 def test_a_loop_closed_while_its_task_is_in_a_callback() -> None:
-    """FAULTS 81, 78: the task is destroyed; its place is free, no failure is counted."""
+    """The task is destroyed; its place is free, no failure is counted."""
     for what in ("factory", "check", "reset"):
 
         async def never(*_: object) -> None:
@@ -102,7 +102,7 @@ def test_a_loop_closed_while_its_task_is_in_a_callback() -> None:
 
 
 def test_run_ends_its_tasks_and_the_pool_goes_on() -> None:
-    """FAULTS 81: as `asyncio.run` does it, by cancelling."""
+    """As `asyncio.run` does it, by cancelling."""
     pool = AsyncPool(Thing, max_size=1)
 
     async def main() -> None:
@@ -123,7 +123,7 @@ def test_run_ends_its_tasks_and_the_pool_goes_on() -> None:
 
 
 def test_two_loops_one_pool() -> None:
-    """FAULTS 82: first come, first served across them, and no object in two hands."""
+    """First come, first served across them, and no object in two hands."""
     pool = AsyncPool(Thing, max_size=2, timeout=30)
     hands: dict[Thing, int] = {}
     wrong: list[str] = []
@@ -150,7 +150,7 @@ def test_two_loops_one_pool() -> None:
 
 
 async def test_a_release_from_a_thread_wakes_the_task() -> None:
-    """FAULTS 83: of another loop, while this one sleeps."""
+    """Of another loop, while this one sleeps."""
     pool = AsyncPool(Thing, max_size=1)
     held = await pool.acquire()
     waiter = asyncio.create_task(pool.acquire(timeout=None))
@@ -162,7 +162,6 @@ async def test_a_release_from_a_thread_wakes_the_task() -> None:
 
 
 async def test_a_close_from_a_thread_is_told_to_the_task() -> None:
-    """FAULTS 64, 82."""
     pool = AsyncPool(Thing, max_size=1)
     await pool.acquire()
     waiter = asyncio.create_task(pool.acquire(timeout=None))
@@ -300,7 +299,7 @@ def test_upkeep_is_on_behalf_of_nobody() -> None:
 
 
 def test_upkeep_does_not_multiply_with_the_loops() -> None:
-    """FAULTS 82: each loop that makes objects has one timer, however often they take turns."""
+    """Each loop that makes objects has one timer, however often they take turns."""
     pool = AsyncPool(Thing, max_idle=3600.0, max_size=100)
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for _ in range(10):

@@ -136,7 +136,7 @@ def test_at_every_moment(check: Checked) -> None:
 
 @by_hand
 def test_a_slow_check_leaves_other_objects_free() -> None:
-    """FAULTS 69: upkeep has one in hand at a time."""
+    """Upkeep has one in hand at a time."""
     gate = Gate(lambda _: True)
     pool, _ = make(gate, check_on="idle", check_interval=0, max_size=3)
     pool.wait(3)
@@ -153,7 +153,6 @@ def test_a_slow_check_leaves_other_objects_free() -> None:
 
 
 def test_an_object_in_a_check_cannot_be_released() -> None:
-    """FAULTS 1, 69."""
     from bufpool.errors import DoubleReleaseError
 
     gate = Gate(lambda _: True)
@@ -170,7 +169,7 @@ def test_an_object_in_a_check_cannot_be_released() -> None:
 
 
 def test_checkouts_are_those_that_got_an_object(check: Checked) -> None:
-    """FAULTS 69: one that met a broken object on its way counts once."""
+    """One that met a broken object on its way counts once."""
     pool, _ = make(check)
     use(pool)
     check.broken.add(0)

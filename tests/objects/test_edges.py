@@ -105,7 +105,7 @@ def test_a_lease_is_read_while_another_thread_ends_it() -> None:
 
 
 def test_only_its_lease_releases_an_object() -> None:
-    """FAULTS 1, 3: between the look for the object and the taking of it, its number may become another's."""
+    """Between the look for the object and the taking of it, its number may become another's."""
     pool = Pool(Thing, max_size=1)
     current: list[Thing | None] = [None]
     over = threading.Event()
@@ -161,7 +161,6 @@ def test_drained_by_several_at_once_it_still_reuses() -> None:
 
 
 def test_a_task_is_woken_in_its_loops_present_thread() -> None:
-    """FAULTS 62, 83."""
     loop = asyncio.new_event_loop()
     pool = AsyncPool(Thing, max_size=1)
     shared = pool._core
@@ -187,7 +186,7 @@ def test_a_task_is_woken_in_its_loops_present_thread() -> None:
 
 
 def test_a_broken_object_costs_no_place_in_the_queue() -> None:
-    """FAULTS 60: the factory is left alone, so no other can be made in its place."""
+    """The factory is left alone, so no other can be made in its place."""
     broken: set[Thing] = set()
     fails = False
 
@@ -222,7 +221,6 @@ def test_a_broken_object_costs_no_place_in_the_queue() -> None:
 
 
 async def test_a_task_outlives_the_callback_that_started_it() -> None:
-    """FAULTS 70."""
     done = asyncio.Event()
 
     def later() -> None:
@@ -243,7 +241,6 @@ async def test_a_task_outlives_the_callback_that_started_it() -> None:
 
 
 def test_waiting_for_objects_sees_a_smaller_pool() -> None:
-    """FAULTS 75."""
     pool = Pool(Thing, max_size=5)
     held = [pool.acquire() for _ in range(2)]
     pool.resize(max_size=2)

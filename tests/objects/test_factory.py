@@ -31,7 +31,6 @@ every_error = pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__
 @every_error
 @pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire", "wait", "enter"])
 def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> None:
-    """FAULTS 67, 74."""
     factory = Failing(error)
     pool = Pool(factory, max_size=2, min_size=1, backoff=(1e-6, 1e-6))
     calls: dict[str, Callable[[], Any]] = {
@@ -55,7 +54,7 @@ def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> No
 
 
 def test_after_a_failure_the_factory_is_left_alone() -> None:
-    """FAULTS 67: who comes meanwhile waits, and its time-out has the failure as its cause."""
+    """Who comes meanwhile waits, and its time-out has the failure as its cause."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(60, 60), name="down")
     with pytest.raises(OSError, match="down"):
@@ -74,7 +73,7 @@ def test_after_a_failure_the_factory_is_left_alone() -> None:
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
 def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -> None:
-    """FAULTS 67: the factory's error, not that it is full, whatever the time-out."""
+    """The factory's error, not that it is full, whatever the time-out."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(60, 60), overflow="fail", timeout=timeout)
     with pytest.raises(OSError, match="down"):
@@ -86,7 +85,7 @@ def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -
 
 
 def test_the_pause_after_a_failure_costs_no_cpu() -> None:
-    """FAULTS 67: who waits sleeps until the factory may be tried again."""
+    """Who waits sleeps until the factory may be tried again."""
     gate = Gate()
     calls: list[float] = []
 
@@ -115,7 +114,7 @@ def test_the_pause_after_a_failure_costs_no_cpu() -> None:
 
 
 def test_a_factory_that_recovers_serves_all_who_wait() -> None:
-    """FAULTS 67: each failure goes to one client; then the others get their objects, though they sleep for longer."""
+    """Each failure goes to one client; then the others get their objects, though they sleep for longer."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, max_size=3, backoff=(0.2, 0.4), timeout=30)
     with pytest.raises(OSError, match="down"):
@@ -137,7 +136,7 @@ def test_a_factory_that_recovers_serves_all_who_wait() -> None:
 
 
 def test_while_the_factory_fails_what_comes_back_serves() -> None:
-    """FAULTS 67: a pause is none for objects that are there."""
+    """A pause is none for objects that are there."""
     factory = Failing()
     pool = Pool(factory, max_size=3, backoff=(60, 60))
     thing = pool.acquire()
@@ -154,7 +153,7 @@ def test_while_the_factory_fails_what_comes_back_serves() -> None:
 
 
 def test_a_timeout_in_the_pause_leaves_the_next_try() -> None:
-    """FAULTS 67, 63: also if it would have been the first to try again."""
+    """Also if it would have been the first to try again."""
     gate = Gate()
     factory = Failing()
 
@@ -183,7 +182,6 @@ def test_a_timeout_in_the_pause_leaves_the_next_try() -> None:
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    """FAULTS 67."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(0.02, 0.05), timeout=10)
     pauses = []
@@ -202,7 +200,6 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 @pytest.mark.parametrize("nothing", [None])
 def test_a_factory_that_returns_nothing_is_an_error(nothing: None) -> None:
-    """FAULTS 71."""
     pool = Pool(lambda: nothing, name="empty", backoff=(1e-6, 1e-6))
     with pytest.raises(FactoryError, match="'empty': the factory returned None"):
         pool.acquire()
@@ -210,7 +207,7 @@ def test_a_factory_that_returns_nothing_is_an_error(nothing: None) -> None:
 
 
 def test_a_factory_must_return_new_objects() -> None:
-    """FAULTS 71: while it is idle, out, or leased; after it was closed it may come again."""
+    """While it is idle, out, or leased; after it was closed it may come again."""
     thing = Thing()
     pool = Pool(lambda: thing, name="same", backoff=(1e-6, 1e-6))
     message = r"'same': the factory returned an object that the pool has already: Thing\(0\)"
@@ -233,7 +230,7 @@ def test_a_factory_must_return_new_objects() -> None:
 
 
 def test_errors_of_a_pool_inside_a_factory() -> None:
-    """FAULTS 67: also those that look like this pool's own refusals."""
+    """Also those that look like this pool's own refusals."""
     inner = Pool(Thing, max_size=1, timeout=0)
     inner_thing = inner.acquire()
     pool = Pool(inner.acquire, backoff=(1e-6, 1e-6))

@@ -238,7 +238,6 @@ def test_a_dropped_leases_object_is_reset_or_retired() -> None:
 
 
 def test_a_dropped_lease_in_a_cycle_comes_back() -> None:
-    """FAULTS 20."""
     pool = Pool(Thing, max_size=1)
     cycle: list[Any] = entered(pool)
     cycle.append(cycle)
@@ -249,7 +248,7 @@ def test_a_dropped_lease_in_a_cycle_comes_back() -> None:
 
 
 def test_a_lease_goes_with_its_pool() -> None:
-    """FAULTS 20, 66: one in a cycle through the object and the pool that nobody else knows."""
+    """One in a cycle through the object and the pool that nobody else knows."""
     gone: list[Thing] = []
     pool: Any = Pool(dict, reset=gone.append)
     leases = entered(pool)
@@ -260,7 +259,6 @@ def test_a_lease_goes_with_its_pool() -> None:
 
 
 def test_a_dropped_lease_wakes_who_waits() -> None:
-    """FAULTS 62."""
     pool = Pool(Thing, max_size=1)
     leases = entered(pool)
     client = Client(pool.acquire)

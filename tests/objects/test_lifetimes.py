@@ -173,7 +173,6 @@ def test_upkeep_makes_what_is_missing(maker: Maker) -> None:
 
 @by_hand
 def test_upkeep_passes_on_the_error_of_a_factory() -> None:
-    """FAULTS 67."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, min_size=1, backoff=(60, 60))
     with pytest.raises(OSError, match="down"):
@@ -197,7 +196,7 @@ def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
 def test_maintenance_survives_errors_of_callbacks(
     maker: Maker, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 73, 74: of one pool; it goes on with that and with the others."""
+    """Of one pool; it goes on with that and with the others."""
 
     def fail(thing: Thing) -> None:
         failed.append(thing)
@@ -219,7 +218,7 @@ def test_maintenance_survives_errors_of_callbacks(
 
 
 def test_maintenance_survives_pools_that_vanish() -> None:
-    """FAULTS 19: garbage is collected in the middle of its look at the list, and takes pools off it."""
+    """Garbage is collected in the middle of its look at the list, and takes pools off it."""
 
     class Looked:
         period, over = 0.0, False
@@ -253,7 +252,6 @@ def test_maintenance_survives_pools_that_vanish() -> None:
 
 
 def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
-    """FAULTS 66."""
     import weakref
 
     pool = filled(maker, 1, max_idle=0.05)

@@ -132,7 +132,6 @@ def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
 
 
 async def test_a_factory_that_asks_its_own_pool() -> None:
-    """FAULTS 70."""
     pool: Pool[Any] = Pool(lambda: pool.acquire(), max_size=1)
     with pytest.raises(ReentrantError):
         await pool.as_async().acquire()
@@ -140,7 +139,6 @@ async def test_a_factory_that_asks_its_own_pool() -> None:
 
 
 async def test_threads_and_tasks_wake_each_other() -> None:
-    """FAULTS 83."""
     pool = Pool(Thing, max_size=1, fair=True)
     held = pool.acquire()
     waiter = asyncio.create_task(pool.as_async().acquire(timeout=20))
@@ -155,7 +153,7 @@ async def test_threads_and_tasks_wake_each_other() -> None:
 
 
 def test_threads_and_tasks_at_once() -> None:
-    """FAULTS 82, 83: no object in two hands, all of it comes back, nobody starves."""
+    """No object in two hands, all of it comes back, nobody starves."""
     made: list[Thing] = []
     closed: list[Thing] = []
     hands: dict[Thing, object] = {}
@@ -214,7 +212,7 @@ async def cancel(task: asyncio.Task[Any], gate: Gate) -> None:
 
 
 async def test_cancelled_while_a_thread_makes_its_object() -> None:
-    """FAULTS 78, 79: the orphan is closed."""
+    """The orphan is closed."""
     closed: list[Thing] = []
     gate = Gate(Thing)
     pool = Pool(gate, max_size=1, close=closed.append)
@@ -226,7 +224,6 @@ async def test_cancelled_while_a_thread_makes_its_object() -> None:
 
 
 def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
-    """FAULTS 78, 79."""
 
     def fails() -> Thing:
         raise OSError
@@ -242,7 +239,7 @@ def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
 
 @pytest.mark.parametrize("what", ["check", "reset", "close"])
 async def test_cancelled_while_a_thread_has_its_object(what: str) -> None:
-    """FAULTS 78, 79: it is closed when the thread is done with it, once."""
+    """It is closed when the thread is done with it, once."""
     closed: list[Thing] = []
     gate = Gate(closed.append if what == "close" else lambda _: None)
     callbacks: dict[str, Any] = {"close": closed.append} | {what: gate}
@@ -288,7 +285,7 @@ async def test_upkeep_is_the_maintenance_threads() -> None:
 
 
 def test_async_with_on_a_plain_lease_names_async_pool() -> None:
-    """FAULTS 76: Python's own error says only that it is no asynchronous context manager."""
+    """Python's own error says only that it is no asynchronous context manager."""
     pool = Pool(Thing, name="shared")
 
     async def main() -> None:

@@ -23,7 +23,7 @@ def climbed(name: str, way: str, rounds: int) -> Found:
     ("way", "rounds"), [("plain", 400_000), ("thread", 60_000), ("address", 100_000), ("yields", 40_000)]
 )
 def test_free_list_ladder(way: str, rounds: int) -> None:
-    """FAULTS 47, 48: smoke, length, batches, wrap-around, many threads; every block counted in and out."""
+    """Smoke, length, batches, wrap-around, many threads; every block counted in and out."""
     assert climbed("freelist_ladder", way, rounds) == Found(f"{5 * rounds:,} operations")
 
 
@@ -31,7 +31,7 @@ def test_free_list_ladder(way: str, rounds: int) -> None:
     ("way", "rounds"), [("plain", 60_000), ("thread", 18_000), ("address", 18_000), ("yields", 6_000)]
 )
 def test_object_pool_ladder(way: str, rounds: int) -> None:
-    """FAULTS 1, 2, 60, 62, 63, 64, 65, 75: the table, the rules of waiting, the sieve, then many threads."""
+    """The table, the rules of waiting, the sieve, then many threads."""
     assert climbed("object_pool_ladder", way, rounds) == Found(f"{8 * rounds:,} operations")
 
 
@@ -40,7 +40,7 @@ def test_object_pool_ladder(way: str, rounds: int) -> None:
     ("way", "rounds"), [("plain", 48_000), ("thread", 12_000), ("address", 24_000), ("yields", 12_000)]
 )
 def test_arena_ladder(way: str, rounds: int) -> None:
-    """FAULTS 1, 3, 12, 34, 46, 91, 93: refusals, alignments, hand-off, threads and pools that go."""
+    """Refusals, alignments, hand-off, threads and pools that go."""
     assert climbed("arena_ladder", way, rounds) == Found(f"{21 * rounds:,} operations")
 
 
@@ -51,7 +51,7 @@ def test_glibcs_thresholds(way: str, rounds: int) -> None:
 
 @pytest.mark.skipif(bool(kills.LACKS), reason=kills.LACKS)
 def test_death_at_every_instruction() -> None:
-    """FAULTS 94: a process killed in the middle of any operation leaves a whole list; so does a fork (85)."""
+    """A process killed in the middle of any operation leaves a whole list; so does a fork (85)."""
     found = kills.killed(300)
     assert found.violations == ()
     assert "300 at random" in found.size
@@ -60,14 +60,14 @@ def test_death_at_every_instruction() -> None:
 @pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
 @pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 300), ("address", 1_000)])
 def test_arena_rules(way: str, rounds: int) -> None:
-    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, what is kept, ageing, closing, reuse."""
+    """Sizes, zeros, counts, what is kept, ageing, closing, reuse."""
     assert climbed("arena_rules", way, rounds) == Found(f"{4 * rounds:,} operations")
 
 
 @pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
 @pytest.mark.parametrize(("way", "rounds"), [("plain", 300), ("thread", 60), ("address", 200)])
 def test_arena_life(way: str, rounds: int) -> None:
-    """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
+    """Threads, pools, regions that come and go, and a fork."""
     assert climbed("arena_life", way, rounds) == Found(f"{4 * rounds:,} operations")
 
 
@@ -82,5 +82,5 @@ def test_arena_readings(way: str, rounds: int) -> None:
     ("way", "rounds"), [("plain", 500), ("thread", 100), ("address", 300), ("yields", 100)]
 )
 def test_arena_waiting(way: str, rounds: int) -> None:
-    """FAULTS 60, 61, 64, 65, 85: the rules of the queue at the limit, then threads: nobody starves, nobody is stuck."""
+    """The rules of the queue at the limit, then threads: nobody starves, nobody is stuck."""
     assert climbed("arena_waiting", way, rounds) == Found(f"{rounds:,} operations")
