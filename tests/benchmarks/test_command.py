@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +17,7 @@ from benchmarks.harness.report import Report, cells
 from benchmarks.harness.targets import Check, Result, at_most, speed
 from benchmarks.harness.worker import WorkerError
 from tests.support.checkout import ROOT
-from tests.support.programs import environment
+from tests.support.terminal import COLUMNS, interrupted
 
 
 def benchmark_of(name: str, figure: float) -> Benchmark:
@@ -106,43 +101,10 @@ def test_a_row_that_does_not_exist_is_refused(capsys):
 # The terminal --------------------------------------------------------------------------------------------------------
 
 
-def descendants(process: int) -> list[int]:
-    """All processes below one, from Linux's own lists; the nearest first."""
-    found = []
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        found += [int(word) for word in children.read_text(encoding="ascii").split()]
-    return found + [below for child in found for below in descendants(child)]
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_ctrl_c_ends_a_run_and_its_workers_at_once():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "--row", "scratch", "--rounds", "100000"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Where the suite itself runs in the background, SIGINT may be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    for line in process.stdout:
-        if "scratch: " in line:
-            break
-    deadline = time.monotonic() + 60
-    while not (workers := descendants(process.pid)):
-        assert time.monotonic() < deadline, "it measures in processes of their own"
-    time.sleep(1)  # in the middle of it: imports, or samples
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    stopped = time.monotonic()
-    _, shown = process.communicate(timeout=60)
-    assert (process.returncode, shown) == (130, "")
-    assert time.monotonic() - stopped < 20
-    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
-
-
-COLUMNS = 60
+    arguments = ("-m", "benchmarks", "--row", "scratch", "--rounds", "100000")
+    assert interrupted(*arguments, cwd=ROOT, after="scratch: ") == (130, "")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +24,7 @@ from benchmarks.harness.worker import Worker, WorkerError
 from benchmarks.peers import arrays
 from benchmarks.suite import memory
 from benchmarks.workloads import image_code, threads
-from tests.support.programs import environment
+from tests.support.programs import python
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = Plan(rounds=1, generations=1, seconds=1e-4)
@@ -157,10 +156,7 @@ def test_workers_start_from_any_folder(tmp_path):
     """Spaces, other letters than ASCII, a relative import path, and another working directory."""
     checkout = tmp_path / "a b" / "Prüfung" / "bufpool"
     shutil.copytree(BENCHMARKS, checkout / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-c", FROM_ELSEWHERE, str(checkout)]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = python("-c", FROM_ELSEWHERE, checkout, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bufpool.cli.demo import measure, rounds
 from bufpool.cli.demo.frames import decode, load_photographs
 from bufpool.cli.demo.pipeline import process
 from bufpool.cli.demo.report import Console, print_report
+from tests.support.programs import python
 
 WIDTH, HEIGHT = 320, 180
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -65,8 +65,7 @@ def runs_of_every_kind(**changes_of_pool) -> list[measure.Run]:
 def test_whole_program(tmp_path: Path) -> None:
     options = ["--frames", "4", "--size", f"{WIDTH}x{HEIGHT}", "--rounds", "1"]
     files = ["--output", "X.png", "--json", "X.json"]
-    command = [sys.executable, "-m", "bufpool", "demo", *options, *files]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = python("-m", "bufpool", "demo", *options, *files, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
         r"one +one +two +two",
@@ -96,9 +95,7 @@ parser = argparse.ArgumentParser()
 demo.add_arguments(parser)
 sys.exit(demo.main(parser.parse_args([])))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == 'bufpool demo needs rich: pip install "bufpool[demo]" (in a checkout: ".[demo]")\n'
 

@@ -13,27 +13,7 @@ import numpy as np
 import pytest
 
 from bufpool import BufferPool
-
-
-def handler() -> str:
-    """The name of the allocator that NumPy uses in this context."""
-    return np._core.multiarray.get_handler_name()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_installed():
-    assert handler() == "default_allocator"
-    yield
-    assert handler() == "default_allocator"
-
-
-@pytest.fixture
-def pool():
-    """A pool that has everything back when the test is over."""
-    pool = BufferPool()
-    yield pool
-    gc.collect()
-    assert pool.stats().in_use_bytes == 0
+from tests.support.accounting import handler
 
 
 def test_a_decorated_function(pool):

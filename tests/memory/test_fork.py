@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
 from tests.support.accounting import run_python
+from tests.support.programs import python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -28,9 +27,7 @@ def test_a_child_releases_what_it_inherited() -> None:
         assert os.waitpid(child, 0)[1] == 0
         assert (a == 7).all() and pool.stats().in_use_bytes == 1 << 20
     """
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
-    )
+    ran = python("-c", textwrap.dedent(program))
     assert ran.returncode == 0, ran.stderr
 
 

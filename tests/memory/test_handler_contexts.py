@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import sys
 import threading
@@ -14,29 +13,9 @@ import numpy as np
 import pytest
 
 from bufpool import BufferPool
+from tests.support.accounting import handler
 
 SIZES = (1, 7, 64, 100, 1000, 4096, 10_000, 100_000)  # bytes
-
-
-def handler() -> str:
-    """The name of the allocator that NumPy uses in this context."""
-    return np._core.multiarray.get_handler_name()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_installed():
-    assert handler() == "default_allocator"
-    yield
-    assert handler() == "default_allocator"
-
-
-@pytest.fixture
-def pool():
-    """A pool that has everything back when the test is over."""
-    pool = BufferPool()
-    yield pool
-    gc.collect()
-    assert pool.stats().in_use_bytes == 0
 
 
 # --- contexts ------------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -16,7 +14,7 @@ import pytest
 from bufpool import Pool
 from tests.support.accounting import run_python
 from tests.support.clients import Client, Maker, Thing, balanced, until, usable
-from tests.support.programs import beside_places
+from tests.support.programs import beside_places, python
 
 LEAK = 0.03
 
@@ -103,10 +101,7 @@ for _ in range(3):
         print(pool.leases()[0].stack is not None)
 """
     for flags, expected in (([], "True\nFalse\nFalse\n"), (["-X", "dev"], "True\n" * 3)):
-        ran = subprocess.run(
-            [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True, timeout=60
-        )
-        assert ran.stdout == expected
+        assert python(*flags, "-c", program).stdout == expected
 
 
 def test_the_maintenance_thread_reports_leaks(monkeypatch: pytest.MonkeyPatch) -> None:

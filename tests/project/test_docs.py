@@ -12,12 +12,9 @@ import doctest
 import gc
 import importlib.util
 import inspect
-import os
 import pkgutil
 import re
 import shlex
-import subprocess
-import sys
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -35,6 +32,7 @@ from bufpool.cli import make_parser
 from tests.support.checkout import ROOT
 from tests.support.clients import until
 from tests.support.postgres_server import Server
+from tests.support.programs import python
 
 in_checkout = pytest.mark.skipif(
     not (ROOT / "docs").is_dir(), reason="no documentation here: these tests run beside an installed wheel"
@@ -393,20 +391,7 @@ def test_the_example_of_connections_runs_against_a_server(postgres: Server, tmp_
 
 def run_example(name: str, arguments: list[str], folder: Path) -> str:
     """What it prints."""
-    # The bufpool under test, wherever it is imported from.
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(bufpool.__file__).parents[1]),
-        "PYTHONWARNINGS": "error",
-    }
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = python(ROOT / "examples" / name, *arguments, env={"PYTHONWARNINGS": "error"}, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout
     return done.stdout

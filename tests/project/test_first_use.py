@@ -9,7 +9,6 @@ import importlib
 import inspect
 import operator
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 import bufpool
 from bufpool.objects.settings import CO_COROUTINE, _makes_coroutines
 from tests.support.accounting import run_python
-from tests.support.programs import environment
+from tests.support.programs import python
 
 #: What takes long to import, and what a pool of objects in threads does without.
 HEAVY = {
@@ -278,14 +277,7 @@ with bufpool.Pool(list).lease() as x:
     x.append(1)
 print(bufpool.good_size(1000), len(bufpool.pools()), x)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", NO_NUMPY + program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
+    done = python("-W", "error", "-c", NO_NUMPY + program)
     assert (done.returncode, done.stderr) == (0, "")
     said = f"bufpool.{name} needs NumPy: No module named 'numpy'; numpy"
     assert done.stdout.splitlines() == [said, said, said, f"{bufpool.good_size(1000)} 0 [1]"]

@@ -13,7 +13,7 @@ import pytest
 
 import bufpool
 from tests.support.checkout import ROOT, git
-from tests.support.programs import beside_places
+from tests.support.programs import beside_places, python
 from tests.verify.cpp_programs import (
     CPP,
     LACKS_COMPILER,
@@ -63,14 +63,9 @@ def suite(
         "HYPOTHESIS_STORAGE_DIRECTORY": str(temporary / "hypothesis"),
     }
     command = [*before, sys.executable, "-m", "pytest", *ELSEWHERE]
+    env = os.environ | variables
     return subprocess.run(
-        command,
-        cwd=tests,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
+        command, cwd=tests, env=env, capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -149,13 +144,7 @@ def test_a_library_is_preloaded_from_a_folder_of_any_name(name: str, tmp_path: P
     folder.mkdir(parents=True)
     library = build(source, folder / "libloaded.so", flags=["-shared", "-fPIC"])
     program = "import ctypes; print(ctypes.CDLL(None).bufpool_is_loaded())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | preloaded(str(library)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", program, env=preloaded(str(library)))
     assert (done.stdout, done.stderr) == ("7\n", "")
 
 
