@@ -13,6 +13,7 @@ import bufpool
 from bufpool.cli.run.threads import Threads
 from tests.support.checkout import short_folder
 from tests.support.programs import Programs
+from tests.support.threads import in_thread
 
 POOLED = """
     import numpy as np
@@ -293,9 +294,7 @@ def test_threads_are_reached_from_start_to_stop():
     seen = []
 
     def once():
-        thread = threading.Thread(target=lambda: seen.append(pool.installed))
-        thread.start()
-        thread.join()
+        in_thread(lambda: seen.append(pool.installed))
 
     threads.start()
     try:

@@ -11,26 +11,9 @@ import pytest
 
 from bufpool import BufferPool, good_size
 from tests.support.accounting import all_back, conserved, in_use
+from tests.support.arrays import described, dirty
 
 MIB = 1 << 20
-
-
-def dirty(pool: BufferPool, nbytes: int) -> None:
-    """Leave a few idle blocks of the size that are full of ones."""
-    arrays = [pool.full(nbytes, 255, "u1") for _ in range(4)]
-    assert all(each[-1] == 255 for each in arrays)
-
-
-def described(a: np.ndarray) -> tuple[Any, ...]:
-    flags = a.flags
-    return (
-        type(a),
-        a.shape,
-        a.dtype,
-        a.strides if a.size else (),
-        (flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned, flags.owndata),
-        a.base,
-    )
 
 
 # --- as NumPy's ---

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 import sysconfig
-import threading
 import tracemalloc
 from typing import Any
 
@@ -14,27 +13,11 @@ import pytest
 
 from bufpool import BufferPool
 from tests.support.accounting import conserved, in_use
+from tests.support.arrays import dirty
+from tests.support.threads import in_thread
 
 MIB = 1 << 20
 PAGE = 4096
-
-
-def dirty(pool: BufferPool, nbytes: int) -> None:
-    """Leave a few idle blocks of the size that are full of ones."""
-    arrays = [pool.full(nbytes, 255, "u1") for _ in range(4)]
-    assert all(each[-1] == 255 for each in arrays)
-
-
-def described(a: np.ndarray) -> tuple[Any, ...]:
-    flags = a.flags
-    return (
-        type(a),
-        a.shape,
-        a.dtype,
-        a.strides if a.size else (),
-        (flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned, flags.owndata),
-        a.base,
-    )
 
 
 def test_owns_its_data(pool: BufferPool) -> None:
@@ -198,9 +181,7 @@ def test_dying_pooled_array_is_a_temporary_too(pool: BufferPool) -> None:
 
 def test_freed_on_another_thread(pool: BufferPool) -> None:
     box = [pool.full(n, 1, "u1") for n in (64, 5000, MIB, 3 * MIB)]
-    thread = threading.Thread(target=box.clear)
-    thread.start()
-    thread.join()
+    in_thread(box.clear)
     assert in_use(pool) == 0
     assert conserved(pool)
 
@@ -213,14 +194,6 @@ def test_subclass_of_the_pool() -> None:
     pool = Mine(1 << 20, name="mine")
     assert pool.owns(pool.empty(3))
     assert "mine" in repr(pool)
-
-
-def test_prewarm(pool: BufferPool) -> None:
-    pool.prewarm(3, MIB, "u1")
-    assert pool.stats().in_use_bytes == 0
-    assert 3 * MIB <= pool.stats().idle_bytes <= 3 * MIB + 3 * PAGE
-    arrays = [pool.empty(MIB, "u1") for _ in range(3)]
-    assert (pool.stats().misses, len(arrays)) == (3, 3)
 
 
 def test_zeros_like_of_a_subclass_stays_in_bounds(pool: BufferPool) -> None:

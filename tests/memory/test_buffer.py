@@ -26,14 +26,8 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.accounting import all_back, conserved, run_python
-from tests.support.stale_names import N, overwrite
-
-
-def filled(pool: BufferPool, value: int = 1) -> Buffer:
-    buffer = pool.buffer(N)
-    buffer[:] = bytes([value]) * N
-    return buffer
-
+from tests.support.stale_names import N, filled, overwrite
+from tests.support.threads import in_thread, in_threads
 
 # --- the protocol ---
 
@@ -271,19 +265,13 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
         except DoubleReleaseError:
             outcomes.append("refused")
 
-    threads = [threading.Thread(target=release) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(release, 4)
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
 def test_released_on_another_thread(pool: BufferPool) -> None:
     buffer = pool.buffer(N)
-    thread = threading.Thread(target=buffer.release)
-    thread.start()
-    thread.join()
+    in_thread(buffer.release)
     assert buffer.released
 
 

@@ -19,13 +19,7 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.accounting import conserved
-from tests.support.stale_names import N, overwrite
-
-
-def filled(pool: BufferPool, value: int = 1) -> Buffer:
-    buffer = pool.buffer(N)
-    buffer[:] = bytes([value]) * N
-    return buffer
+from tests.support.stale_names import N, filled, overwrite
 
 
 class Wrapper:

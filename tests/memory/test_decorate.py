@@ -6,7 +6,6 @@ import asyncio
 import functools
 import gc
 import inspect
-import threading
 from contextvars import ContextVar, copy_context
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 
 from bufpool import BufferPool
 from tests.support.accounting import handler
+from tests.support.threads import in_thread
 
 
 def test_a_decorated_function(pool):
@@ -217,9 +217,7 @@ def test_decorated_generators_interleave(pool):
             assert mine.owns(a)
             del a
             assert handler() == "default_allocator"
-    in_other_thread = threading.Thread(target=generators[0].close)
-    in_other_thread.start()
-    in_other_thread.join()
+    in_thread(generators[0].close)
     generators[1].close()
 
 

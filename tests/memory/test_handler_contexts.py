@@ -14,6 +14,7 @@ import pytest
 
 from bufpool import BufferPool
 from tests.support.accounting import handler
+from tests.support.threads import in_thread, in_threads
 
 SIZES = (1, 7, 64, 100, 1000, 4096, 10_000, 100_000)  # bytes
 
@@ -61,9 +62,7 @@ def test_a_generator_closed_on_another_thread(pool):
         next(generator)
         seen.append(pool.installed)
 
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
+    in_thread(start)
     generator.close()
     assert seen == [True]
 
@@ -91,14 +90,6 @@ def test_interleaved_generators_each_take_out_their_own(pool):
 
 
 # --- threads -------------------------------------------------------------------------------------------------------
-
-
-def in_thread(function):
-    result = []
-    thread = threading.Thread(target=lambda: result.append(function()))
-    thread.start()
-    thread.join()
-    return result[0]
 
 
 @pytest.mark.skipif(
@@ -152,11 +143,7 @@ def test_many_threads_come_and_go(pool):
             ):
                 wrong.append((seed, i))
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, range(8))
     assert wrong == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import threading
 import time
@@ -151,14 +150,6 @@ def test_signals_do_not_change_how_long_a_thread_waits(
     assert len(came) > 1
     del held, asked
     assert all_back(pool)
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("ask", ["empty", "array", "buffer", "with scratch"])

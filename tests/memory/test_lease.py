@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import threading
 import tracemalloc
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from bufpool import BufferPool, BufpoolError, LimitError, ReleasedError
 from tests.support.accounting import all_back, conserved, run_python
 from tests.support.stale_names import N, leased, overwrite
+from tests.support.threads import in_thread
 
 HUGE = 3 << 20  # bytes: a block with a region of its own
 
@@ -143,9 +143,7 @@ def test_array_changed_by_its_borrower(pool: BufferPool, change: Any) -> None:
 def test_ended_on_another_thread(pool: BufferPool) -> None:
     lease = pool.lease(N, "u1")
     lease.__enter__()
-    thread = threading.Thread(target=lease.__exit__, args=(None, None, None))
-    thread.start()
-    thread.join()
+    in_thread(lease.__exit__, None, None, None)
     assert "ended" in repr(lease)
 
 

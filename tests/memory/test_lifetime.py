@@ -13,6 +13,7 @@ import pytest
 
 from bufpool import BufferPool, LimitError
 from tests.support.accounting import all_back, conserved, in_use, run_python
+from tests.support.threads import in_thread, in_threads
 
 MIB = 1 << 20
 SIZES = [64, 5000, 300_000, 3 * MIB]  # bytes: parked, small, large, with a region of its own
@@ -140,9 +141,7 @@ def test_many_pools_leak_nothing(order: str) -> None:
             arrays.clear()
             box = [pool]
             del pool
-            thread = threading.Thread(target=box.clear)
-            thread.start()
-            thread.join()
+            in_thread(box.clear)
 
     process = psutil.Process()
     for _ in range(20):
@@ -283,9 +282,7 @@ def test_finalizer_of_an_array(pool: BufferPool) -> None:
 @pytest.mark.parametrize("n", SIZES)
 def test_freed_on_another_thread(pool: BufferPool, make: Any, n: int) -> None:
     box = [make(pool, n) for _ in range(5)]
-    thread = threading.Thread(target=box.clear)
-    thread.start()
-    thread.join()
+    in_thread(box.clear)
     assert in_use(pool) == 0
     assert conserved(pool)
 
@@ -310,17 +307,13 @@ def test_dropped_by_another_thread_while_its_maker_sleeps(pool: BufferPool, make
         box.clear()
         seen.append(pool.stats().in_use_bytes)
 
-    thread = threading.Thread(target=drop)
-    thread.start()
-    thread.join()
+    in_thread(drop)
     assert seen == [0]
 
 
 def test_made_by_a_thread_that_ended(pool: BufferPool) -> None:
     box: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: box.extend(pool.full(n, 1, "u1") for n in SIZES))
-    thread.start()
-    thread.join()
+    in_thread(lambda: box.extend(pool.full(n, 1, "u1") for n in SIZES))
     assert all((each == 1).all() for each in box)
     box.clear()
 
@@ -333,9 +326,7 @@ def test_what_threads_parked_serves_others(pool: BufferPool) -> None:
         arrays.clear()
 
     for _ in range(50):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_thread(work)
     assert pool.stats().reserved_bytes <= 100 * 64
     assert conserved(pool)
 
@@ -344,9 +335,7 @@ def test_pool_closed_on_another_thread(pool: BufferPool) -> None:
     a = pool.full(1000, 1, "u1")
     small = [pool.empty(64, "u1") for _ in range(10)]
     small.clear()
-    thread = threading.Thread(target=pool.close)
-    thread.start()
-    thread.join()
+    in_thread(pool.close)
     assert (a == 1).all()
 
 
@@ -370,11 +359,7 @@ def test_many_threads_conserve(pool: BufferPool) -> None:
             if not (other == expected).all():
                 wrong.append(expected)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(4))
     exchange.clear()
     assert wrong == []
     assert in_use(pool) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from bufpool import Buffer, BufferPool
+from tests.support.threads import in_threads
 
 N = 8 << 20
 MIB = 1 << 20
@@ -121,11 +121,7 @@ def test_buffers_that_threads_hand_on_leave_no_trace(pool: BufferPool, traced: C
             if i % 2:
                 buffer.release()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, 4)
     kept = [pool.buffer(100_000) for _ in range(4)]
     domain = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
 

@@ -13,6 +13,7 @@ from bufpool import (
     BufpoolError,
     DoubleReleaseError,
 )
+from tests.support.threads import in_thread, in_threads
 
 N = 24 << 10  # bytes
 
@@ -32,11 +33,7 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
         except DoubleReleaseError:
             outcomes.append("refused")
 
-    threads = [threading.Thread(target=release) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(release, 4)
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
@@ -62,11 +59,7 @@ def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
                 except DoubleReleaseError:
                     pass
 
-        threads = [threading.Thread(target=release) for _ in range(3)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        in_threads(release, 3)
         assert sorted(released) == list(range(300))
         assert repr(scratch).endswith(": 0 out, 300 idle>")
         arrays.clear()
@@ -92,11 +85,7 @@ def test_threads_share_a_scratch(pool: BufferPool) -> None:
         except BufpoolError as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(1, 4))
     assert wrong == []
     assert ": 0 out, " in repr(scratch)
 
@@ -104,9 +93,7 @@ def test_threads_share_a_scratch(pool: BufferPool) -> None:
 def test_released_on_another_thread(pool: BufferPool) -> None:
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
-    thread = threading.Thread(target=scratch.release, args=(a,))
-    thread.start()
-    thread.join()
+    in_thread(scratch.release, a)
     with pytest.raises(DoubleReleaseError):
         scratch.release(a)
 

@@ -16,6 +16,7 @@ import pytest
 
 from bufpool import BufferPool
 from tests.support.accounting import threads_ended
+from tests.support.threads import in_threads
 
 MIB = 1 << 20
 
@@ -34,11 +35,7 @@ def called_by(count: int, call: Callable[[], object], times: int, pause: float =
                 time.sleep(pause)
 
     start = threading.Barrier(count)
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, count)
 
 
 def uncounted(pool: BufferPool) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import bufpool
 from bufpool import BufferPool, LimitError
 from tests.support.programs import Programs
+from tests.support.threads import in_threads
 
 MIB = 1 << 20
 
@@ -148,11 +148,7 @@ def test_threads_share_it(pool: BufferPool) -> None:
             if (array != mine).any():
                 wrong.append(size)
 
-    threads = [threading.Thread(target=work, args=(mine,)) for mine in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(4))
     assert not wrong
     pool.trim()
     assert pool.stats().reserved_bytes == 0

@@ -24,6 +24,7 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.clients import Thing, balanced, until, waiting_client
+from tests.support.threads import in_threads
 
 
 @pytest.mark.parametrize("reset", [None, lambda thing: None])
@@ -148,11 +149,7 @@ def test_drained_by_several_at_once_it_still_reuses() -> None:
         for _ in range(500):
             pool.drain()
 
-    threads = [threading.Thread(target=drain) for _ in range(3)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(drain, 3)
     before = pool.stats().created
     for _ in range(10):
         with pool.lease():

@@ -198,9 +198,8 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert pool._core.lifecycle._pause == 0
 
 
-@pytest.mark.parametrize("nothing", [None])
-def test_a_factory_that_returns_nothing_is_an_error(nothing: None) -> None:
-    pool = Pool(lambda: nothing, name="empty", backoff=(1e-6, 1e-6))
+def test_a_factory_that_returns_nothing_is_an_error() -> None:
+    pool = Pool(lambda: None, name="empty", backoff=(1e-6, 1e-6))
     with pytest.raises(FactoryError, match="'empty': the factory returned None"):
         pool.acquire()
     assert (pool.size, pool.in_use) == (0, 0)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -257,14 +256,6 @@ def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
     pool._core.lifecycle.factory = Thing
     until(lambda: not second.busy or isinstance(second.error(), OSError))
     assert second.error() is None or isinstance(second.error(), OSError)
-
-
-@pytest.fixture
-def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
