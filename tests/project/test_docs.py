@@ -237,16 +237,6 @@ def test_architecture_names_every_source_file() -> None:
     assert named - files == set(), "files that do not exist"
 
 
-@in_checkout
-def test_the_readme_claims_no_figure_by_heart() -> None:
-    """A cell of the performance table says how to get the figure, or holds what `make figures` measured."""
-    text = read("README.md")
-    table = text.partition("## Performance")[2].partition("\n## ")[0]
-    rows = [line for line in table.splitlines() if line.startswith("|")]
-    assert len(rows) > 5
-    assert "make bench" in table
-
-
 # Docstrings ----------------------------------------------------------------------------------------------------------
 
 
@@ -313,52 +303,6 @@ def test_docstrings_of_compiled_code_are_found(source: Path) -> None:
 
 def words(text: str) -> str:
     return " ".join(text.split())
-
-
-PUBLIC = (
-    bufpool.BufferPool,
-    bufpool.Buffer,
-    bufpool.Lease,
-    bufpool.Scratch,
-    bufpool.PoolStats,
-    bufpool.Pool,
-    bufpool.AsyncPool,
-    bufpool.PoolLease,
-    bufpool.AsyncPoolLease,
-    bufpool.ObjectStats,
-    bufpool.Advice,
-    bufpool.Holder,
-)
-
-# Read-only fields of compiled classes, for which there is no place to write a docstring.
-PLAIN_ATTRIBUTES = {f"{owner}.pool" for owner in ("Lease", "Scratch")} | {
-    "Buffer.nbytes",
-    "BufferPool.name",
-    "BufferPool.timeout",
-}
-
-
-def test_everything_public_has_a_docstring() -> None:
-    things = {name: getattr(bufpool, name) for name in bufpool.__all__ if not name.startswith("_")}
-    for owner in PUBLIC:
-        for name, member in inspect.getmembers(owner):
-            if not name.startswith("_") and not inspect.ismemberdescriptor(member):
-                things[f"{owner.__name__}.{name}"] = member
-    assert {name for name, thing in things.items() if not thing.__doc__} <= PLAIN_ATTRIBUTES
-
-
-def test_every_public_method_tells_its_signature() -> None:
-    """What help(), editors and `inspect` show of compiled methods too."""
-    untold = []
-    for owner in PUBLIC:
-        for name, member in inspect.getmembers(owner, inspect.isroutine):
-            if name.startswith("_"):
-                continue
-            try:
-                inspect.signature(member)
-            except ValueError:
-                untold.append(f"{owner.__name__}.{name}")
-    assert untold == []
 
 
 # Examples ------------------------------------------------------------------------------------------------------------
