@@ -20,9 +20,7 @@ os.environ.pop("BUFPOOL_CONF", None)  # pools are tested with the defaults that 
 
 def pytest_report_header() -> str:
     gil = "GIL off" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "GIL on"
-    return (
-        f"bufpool {bufpool.__version__} from {Path(bufpool.__file__).parent}; NumPy {np.__version__}; {gil}"
-    )
+    return f"bufpool {bufpool.__version__} from {Path(bufpool.__file__).parent}; NumPy {np.__version__}; {gil}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -48,9 +48,7 @@ def main() -> int:
 
 def _renew() -> int:
     # An error of the baseline, which is measured once, would be in every comparison.
-    found = {
-        ratio.name: round(median(figures), 4) for ratio, figures in measure(RATIOS, 3 * GENERATIONS).items()
-    }
+    found = {ratio.name: round(median(figures), 4) for ratio, figures in measure(RATIOS, 3 * GENERATIONS).items()}
     for name, ratio in found.items():
         print(f"{name:<20} {ratio:6.3f}")
     baseline.store(found)
@@ -64,9 +62,7 @@ def _compare(known: dict[str, float]) -> int:
         now, before = median(figures), known[ratio.name]
         worse = now > limits[ratio]
         regressed |= worse
-        print(
-            f"{ratio.name:<20} {now:6.3f}, was {before:6.3f} {now / before - 1:+6.1%}{'  REGRESSED' * worse}"
-        )
+        print(f"{ratio.name:<20} {now:6.3f}, was {before:6.3f} {now / before - 1:+6.1%}{'  REGRESSED' * worse}")
     return int(regressed)
 
 

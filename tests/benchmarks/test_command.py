@@ -56,9 +56,7 @@ def test_a_failed_measurement_leaves_the_other_rows(capsys, monkeypatch):
     def fail(_checks: tuple[Check, ...], _plan: Plan) -> list[Result]:
         raise WorkerError("worker on fire")
 
-    broken = Benchmark(
-        "broken", "x", (Measurement("x", 0, (Check("x", "pool", "", at_most(1.0, "%")),), fail),)
-    )
+    broken = Benchmark("broken", "x", (Measurement("x", 0, (Check("x", "pool", "", at_most(1.0, "%")),), fail),))
     monkeypatch.setattr(suite, "BENCHMARKS", (broken, benchmark_of("good", 5.0)))
     assert main([]) == 1
     out = capsys.readouterr().out
@@ -92,10 +90,7 @@ def test_an_unwritable_file_is_noticed_before_the_run(capsys, tmp_path):
 
 def test_a_row_that_does_not_exist_is_refused(capsys):
     assert main(["--row", "scratch", "--row", "no-such-row"]) == 2
-    assert (
-        "there is no row no-such-row; rows: scratch, scratch-with, lease-array, empty"
-        in capsys.readouterr().err
-    )
+    assert "there is no row no-such-row; rows: scratch, scratch-with, lease-array, empty" in capsys.readouterr().err
 
 
 # The terminal --------------------------------------------------------------------------------------------------------
@@ -124,9 +119,7 @@ def results() -> Iterator[tuple[Benchmark, Result]]:
             yield benchmark, Result(check, note="not installed: a_package (pip install -e '.[bench]')")
             yield (
                 benchmark,
-                Result(
-                    check, note="failed: worker on the default allocator reported:\nTraceback\nValueError: x"
-                ),
+                Result(check, note="failed: worker on the default allocator reported:\nTraceback\nValueError: x"),
             )
 
 
@@ -168,9 +161,7 @@ def test_a_wide_terminal_has_the_table(monkeypatch, capsys):
     check = Check("16 MiB", "pool", "plain", speed(1.0))
     for columns in ("128", ""):  # not known: a file, a pipe
         monkeypatch.setenv("COLUMNS", columns)
-        Report().results(
-            [Result(check, 1e-6, 2e-6, 2.0, 1.9, 2.1), Result(Check("x", "pool", "", at_most(1, "s")))]
-        )
+        Report().results([Result(check, 1e-6, 2e-6, 2.0, 1.9, 2.1), Result(Check("x", "pool", "", at_most(1, "s")))])
         first, second = capsys.readouterr().out.splitlines()
         assert squeezed(first) == "16 MiB 1 us plain 2 us 2.000x 1.9 .. 2.1 speed >= 1.00x yes"
         assert second.startswith("  x  ")

@@ -151,10 +151,7 @@ def test_contenders_take_turns_forwards_and_backwards(fake_workers):
 
 
 def test_contenders_with_the_same_process_share_a_worker(fake_workers):
-    group = [
-        Contender("A", "empty", "plain", MIB, process="x"),
-        Contender("B", "empty", "pool", MIB, process="x"),
-    ]
+    group = [Contender("A", "empty", "plain", MIB, process="x"), Contender("B", "empty", "pool", MIB, process="x")]
     measure([*group, Contender("C", "empty", "plain", MIB)], Plan(rounds=1, generations=1))
     assert fake_workers.asked == [(1, "A"), (1, "B"), (2, "C")]
 
@@ -162,11 +159,7 @@ def test_contenders_with_the_same_process_share_a_worker(fake_workers):
 def test_large_groups_are_split_to_fit_into_memory():
     ours, *others = (Contender(name, "expression", "plain", 256 * MIB) for name in "ABCDEF")
     split = groups_within_budget(ours, others, each=2 * GIB)
-    assert [[contender.name for contender in group] for group in split] == [
-        list("ABC"),
-        list("ADE"),
-        list("AF"),
-    ]
+    assert [[contender.name for contender in group] for group in split] == [list("ABC"), list("ADE"), list("AF")]
     assert all(len(group) * 2 * GIB <= BUDGET for group in split)
     assert len(groups_within_budget(ours, others, each=KIB)) == 1
 

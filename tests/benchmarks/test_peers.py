@@ -32,10 +32,7 @@ def made(module: ModuleType) -> ModuleType:
 def test_a_missing_peer_names_what_to_install(monkeypatch):
     monkeypatch.setattr(interleaved, "measure", lambda group, *_: {each.name: [1.0] for each in group})
     absent = Package("nobodys", "a_module_that_nobody_has", made)
-    group = (
-        Contender("lease", "lease", "lease", 0),
-        Contender("theirs", "lease", "theirs", 0, package=absent),
-    )
+    group = (Contender("lease", "lease", "lease", 0), Contender("theirs", "lease", "theirs", 0, package=absent))
     check = Check("here", "lease", "theirs", speed(1.0))
     (result,) = Comparison("here", 0, (group,), (check,)).run(Plan(rounds=1), lambda _: None)
     assert (result.figure, result.note) == (None, f"not installed: {INSTALL}")

@@ -18,15 +18,7 @@ if not sys.platform.startswith("linux"):
 from benchmarks.programs import __main__ as command
 from benchmarks.programs import runner, show
 from benchmarks.programs.catalogue import HERE, JOBS, PROGRAMS, Program
-from benchmarks.programs.contenders import (
-    CONTENDERS,
-    JEMALLOC,
-    JEMALLOC_KEEPS,
-    MIMALLOC,
-    PLAIN,
-    POOLED,
-    TUNED,
-)
+from benchmarks.programs.contenders import CONTENDERS, JEMALLOC, JEMALLOC_KEEPS, MIMALLOC, PLAIN, POOLED, TUNED
 from benchmarks.programs.figures import Outcome, Run, Series, load, save
 from benchmarks.programs.report import digest
 from benchmarks.programs.targets import Verdict, judge, judge_mean
@@ -58,14 +50,7 @@ def run_of(kind: str, pooled: dict | None = None, others: dict | None = None, **
     changes = {POOLED.name: pooled or {}, **(others or {})}
     found = {name: series(kind, **changes.get(name, {})) for name in CONTENDERS}
     return Run(
-        MACHINE,
-        "2026-11-30",
-        3,
-        {},
-        list(CONTENDERS),
-        {},
-        {"it": Outcome(kind, "a program", series=found)},
-        **rest,
+        MACHINE, "2026-11-30", 3, {}, list(CONTENDERS), {}, {"it": Outcome(kind, "a program", series=found)}, **rest
     )
 
 
@@ -176,9 +161,7 @@ def test_the_text_has_every_verdict_in_100_columns():
 
 def test_a_run_comes_back_from_its_file(tmp_path):
     run = run_of("job")
-    run.programs["other"] = Outcome(
-        "pattern", "another", missing="needs torch", failures={"bufpool": "exit status 1"}
-    )
+    run.programs["other"] = Outcome("pattern", "another", missing="needs torch", failures={"bufpool": "exit status 1"})
     save(run, tmp_path / "run.json")
     assert load(tmp_path / "run.json") == run
 
@@ -302,10 +285,7 @@ def test_a_program_that_fails_is_shown_and_the_others_go_on(programs, capsys, tm
 
 
 def test_a_failing_contender_does_not_stop_the_others(programs, capsys, tmp_path):
-    programs(
-        "picky",
-        "import sys\n\ndef work():\n    assert 'bufpool' not in sys.modules, 'pooled'\n    return [1]\n",
-    )
+    programs("picky", "import sys\n\ndef work():\n    assert 'bufpool' not in sys.modules, 'pooled'\n    return [1]\n")
     _, text, run = measured(capsys, tmp_path)
     found = run.programs["picky"]
     assert found.failures == {POOLED.name: "round 1: exit status 1: AssertionError: pooled"}
@@ -382,9 +362,7 @@ def test_every_program_knows_nothing_of_bufpool():
 
 
 def test_the_extra_has_what_the_programs_need():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.split("[>=;]", line)[0] for line in project["optional-dependencies"]["programs"]}
     assert named - {"cmeel-mimalloc"} == {package for each in PROGRAMS.values() for package in each.packages}
 
@@ -407,9 +385,7 @@ def test_the_page_is_of_the_stored_run():
     if command.RUN.exists():
         assert command.fill(page, show.blocks(load(command.RUN))) == page, "make programs ARGS=--render"
     else:
-        assert len(re.findall(r"<!-- figures: [a-z-]+ -->\n<!-- /figures -->", page)) == len(
-            show.blocks(run_of("job"))
-        )
+        assert len(re.findall(r"<!-- figures: [a-z-]+ -->\n<!-- /figures -->", page)) == len(show.blocks(run_of("job")))
 
 
 def test_the_page_is_filled_from_a_stored_run(monkeypatch, tmp_path):

@@ -52,10 +52,7 @@ OTHER = Ratio("another", "scratch", "calls", "list", 65)
         ([[1.0, 1.0, 9.0]], [1.0, 1.0, 9.0]),  # the median counts
         ([[2.0] * 3], [2.0] * 3),  # nor is there any doubt about this one
         ([[1.3] * 3, [1.2] * 3, [1.3] * 3], [1.3] * 3 + [1.2] * 3 + [1.3] * 3),  # not the best of them
-        (
-            [[1.2] * 3, [1.3] * 3, [1.3] * 3],
-            [1.2] * 3 + [1.3] * 3 + [1.3] * 3,
-        ),  # those that passed at first too
+        ([[1.2] * 3, [1.3] * 3, [1.3] * 3], [1.2] * 3 + [1.3] * 3 + [1.3] * 3),  # those that passed at first too
         ([[1.3] * 3, [0.9] * 4], [1.3] * 3 + [0.9] * 4),  # as soon as there is no doubt
     ],
 )
@@ -100,9 +97,7 @@ def compared(monkeypatch, *options: str, now: float | None = None) -> int:
         (baseline.this_machine(), "another ratio", "the baseline has none of the ratios that are measured"),
     ],
 )
-def test_nothing_to_compare_fails_only_if_required(
-    monkeypatch, capsys, stored, options, fails, kind, known, why
-):
+def test_nothing_to_compare_fails_only_if_required(monkeypatch, capsys, stored, options, fails, kind, known, why):
     stored.write_text(json.dumps({"machine": kind, "ratios": {known: 1.0}}), encoding="utf-8")
     assert compared(monkeypatch, *options) == fails
     assert why in capsys.readouterr().out

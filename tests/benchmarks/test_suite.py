@@ -31,10 +31,7 @@ PROMISES = {
     "scratch-with": [("64 KiB", "list pair", cost(4.0))],
     "lease-array": [("1 KiB", "np.empty", cost(3.0)), ("64 KiB", "np.empty", cost(3.0))],
     "empty": [
-        *(
-            (size, "np.empty", cost(1.0))
-            for size in ("64 B", "1 KiB", "64 KiB", "1 MiB", "8 MiB", "64 MiB", "256 MiB")
-        ),
+        *((size, "np.empty", cost(1.0)) for size in ("64 B", "1 KiB", "64 KiB", "1 MiB", "8 MiB", "64 MiB", "256 MiB")),
         ("64 MiB", "pool at 64 KiB", cost(1.3)),
     ],
     "four": [
@@ -98,9 +95,7 @@ PROMISES = {
 def test_the_suite_has_every_target_of_the_buffer_pool():
     found = {
         benchmark.id: {
-            (check.label, check.theirs, check.target)
-            for check in benchmark.checks
-            if check.target != NO_TARGET
+            (check.label, check.theirs, check.target) for check in benchmark.checks if check.target != NO_TARGET
         }
         for benchmark in memory.BENCHMARKS
     }
@@ -124,9 +119,7 @@ def test_every_contender_is_built_and_compared():
             assert {contender.workload for contender in group} <= WORKLOADS.keys()
             assert {contender.allocator for contender in group} <= ALLOCATORS.keys()
         for check in part.checks:
-            assert any(
-                {check.ours, check.theirs} <= {contender.name for contender in group} for group in part.groups
-            )
+            assert any({check.ours, check.theirs} <= {contender.name for contender in group} for group in part.groups)
 
 
 def test_the_expression_by_hand_computes_the_same():

@@ -38,14 +38,9 @@ def silent(_words: str) -> None:
 
 
 def test_a_missing_allocator_names_what_to_install(monkeypatch):
-    monkeypatch.setattr(
-        allocators_module, "missing", lambda name: "" if name == "default" else f"no {name} here"
-    )
+    monkeypatch.setattr(allocators_module, "missing", lambda name: "" if name == "default" else f"no {name} here")
     monkeypatch.setattr(interleaved, "measure", lambda group, *_: {each.name: [1.0] for each in group})
-    group = (
-        Contender("pool", "empty", "pool", KIB),
-        Contender("jemalloc", "empty", "plain", KIB, "jemalloc"),
-    )
+    group = (Contender("pool", "empty", "pool", KIB), Contender("jemalloc", "empty", "plain", KIB, "jemalloc"))
     part = Comparison("1 KiB", KIB, (group,), (Check("1 KiB", "pool", "jemalloc", cost(1.05)),))
     (result,) = part.run(TINY, silent)
     assert (result.figure, result.note) == (None, "no jemalloc here")
@@ -54,9 +49,7 @@ def test_a_missing_allocator_names_what_to_install(monkeypatch):
 def test_a_comparison_whose_modules_are_missing_says_so():
     check = Check("piece", "pool", "plain", speed(1.0))
     part = Comparison("piece", KIB, (), (check,), needs=("a_module_that_nobody_has",))
-    assert part.run(TINY, silent) == [
-        Result(check, note=f"not installed: a_module_that_nobody_has ({INSTALL})")
-    ]
+    assert part.run(TINY, silent) == [Result(check, note=f"not installed: a_module_that_nobody_has ({INSTALL})")]
 
 
 def test_libraries_are_missing_until_they_are_found(monkeypatch):
@@ -204,8 +197,7 @@ def worker():
 
 
 @pytest.mark.parametrize(
-    ("name", "how"),
-    [(name, how) for name in sorted(OF_THE_BUFFER_POOL) for how in HOWS.get(name, ("plain", "pool"))],
+    ("name", "how"), [(name, how) for name in sorted(OF_THE_BUFFER_POOL) for how in HOWS.get(name, ("plain", "pool"))]
 )
 def test_every_workload_runs_in_every_way(worker, name, how):
     size = 64 * KIB

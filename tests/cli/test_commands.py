@@ -53,8 +53,7 @@ def test_nothing_to_do(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["no-such-command"], ["--no-such-option"], ["run"], ["run", "-m"], ["run", "--no-such", "x.py"]],
+    "arguments", [["no-such-command"], ["--no-such-option"], ["run"], ["run", "-m"], ["run", "--no-such", "x.py"]]
 )
 def test_mistakes_are_told(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

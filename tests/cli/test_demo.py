@@ -67,12 +67,7 @@ def test_whole_program(tmp_path: Path) -> None:
     files = ["--output", "X.png", "--json", "X.json"]
     done = python("-m", "bufpool", "demo", *options, *files, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in (
-        r"one +one +two +two",
-        r"plain +pool +plain +pool",
-        r"bit-identical +yes +yes +yes +yes",
-        r"X\.png",
-    ):
+    for words in (r"one +one +two +two", r"plain +pool +plain +pool", r"bit-identical +yes +yes +yes +yes", r"X\.png"):
         assert re.search(words, done.stdout), words
 
     picture = (tmp_path / "X.png").read_bytes()
@@ -102,9 +97,7 @@ sys.exit(demo.main(parser.parse_args([])))
 
 def test_failed_run_is_told_with_its_error(tmp_path: Path, capsys, monkeypatch) -> None:
     def fail(*_: object) -> None:
-        raise rounds.RunError(
-            "the run 'one-thread' with 'pool' memory ended with exit code 1: ValueError: why"
-        )
+        raise rounds.RunError("the run 'one-thread' with 'pool' memory ended with exit code 1: ValueError: why")
 
     monkeypatch.setattr("bufpool.cli.demo.show.run_in_process", fail)
     assert demo.main(parse("--output", str(tmp_path / "X.png"), "--size", "64x64")) == 1
@@ -177,9 +170,7 @@ def test_peak_rss_of_a_run_is_its_own(tmp_path: Path, photographs) -> None:
 
 
 def test_child_that_fails_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(
-        rounds.RunError, match=r"'one-thread' with 'pool' memory .* FileNotFoundError"
-    ) as caught:
+    with pytest.raises(rounds.RunError, match=r"'one-thread' with 'pool' memory .* FileNotFoundError") as caught:
         rounds.run_in_process(tmp_path / "gone.npy", "one-thread", "pool", 1, lambda _: None)
     assert "Traceback" in str(caught.value)
 

@@ -273,9 +273,7 @@ def test_a_bound_without_a_pool_is_refused(programs, option):
 
 @pytest.mark.parametrize("line", ["sys.exit(3)", "1 / 0", "raise KeyboardInterrupt", "pass"])
 def test_the_report_comes_last_however_the_program_ends(programs, line):
-    programs.write(
-        "script.py", f"import atexit, sys\natexit.register(lambda: print('bye', file=sys.stderr))\n{line}"
-    )
+    programs.write("script.py", f"import atexit, sys\natexit.register(lambda: print('bye', file=sys.stderr))\n{line}")
     done = programs.run("--stats", "script.py")
     assert re.search(r"bye\nbufpool run: 0 checkouts, none reused\n(  .*\n)+$", done.stderr)
 

@@ -77,8 +77,7 @@ def test_ctrl_c_is_left_alone_in_other_programs(tmp_path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("import bufpool", encoding="utf-8")
     (package / "__main__.py").write_text(
-        "import signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler",
-        encoding="utf-8",
+        "import signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler", encoding="utf-8"
     )
     for options in (["-m", "program"], ["-m", "bufpool", "run", "-m", "program"]):
         done = python(*options, cwd=tmp_path, preexec_fn=default_sigint)
@@ -109,9 +108,7 @@ def test_a_full_device_ends_a_command_with_one_line(arguments, unbuffered, tmp_p
 # A closed pipe -------------------------------------------------------------------------------------------------------
 
 
-def into_a_closed_pipe(
-    folder: Path, *arguments: str, unbuffered: bool = False
-) -> subprocess.CompletedProcess[str]:
+def into_a_closed_pipe(folder: Path, *arguments: str, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -124,13 +121,7 @@ def into_a_closed_pipe(
 @posix
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["run", "--help"],
-        ["demo", "--help"],
-        pytest.param(DEMO, marks=needs_demo),
-    ],
+    [["--help"], ["--version"], ["run", "--help"], ["demo", "--help"], pytest.param(DEMO, marks=needs_demo)],
     ids=" ".join,
 )
 def test_a_closed_pipe_ends_a_command_quietly(arguments, tmp_path) -> None:
@@ -139,9 +130,7 @@ def test_a_closed_pipe_ends_a_command_quietly(arguments, tmp_path) -> None:
 
 
 @posix
-@pytest.mark.parametrize(
-    ("arguments", "status"), [pytest.param(DEMO, 141, marks=needs_demo), (["--help"], 0)], ids=str
-)
+@pytest.mark.parametrize(("arguments", "status"), [pytest.param(DEMO, 141, marks=needs_demo), (["--help"], 0)], ids=str)
 def test_so_does_an_output_without_a_buffer(arguments, status, tmp_path) -> None:
     """Where each write fails at once: argparse itself passes over that."""
     done = into_a_closed_pipe(tmp_path, "-m", "bufpool", *arguments, unbuffered=True)

@@ -65,16 +65,14 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> list[Block]:
     return [
-        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code")))
-        for match in FENCE.finditer(text)
+        Block(match["kind"], match["code"], text.count("\n", 0, match.start("code"))) for match in FENCE.finditer(text)
     ]
 
 
 def missing(block: Block) -> bool:
     """Whether the block imports an optional package that is not here."""
     return any(
-        re.search(rf"^(import|from) {name}\b", block.code, re.MULTILINE)
-        and importlib.util.find_spec(name) is None
+        re.search(rf"^(import|from) {name}\b", block.code, re.MULTILINE) and importlib.util.find_spec(name) is None
         for name in OPTIONAL
     )
 
@@ -210,9 +208,7 @@ def test_named_attributes_exist(page: str) -> None:
     """`bufpool.x`, `pool.x` and `stats().x` in the text are there."""
     text = read(page)
     for name in re.findall(r"`bufpool\.(\w+)", text):
-        assert hasattr(bufpool, name) or importlib.util.find_spec(f"bufpool.{name}"), (
-            f"{page}: bufpool.{name}"
-        )
+        assert hasattr(bufpool, name) or importlib.util.find_spec(f"bufpool.{name}"), f"{page}: bufpool.{name}"
     for name in re.findall(r"(?<![-\w.])pool\.(?!py\b)([a-z]\w+)", text):
         assert any(hasattr(kind, name) for kind in POOLS), f"{page}: pool.{name}"
     for name in re.findall(r"\bstats\(\)\.(\w+)", text):
@@ -259,9 +255,7 @@ def documented() -> Iterator[tuple[str, str, ModuleType]]:
         if module.__doc__:
             yield module.__name__, module.__doc__, module
         for name, thing in vars(module).items():
-            if getattr(thing, "__module__", None) != module.__name__ or not (
-                inspect.isclass(thing) or callable(thing)
-            ):
+            if getattr(thing, "__module__", None) != module.__name__ or not (inspect.isclass(thing) or callable(thing)):
                 continue
             yield f"{module.__name__}.{name}", inspect.getdoc(thing) or "", module
             if inspect.isclass(thing):
@@ -284,19 +278,13 @@ def test_the_examples_of_a_docstring_run(name: str) -> None:
 
 @in_checkout
 @pytest.mark.parametrize(
-    "source",
-    sorted((ROOT / "src/bufpool").glob("*/native/*.pyx")),
-    ids=lambda path: f"{path.parts[-3]}-{path.stem}",
+    "source", sorted((ROOT / "src/bufpool").glob("*/native/*.pyx")), ids=lambda path: f"{path.parts[-3]}-{path.stem}"
 )
 def test_docstrings_of_compiled_code_are_found(source: Path) -> None:
     """Every docstring with an example in a ``.pyx`` is among those tried, behind the signature that Cython adds."""
     name = f"bufpool.{source.parts[-3]}.native.{source.stem}"
     found = [words(doc) for doc, module in EXAMPLES.values() if module.__name__ == name]
-    written = [
-        doc
-        for doc in re.findall(r'"""(.*?)"""', source.read_text(encoding="utf-8"), re.DOTALL)
-        if ">>>" in doc
-    ]
+    written = [doc for doc in re.findall(r'"""(.*?)"""', source.read_text(encoding="utf-8"), re.DOTALL) if ">>>" in doc]
     assert [doc for doc in written if not any(words(doc) in each for each in found)] == []
     assert len(found) >= len(written)
 

@@ -22,17 +22,7 @@ from tests.support.accounting import run_python
 from tests.support.programs import python
 
 #: What takes long to import, and what a pool of objects in threads does without.
-HEAVY = {
-    "asyncio",
-    "dataclasses",
-    "inspect",
-    "logging",
-    "multiprocessing",
-    "numpy",
-    "random",
-    "signal",
-    "traceback",
-}
+HEAVY = {"asyncio", "dataclasses", "inspect", "logging", "multiprocessing", "numpy", "random", "signal", "traceback"}
 
 NO_NUMPY = """
 import sys
@@ -128,9 +118,7 @@ def test_coroutine_functions_are_told_as_inspect_tells_them(function: Callable[.
 # What a module shows -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "first", ["", "bufpool.BufferPool().ones(9); bufpool.Pool(list); bufpool.resources.files;"]
-)
+@pytest.mark.parametrize("first", ["", "bufpool.BufferPool().ones(9); bufpool.Pool(list); bufpool.resources.files;"])
 def test_dir_shows_public_names_only(first: str) -> None:
     out = run_python(f"""
         import bufpool

@@ -57,13 +57,9 @@ def test_the_reference_has_every_member(owner: str) -> None:
 
 def test_the_reference_has_every_recipe() -> None:
     page = (DOCS / "reference/resources.md").read_text(encoding="utf-8")
-    modules = {
-        part.partition("\n")[0]: directives(part) for part in page.split(".. module:: bufpool.resources.")[1:]
-    }
+    modules = {part.partition("\n")[0]: directives(part) for part in page.split(".. module:: bufpool.resources.")[1:]}
     for source in (DOCS.parent / "src/bufpool/resources").glob("[a-z]*.py"):
-        listed = re.search(
-            r"^__all__ = \[(.*?)\]", source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-        )
+        listed = re.search(r"^__all__ = \[(.*?)\]", source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         assert listed, source.name
         assert set(re.findall(r'"(\w+)"', listed[1])) == set(modules[source.stem])
 

@@ -17,9 +17,7 @@ pytestmark = needs_tools
 
 DAY = datetime.date(2030, 2, 28)
 STATED = '"""The version."""\n\n__version__ = "0.1.0"\n'
-CHANGES = (
-    "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.0.9] - 2029-01-01\n\n- Less.\n"
-)
+CHANGES = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.0.9] - 2029-01-01\n\n- Less.\n"
 PROJECT = '[project]\nname = "bufpool"\n\n[project.urls]\nSource = "https://forge.example/bufpool"\n'
 FILES = {
     "src/bufpool/_version.py": STATED,
@@ -95,9 +93,7 @@ def test_release_states_describes_and_tags(tree: Path) -> None:
     (tree / "CHANGELOG.md").write_text(changed, encoding="utf-8")
     commit(tree, "more")
     tool("release").release(tree, "0.2.0rc1", DAY, dry=False)
-    assert '__version__ = "0.2.0rc1"' in (tree / "src" / "bufpool" / "_version.py").read_text(
-        encoding="utf-8"
-    )
+    assert '__version__ = "0.2.0rc1"' in (tree / "src" / "bufpool" / "_version.py").read_text(encoding="utf-8")
     assert git(tree, "describe").strip() == "v0.2.0rc1"
 
 
@@ -249,11 +245,7 @@ def test_what_others_did_meanwhile_is_not_undone(tree: Path) -> None:
     """A commit upon ours is not taken back, and it is said where main was."""
     release, before = tool("release"), git(tree, "rev-parse", "HEAD").strip()
     git(tree, "tag", "v0.1.0/in-the-way")
-    hook(
-        tree,
-        "post-commit",
-        "test -e .git/once && exit; touch .git/once; git commit -q --allow-empty -m theirs",
-    )
+    hook(tree, "post-commit", "test -e .git/once && exit; touch .git/once; git commit -q --allow-empty -m theirs")
     with pytest.raises(release.NoReleaseError, match=f"(?s)git tag:.*main went on.*main was at {before}"):
         release.release(tree, "0.1.0", DAY, dry=False)
     assert git(tree, "log", "--format=%s").split("\n")[:2] == ["theirs", "Release 0.1.0"]

@@ -27,9 +27,7 @@ def test_nothing_that_one_can_do_with_a_bare_object_crashes() -> None:
     assert crashes == []
 
 
-@pytest.mark.skipif(
-    not SOURCES.is_dir(), reason="no source tree here: this test runs beside an installed wheel"
-)
+@pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree here: this test runs beside an installed wheel")
 def test_every_compiled_class_is_tried() -> None:
     written = {
         (".".join(file.relative_to(SOURCES).with_suffix("").parts), name)

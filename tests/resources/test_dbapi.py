@@ -225,10 +225,7 @@ class AsyncInterrupted:
         (Recorder(), ["SELECT 1", "rollback"]),
         (Beginner(status=0), ["autocommit True", "SELECT 1", "rollback", "autocommit False"]),
         (Recorder(status=0), ["autocommit True", "SELECT 1", "autocommit False"]),
-        (
-            Recorder(status=2),
-            ["SELECT 1", "rollback"],
-        ),  # its client, or its maker, has left a transaction open
+        (Recorder(status=2), ["SELECT 1", "rollback"]),  # its client, or its maker, has left a transaction open
         (Recorder(status=0, autocommit=True), ["SELECT 1", "rollback"]),  # as its maker wants it
     ],
 )

@@ -148,9 +148,7 @@ def test_an_invalidated_and_a_detached_connection_make_room(url: str) -> None:
 
 
 def test_a_creator_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
-    engine = make_engine(
-        f"sqlite:///{tmp_path / 'missing' / 'app.db'}", pool_settings={"backoff": (0.001, 0.001)}
-    )
+    engine = make_engine(f"sqlite:///{tmp_path / 'missing' / 'app.db'}", pool_settings={"backoff": (0.001, 0.001)})
     with pytest.raises(exc.OperationalError):
         engine.connect()
     (tmp_path / "missing").mkdir()

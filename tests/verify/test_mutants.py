@@ -18,22 +18,12 @@ STATS = Suite("memory/test_stats.py -k hit_rate")
 
 CAUGHT = Bug("misses are hits", "memory/stats.py", "hits=sum([each.hits ", "hits=sum([each.misses ", STATS)
 HARMLESS = Bug(
-    "a comment",
-    "memory/stats.py",
-    "    checkouts = self.hits",
-    "    # In all.\n        checkouts = self.hits",
-    STATS,
+    "a comment", "memory/stats.py", "    checkouts = self.hits", "    # In all.\n        checkouts = self.hits", STATS
 )
-IN_CORE = Bug(
-    "never at home", "memory/core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES
-)
+IN_CORE = Bug("never at home", "memory/core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES)
 HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- return ---", "// --- back ----", RULES)
 HANGS = Bug(
-    "for ever",
-    "_core/atomics.hpp",
-    "void unlock() noexcept {",
-    "void unlock() noexcept { while (true) {} ",
-    RULES,
+    "for ever", "_core/atomics.hpp", "void unlock() noexcept {", "void unlock() noexcept { while (true) {} ", RULES
 )
 
 
