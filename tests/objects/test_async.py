@@ -300,25 +300,21 @@ async def test_close_is_told_to_every_waiter_at_once() -> None:
     assert whole(pool)
 
 
-def test_ten_thousand_waiters() -> None:
+async def test_ten_thousand_waiters() -> None:
     """Each is served, in order."""
     many = 10_000
+    pool = AsyncPool(Thing, max_size=2, timeout=None, fair=True)
+    order: list[int] = []
 
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=2, timeout=None, fair=True)
-        order: list[int] = []
+    async def client(number: int) -> None:
+        async with pool.lease():
+            order.append(number)
+            await asyncio.sleep(0)
 
-        async def client(number: int) -> None:
-            async with pool.lease():
-                order.append(number)
-                await asyncio.sleep(0)
-
-        await asyncio.gather(*map(client, range(many)))
-        assert order == list(range(many))
-        assert pool.stats().waits == many - 2
-        assert whole(pool)
-
-    asyncio.run(main())
+    await asyncio.gather(*map(client, range(many)))
+    assert order == list(range(many))
+    assert pool.stats().waits == many - 2
+    assert whole(pool)
 
 
 async def test_waiting_for_objects_retries_a_failed_creation() -> None:
@@ -364,26 +360,23 @@ async def test_the_loop_goes_on_in_the_pause_of_a_factory() -> None:
 # --- whose it is ---
 
 
-def test_callbacks_see_the_context_of_their_client() -> None:
+async def test_callbacks_see_the_context_of_their_client() -> None:
     who: ContextVar[str] = ContextVar("who")
 
-    async def main() -> None:
-        async def factory() -> list[str]:
-            await asyncio.sleep(0)
-            return [who.get()]
+    async def factory() -> list[str]:
+        await asyncio.sleep(0)
+        return [who.get()]
 
-        pool = AsyncPool(factory)
+    pool = AsyncPool(factory)
 
-        async def client(name: str) -> None:
-            who.set(name)
-            async with pool.lease() as thing:
-                assert thing == [name]
-                assert who.get() == name
-                await turns()
+    async def client(name: str) -> None:
+        who.set(name)
+        async with pool.lease() as thing:
+            assert thing == [name]
+            assert who.get() == name
+            await turns()
 
-        await asyncio.gather(client("one"), client("other"))
-
-    asyncio.run(main())
+    await asyncio.gather(client("one"), client("other"))
 
 
 async def test_a_trace_names_the_task_and_the_place() -> None:

@@ -191,22 +191,19 @@ async def test_cancellation_discards_only_if_configured() -> None:
         assert whole(pool)
 
 
-def test_a_callback_that_cancels_itself() -> None:
+async def test_a_callback_that_cancels_itself() -> None:
     """A CancelledError that nobody asked for passes on, after the accounting."""
 
     async def fails(_: Thing) -> None:
         raise asyncio.CancelledError("mine")
 
-    async def main() -> None:
-        for what in ("check", "reset", "close"):
-            pool = AsyncPool(Thing, max_size=1, **{what: fails})
-            thing = await pool.acquire()
-            with pytest.raises(asyncio.CancelledError, match="mine"):  # noqa: PT012 - when its callback is called
-                await (pool.discard if what == "close" else pool.release)(thing)
-                await pool.acquire()
-            assert (pool.size, pool.in_use) == (0, 0)
-
-    asyncio.run(main())
+    for what in ("check", "reset", "close"):
+        pool = AsyncPool(Thing, max_size=1, **{what: fails})
+        thing = await pool.acquire()
+        with pytest.raises(asyncio.CancelledError, match="mine"):  # noqa: PT012 - when its callback is called
+            await (pool.discard if what == "close" else pool.release)(thing)
+            await pool.acquire()
+        assert (pool.size, pool.in_use) == (0, 0)
 
 
 # --- time-outs ---

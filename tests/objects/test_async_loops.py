@@ -266,36 +266,32 @@ def test_upkeep_is_the_timers() -> None:
     assert threading.active_count() == before
 
 
-def test_upkeep_is_on_behalf_of_nobody() -> None:
+async def test_upkeep_is_on_behalf_of_nobody() -> None:
     """It neither sees nor keeps what the first client had in its context."""
     who: ContextVar[Any] = ContextVar("who", default=None)
+    seen: list[Any] = []
+    checked = asyncio.Event()
 
-    async def main() -> None:
-        seen: list[Any] = []
-        checked = asyncio.Event()
+    async def check(_: Thing) -> None:
+        seen.append(who.get())
+        checked.set()
 
-        async def check(_: Thing) -> None:
-            seen.append(who.get())
-            checked.set()
+    pool = AsyncPool(Thing, check=check, check_on="idle", check_interval=0.0)
+    secret = Thing()
+    known = weakref.ref(secret)
 
-        pool = AsyncPool(Thing, check=check, check_on="idle", check_interval=0.0)
-        secret = Thing()
-        known = weakref.ref(secret)
+    async def client(secret: Thing) -> None:
+        who.set(secret)
+        async with pool.lease():
+            pass
 
-        async def client(secret: Thing) -> None:
-            who.set(secret)
-            async with pool.lease():
-                pass
-
-        await asyncio.create_task(client(secret))
-        del secret
-        await asyncio.wait_for(checked.wait(), 20)
-        await turns()
-        gc.collect()
-        assert seen[0] is None
-        assert known() is None
-
-    asyncio.run(main())
+    await asyncio.create_task(client(secret))
+    del secret
+    await asyncio.wait_for(checked.wait(), 20)
+    await turns()
+    gc.collect()
+    assert seen[0] is None
+    assert known() is None
 
 
 def test_upkeep_does_not_multiply_with_the_loops() -> None:

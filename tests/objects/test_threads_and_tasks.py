@@ -105,7 +105,7 @@ async def test_the_loop_goes_on_while_a_thread_makes_an_object() -> None:
 
 
 @pytest.mark.parametrize("what", ["factory", "check", "reset", "close"])
-def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
+async def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
     """It would be called, and never run: a check would pass."""
 
     async def coroutine() -> None:
@@ -114,21 +114,18 @@ def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
     def callback(*_: object) -> Any:
         return coroutine()
 
-    async def main() -> None:
-        pool: Pool[Any] = Pool(callback) if what == "factory" else Pool(Thing, **{what: callback})
-        tasks = pool.as_async()
-        if what == "factory":
-            with pytest.raises(FactoryError, match="returned a coroutine"):
-                await tasks.acquire()
-        else:
-            first = await tasks.acquire()
-            await tasks.release(first)
-            if what != "close":
-                assert await tasks.acquire() is not first
-            await tasks.close()
-        assert pool.idle == 0
-
-    asyncio.run(main())
+    pool: Pool[Any] = Pool(callback) if what == "factory" else Pool(Thing, **{what: callback})
+    tasks = pool.as_async()
+    if what == "factory":
+        with pytest.raises(FactoryError, match="returned a coroutine"):
+            await tasks.acquire()
+    else:
+        first = await tasks.acquire()
+        await tasks.release(first)
+        if what != "close":
+            assert await tasks.acquire() is not first
+        await tasks.close()
+    assert pool.idle == 0
 
 
 async def test_a_factory_that_asks_its_own_pool() -> None:
@@ -223,18 +220,15 @@ async def test_cancelled_while_a_thread_makes_its_object() -> None:
     assert (pool.idle, len(closed)) == (1, 1)
 
 
-def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
+async def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
 
     def fails() -> Thing:
         raise OSError
 
-    async def main() -> None:
-        gate = Gate(fails)
-        pool = Pool(gate, max_size=1)
-        await cancel(asyncio.create_task(takes(pool)), gate)
-        assert (pool.size, pool.in_use) == (0, 0)
-
-    asyncio.run(main())
+    gate = Gate(fails)
+    pool = Pool(gate, max_size=1)
+    await cancel(asyncio.create_task(takes(pool)), gate)
+    assert (pool.size, pool.in_use) == (0, 0)
 
 
 @pytest.mark.parametrize("what", ["check", "reset", "close"])
