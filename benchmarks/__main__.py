@@ -47,13 +47,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=positive, metavar="N", help="samples of each contender (default: 12; 3 with --quick)"
     )
-    parser.add_argument(
-        "--json", type=file_to_write, metavar="PATH", help="also write every figure to this file"
-    )
+    parser.add_argument("--json", type=file_to_write, metavar="PATH", help="also write every figure to this file")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
-    parser.add_argument(
-        "--list", action="store_true", help="print the rows and their targets, measure nothing"
-    )
+    parser.add_argument("--list", action="store_true", help="print the rows and their targets, measure nothing")
     return parser
 
 
@@ -70,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = args.row or ids
     unknown = set(wanted) - set(ids)
     if unknown:
-        sys.stderr.write(
-            f"benchmarks: there is no row {', '.join(sorted(unknown))}; rows: {', '.join(ids)}\n"
-        )
+        sys.stderr.write(f"benchmarks: there is no row {', '.join(sorted(unknown))}; rows: {', '.join(ids)}\n")
         return 2
     benchmarks = [benchmark for benchmark in suite.BENCHMARKS if benchmark.id in wanted]
     report = Report()

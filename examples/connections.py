@@ -75,9 +75,7 @@ def account(pool: bufpool.Pool[Any], clients: list[Client]) -> float:
         f"  {len(waits)} requests on {pool.size} connections of at most {pool.max_size}: "
         f"waited {1e3 * statistics.mean(waits):.1f} ms on average, {1e3 * max(waits):.1f} ms at most"
     )
-    print(
-        f"  the luckiest client {1e3 * means[0]:.1f} ms on average, the unluckiest {1e3 * means[-1]:.1f} ms"
-    )
+    print(f"  the luckiest client {1e3 * means[0]:.1f} ms on average, the unluckiest {1e3 * means[-1]:.1f} ms")
     if refused := [client.refusal for client in clients if client.refusal]:
         print(f"  {len(refused)} clients gave up; one was told: {refused[0]}")
     return statistics.mean(waits)
@@ -100,9 +98,7 @@ def tell(pool: bufpool.Pool[Any], database: str, args: argparse.Namespace) -> No
             mean = account(pool, rush(pool, query, args, patience=60.0))
 
         stats = pool.stats()
-        print(
-            f"In all: {stats.checkouts} checkouts by {stats.created} connections, {stats.reuse_rate:.1%} reuse"
-        )
+        print(f"In all: {stats.checkouts} checkouts by {stats.created} connections, {stats.reuse_rate:.1%} reuse")
 
 
 def main() -> None:

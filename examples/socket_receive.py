@@ -68,9 +68,7 @@ def main() -> None:
         sender.join()
     assert means == [float(i) for i in range(args.messages)]
     stats = pool.stats()
-    print(
-        f"{args.messages} messages of {args.elements * 4} bytes; {stats.misses} blocks made, {stats.hits} reused"
-    )
+    print(f"{args.messages} messages of {args.elements * 4} bytes; {stats.misses} blocks made, {stats.hits} reused")
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ def simulate(size: int, steps: int) -> NDArray[np.float64]:
     height = np.exp(-40 * (x[:, None] ** 2 + x[None, :] ** 2))
     before = height
     for _ in range(steps):
-        neighbours = (
-            np.roll(height, 1, 0) + np.roll(height, -1, 0) + np.roll(height, 1, 1) + np.roll(height, -1, 1)
-        )
+        neighbours = np.roll(height, 1, 0) + np.roll(height, -1, 0) + np.roll(height, 1, 1) + np.roll(height, -1, 1)
         height, before = 2 * height - before + 0.2 * (neighbours - 4 * height), height
     return height
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,7 @@ os.environ.pop("BUFPOOL_CONF", None)  # pools are tested with the defaults that 
 
 def pytest_report_header() -> str:
     gil = "GIL off" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "GIL on"
-    return (
-        f"bufpool {bufpool.__version__} from {Path(bufpool.__file__).parent}; NumPy {np.__version__}; {gil}"
-    )
+    return f"bufpool {bufpool.__version__} from {Path(bufpool.__file__).parent}; NumPy {np.__version__}; {gil}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -44,6 +43,14 @@ def pool() -> Iterator[bufpool.BufferPool]:
     pool = bufpool.BufferPool(name="tested")
     yield pool
     assert all_back(pool)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

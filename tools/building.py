@@ -37,15 +37,11 @@ class BuildError(Exception):
     """A step failed; what it said is the message."""
 
 
-def call(
-    *command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, umask: int = -1
-) -> str:
+def call(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, umask: int = -1) -> str:
     """Run a program and give what it printed. Raises `BuildError`."""
     run = subprocess.run(command, cwd=cwd, env=env, umask=umask, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise BuildError(
-            f"{' '.join(map(str, command))}: exit status {run.returncode}\n{run.stdout}{run.stderr}"
-        )
+        raise BuildError(f"{' '.join(map(str, command))}: exit status {run.returncode}\n{run.stdout}{run.stderr}")
     return run.stdout
 
 
@@ -70,10 +66,7 @@ def environment() -> dict[str, str]:
 def offline() -> tuple[str, ...]:
     """What to put before a command so that it has no network: a namespace of its own, where that is allowed."""
     for way in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
-        if (
-            shutil.which("unshare")
-            and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0
-        ):
+        if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
             return way
     return ()
 
@@ -123,16 +116,12 @@ def unpack(sdist: Path, to: Path) -> Path:
 
 def fetch_requirements(python: Path, sdist_folder: Path, to: Path) -> Path:
     """Put what the sdist declares that it needs to be built, and nothing else, into a folder."""
-    declared = tomllib.loads((sdist_folder / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
-        "requires"
-    ]
+    declared = tomllib.loads((sdist_folder / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
     call(python, *PIP, "download", "--only-binary", ":all:", "--dest", to, *declared)
     return to
 
 
-def build_wheel(
-    python: Path, sdist: Path, requirements: Path, to: Path, elsewhere: Path, by: Builder = ONE
-) -> Path:
+def build_wheel(python: Path, sdist: Path, requirements: Path, to: Path, elsewhere: Path, by: Builder = ONE) -> Path:
     """A wheel from the sdist, with no packages but those in ``requirements``, and no network where that can be."""
     elsewhere.mkdir(parents=True)
     env = {

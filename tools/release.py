@@ -196,12 +196,7 @@ def git(tree: Path, *arguments: str) -> str:
     """What git says. Raises `NoReleaseError` with its complaint."""
     try:
         run = subprocess.run(
-            ["git", *arguments],
-            cwd=tree,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
+            ["git", *arguments], cwd=tree, capture_output=True, encoding="utf-8", errors="replace", check=False
         )
     except OSError as error:
         raise NoReleaseError(f"cannot run git: {error}") from error

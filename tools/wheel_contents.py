@@ -40,9 +40,7 @@ def platform(wheel: Path) -> str:
 
 def glibc(wheel: Path) -> tuple[int, int] | None:
     """The oldest glibc that the wheel is labelled with; None for a label that is not manylinux."""
-    versions = [
-        (int(major), int(minor)) for major, minor in re.findall(r"manylinux_(\d+)_(\d+)_", platform(wheel))
-    ]
+    versions = [(int(major), int(minor)) for major, minor in re.findall(r"manylinux_(\d+)_(\d+)_", platform(wheel))]
     return min(versions, default=None)
 
 

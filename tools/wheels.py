@@ -35,9 +35,7 @@ class Made(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="make wheels", description="Build, look at and try a wheel for each Python."
-    )
+    parser = argparse.ArgumentParser(prog="make wheels", description="Build, look at and try a wheel for each Python.")
     parser.add_argument("--pythons", default="", help="interpreters; all that are found if empty")
     parser.add_argument("--extras", default="test", help="of the package, installed beside the wheel")
     parser.add_argument("--twice", action="store_true", help="build all again elsewhere, and compare")
@@ -45,9 +43,7 @@ def main() -> int:
     parser.add_argument("arguments", nargs="*", help="for pytest, after --")
     options = parser.parse_args()
     if not sys.platform.startswith("linux"):
-        parser.error(
-            "wheels are made here on Linux alone; elsewhere `python -m cibuildwheel` makes this system's"
-        )
+        parser.error("wheels are made here on Linux alone; elsewhere `python -m cibuildwheel` makes this system's")
     try:
         chosen = pythons.find(shlex.split(options.pythons))
         made = make(chosen, options)
@@ -119,9 +115,7 @@ def tried(
     print(f"== {wheel.name}: the suite", flush=True)
     report = elsewhere / "report.xml"
     command = [str(inside), "-m", "pytest", f"--junit-xml={report}", *arguments]
-    status = subprocess.run(
-        command, cwd=elsewhere / "tests", env=building.environment(), check=False
-    ).returncode
+    status = subprocess.run(command, cwd=elsewhere / "tests", env=building.environment(), check=False).returncode
     if status != 0:
         return Made(wheel, (), (f"pytest ended with status {status}",))
     return Made(wheel, (counts(report),))

@@ -25,13 +25,7 @@ OWN_GROUP: dict[str, Any] = (
     else {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP, a name that `subprocess` has on Windows alone
 )
 
-_FOLDERS = (
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib",
-)
+_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib")
 
 
 @dataclass(frozen=True)
@@ -65,8 +59,7 @@ ALLOCATORS = {
         Allocator(
             "glibc raised",
             settings={
-                "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={_GIB // 32}"
-                f":glibc.malloc.trim_threshold={_GIB // 16}"
+                "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={_GIB // 32}:glibc.malloc.trim_threshold={_GIB // 16}"
             },
             install="needs Linux with glibc",
         ),
@@ -89,11 +82,7 @@ ALLOCATORS = {
 
 def locate(allocator: Allocator) -> str | None:
     """The path or soname to preload, or None where the library is not on this machine."""
-    return (
-        _in_package(allocator)
-        or _in_folders(allocator.library)
-        or ctypes.util.find_library(allocator.library)
-    )
+    return _in_package(allocator) or _in_folders(allocator.library) or ctypes.util.find_library(allocator.library)
 
 
 def _in_package(allocator: Allocator) -> str | None:

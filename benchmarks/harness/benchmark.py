@@ -102,7 +102,7 @@ class Benchmark:
     Parameters
     ----------
     id : str
-        A stable name: an option of the command line, a group of pytest-benchmark.
+        A stable name: an option of the command line.
     summary : str
         What is measured, in a sentence.
     parts : tuple

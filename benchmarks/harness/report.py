@@ -81,9 +81,7 @@ class Report:
         met = sum(result.met is True for result in results)
         missed = sum(result.met is False for result in results)
         unknown = sum(result.figure is None for result in results)
-        self._print(
-            "\n" + self._fit(f"{met} {plural(met, 'target')} met, {missed} MISSED, {unknown} not measured.")
-        )
+        self._print("\n" + self._fit(f"{met} {plural(met, 'target')} met, {missed} MISSED, {unknown} not measured."))
 
     @property
     def _narrow(self) -> bool:
@@ -107,9 +105,7 @@ class Report:
 
             style = "green" if met else "bold red"
             verdict = len(text.rstrip()) - len(_verdict(met))
-            Console(width=_TABLE).print(
-                Text(text[:verdict]) + Text(text[verdict:], style=style), soft_wrap=True
-            )
+            Console(width=_TABLE).print(Text(text[:verdict]) + Text(text[verdict:], style=style), soft_wrap=True)
         else:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()  # a row at a time, also into a pipe
@@ -124,9 +120,7 @@ def fill(text: str, width: int) -> str:
     """Break a paragraph into lines of the terminal's width; all but the first are indented a little more."""
     indent = " " * (len(text) - len(text.lstrip()))
     words = " ".join(text.split())
-    return textwrap.fill(
-        words, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
-    )
+    return textwrap.fill(words, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
 
 def in_words(result: Result, width: int) -> str:
@@ -152,8 +146,7 @@ def cells(result: Result) -> tuple[str, ...]:
     ratio = f"{result.figure:.{DECIMALS}f}{f' {target.unit}' if target.absolute else 'x'}"
     spread = "-" if result.low is None or result.high is None else f"{result.low:.3g} .. {result.high:.3g}"
     ours, theirs = (
-        _quantity(value, target.unit if target.absolute else target.of)
-        for value in (result.ours, result.theirs)
+        _quantity(value, target.unit if target.absolute else target.of) for value in (result.ours, result.theirs)
     )
     return (check.label, ours, check.theirs, theirs, ratio, spread, str(check.target), _verdict(result.met))
 

@@ -23,10 +23,7 @@ from benchmarks.harness.sampling import Sample, calibrate, fastest_block
 from benchmarks.workloads import PROBES, WORKLOADS
 
 #: The child takes over the parent's import path, as ``multiprocessing`` does, so that both find the same bufpool.
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from benchmarks.harness.worker import serve; serve()"
-)
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from benchmarks.harness.worker import serve; serve()"
 
 #: How long a worker may take to exit after the end of its input.
 _EXIT_SECONDS = 30.0

@@ -68,9 +68,7 @@ def dots(run: Run) -> tuple[Dot, ...]:
     found = {(each.row, each.check.label, each.check.theirs): each for each in speedups(run)}
     known = [(text, found[where]) for text, *key in SHOWN if (where := tuple(key)) in found]
     return tuple(
-        sorted(
-            (Dot(text, each.ratio, each.low, each.high) for text, each in known), key=lambda dot: -dot.ratio
-        )
+        sorted((Dot(text, each.ratio, each.low, each.high) for text, each in known), key=lambda dot: -dot.ratio)
     )
 
 
@@ -121,11 +119,7 @@ def _figure(shown: tuple[Dot, ...], theme: Theme) -> Any:
     start = min(0.56, 0.06 + max(len(dot.label) for dot in shown) * 0.0131)
     axes = figure.add_axes((start, FOOT / height, END - start, size / height))
     _plot(axes, shown, theme)
-    style: dict[str, Any] = {
-        "xycoords": ("data", "axes fraction"),
-        "textcoords": "offset points",
-        "va": "top",
-    }
+    style: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
     axes.annotate("bufpool ahead →", (1, 0), xytext=(5, -5), ha="left", color=theme.ahead, size=8.5, **style)
     axes.annotate("← behind", (1, 0), xytext=(-5, -5), ha="right", color=theme.behind, size=8.5, **style)
     caption = "dot: median; line: minimum to maximum of the rounds; square: a tie"
@@ -153,9 +147,7 @@ def _plot(axes: Any, shown: tuple[Dot, ...], theme: Theme) -> None:
         colour, marker = _look(dot.ratio, theme)
         if dot.low is not None and dot.high is not None:
             ends = (max(dot.low, low), min(dot.high, high))
-            axes.plot(
-                ends, (row, row), color=colour, linewidth=2.2, alpha=0.45, solid_capstyle="butt", zorder=2
-            )
+            axes.plot(ends, (row, row), color=colour, linewidth=2.2, alpha=0.45, solid_capstyle="butt", zorder=2)
         axes.plot(dot.ratio, row, marker, color=colour, markersize=6.5, zorder=3)
         axes.annotate(
             f"{times(dot.ratio)}×", (1.0, row), xycoords=("axes fraction", "data"), xytext=(2, 0),

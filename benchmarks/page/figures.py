@@ -48,13 +48,7 @@ PLAN = replace(Plan(), rounds=9)
 
 def packages() -> dict[str, Package[Any]]:
     """Every package that a contender needs, by its distribution."""
-    groups: tuple[dict[str, Package[Any]], ...] = (
-        BARE,
-        ASYNC_POOLS,
-        arrays.FOUR,
-        arrays.EXPRESSION,
-        arrays.BYTES,
-    )
+    groups: tuple[dict[str, Package[Any]], ...] = (BARE, ASYNC_POOLS, arrays.FOUR, arrays.EXPRESSION, arrays.BYTES)
     return {package.distribution: package for group in groups for package in group.values()}
 
 

@@ -93,9 +93,7 @@ def _claim(comment: str) -> Claim:
     parts = text.split(" | ")
     found = _RANGE.fullmatch(parts[-1])
     if before or len(parts) != 5 or found is None:
-        raise ClaimError(
-            f"{comment!r} is not 'run: row | label | ours | theirs | below 0.5', 'above 2' or '1 to 2'"
-        )
+        raise ClaimError(f"{comment!r} is not 'run: row | label | ours | theirs | below 0.5', 'above 2' or '1 to 2'")
     if found["word"] is None:
         low, high = float(found["low"]), float(found["high"])
     else:

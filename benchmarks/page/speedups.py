@@ -41,11 +41,7 @@ class Speedup:
 def speedup(row: str, result: Result) -> Speedup | None:
     """The result as a speed-up; None if it was not measured, or is not compared with an alternative."""
     check, target = result.check, result.check.target
-    if (
-        result.figure is None
-        or check.theirs in ("", *_NO_ALTERNATIVES)
-        or check.theirs.endswith(("waiters", " x 1"))
-    ):
+    if result.figure is None or check.theirs in ("", *_NO_ALTERNATIVES) or check.theirs.endswith(("waiters", " x 1")):
         return None
     if not target.absolute:
         figures = [result.figure, result.low, result.high]

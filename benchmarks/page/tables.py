@@ -53,12 +53,7 @@ HEADLINES = (
     ("… against `out=` by hand", "expression", "out= by hand", ("2 MiB", "64 MiB")),
     ("… against glibc with raised thresholds", "expression", "glibc tuned", ("2 MiB", "64 MiB")),
     ("… against a fused loop by numba", "expression-peers", "numba", ("2 MiB", "64 MiB")),
-    (
-        "four arrays at once, a write to each page, against `np.empty`",
-        "four",
-        "np.empty",
-        ("64 KiB", "1 MiB", "8 MiB"),
-    ),
+    ("four arrays at once, a write to each page, against `np.empty`", "four", "np.empty", ("64 KiB", "1 MiB", "8 MiB")),
     ("… against a list of ready arrays", "four", "list", ("64 KiB", "1 MiB", "8 MiB")),
     (
         "image code on 4K frames, unchanged, against plain NumPy: mean of nine functions",
@@ -72,21 +67,11 @@ HEADLINES = (
         "plain",
         ("from main, filled",),
     ),
-    (
-        "a database connection, rolled back on return, against psycopg_pool",
-        "connection",
-        "psycopg_pool",
-        ("no check",),
-    ),
+    ("a database connection, rolled back on return, against psycopg_pool", "connection", "psycopg_pool", ("no check",)),
     ("… with a query at each checkout", "connection", "psycopg_pool", ("a check",)),
     ("an object that needs no care, against a list with a lock", "lease", "list + Lock", ("with lease()",)),
     ("… against `queue.SimpleQueue`", "lease", "queue.SimpleQueue", ("with lease()",)),
-    (
-        "two threads on two objects, against `queue.SimpleQueue`",
-        "objects-threads",
-        "queue.SimpleQueue",
-        ("2 threads",),
-    ),
+    ("two threads on two objects, against `queue.SimpleQueue`", "objects-threads", "queue.SimpleQueue", ("2 threads",)),
 )
 
 
@@ -157,9 +142,7 @@ def _subject(row: str, label: str, ours: str = "") -> str:
 def _figure(result: Result) -> str:
     target, wide = result.check.target, spread(result.low, result.high)
     own = target.absolute and target.unit != "s"
-    return (amount(result.figure, target.unit) if own else f"{result.figure:.3g}") + (
-        f" ({wide})" if wide else ""
-    )
+    return (amount(result.figure, target.unit) if own else f"{result.figure:.3g}") + (f" ({wide})" if wide else "")
 
 
 # Tables --------------------------------------------------------------------------------------------------------------
@@ -304,10 +287,7 @@ def memory(run: Run) -> str:
     found = [(row, result) for row, result in run.results() if row in rows and result.figure is not None]
     return table(
         ("", "figure", "target"),
-        (
-            (_subject(row, result.check.label), _figure(result), str(result.check.target))
-            for row, result in found
-        ),
+        ((_subject(row, result.check.label), _figure(result), str(result.check.target)) for row, result in found),
     )
 
 

@@ -113,9 +113,7 @@ def _numpy_allocator_expression(allocator: Any, size: int) -> Sample:
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 EXPRESSION: dict[str, Package[Sample]] = {
-    "numpy-allocator": Package(
-        "numpy-allocator", "numpy_allocator", _numpy_allocator_expression, INSTALL_PEERS
-    ),
+    "numpy-allocator": Package("numpy-allocator", "numpy_allocator", _numpy_allocator_expression, INSTALL_PEERS),
     "numexpr": Package("numexpr", "numexpr", _numexpr(1), INSTALL_PEERS),
     "numexpr, all cores": Package("numexpr", "numexpr", _numexpr(CORES), INSTALL_PEERS),
     "numba": Package("numba", "numba", _numba, INSTALL_PEERS),
@@ -150,9 +148,7 @@ def _arrow_bytes(arrow: Any, size: int) -> Sample:
     return loop("new(n)", new=arrow.allocate_buffer, n=size)
 
 
-BYTES: dict[str, Package[Sample]] = {
-    "pyarrow": Package("pyarrow", "pyarrow", _arrow_bytes, INSTALL_PEERS),
-}
+BYTES: dict[str, Package[Sample]] = {"pyarrow": Package("pyarrow", "pyarrow", _arrow_bytes, INSTALL_PEERS)}
 
 
 def some_bytes(how: str, size: int) -> Sample:

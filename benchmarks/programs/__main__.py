@@ -24,9 +24,7 @@ PAGE = ROOT / "docs" / "whole-programs.md"
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make programs", description=__doc__)
-    parser.add_argument(
-        "--only", action="append", choices=PROGRAMS, metavar="NAME", help="this program; repeatable"
-    )
+    parser.add_argument("--only", action="append", choices=PROGRAMS, metavar="NAME", help="this program; repeatable")
     parser.add_argument(
         "--contender",
         action="append",
@@ -34,20 +32,14 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help="this contender, beside plain NumPy and bufpool; repeatable",
     )
-    parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="processes a contender (default: 5)"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 unless every target is judged and kept"
-    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="processes a contender (default: 5)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every target is judged and kept")
     parser.add_argument(
         "--file",
         type=Path,
         help="where to store the figures (default: docs/figures/programs.json, if everything was measured)",
     )
-    parser.add_argument(
-        "--render", action="store_true", help="measure nothing: put the stored figures into the page"
-    )
+    parser.add_argument("--render", action="store_true", help="measure nothing: put the stored figures into the page")
     parser.add_argument("--list", action="store_true", help="print the programs and contenders")
     options = parser.parse_args(given)
     if options.rounds < 1:

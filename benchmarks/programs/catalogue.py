@@ -34,12 +34,7 @@ _PROGRAMS = (
     _job("loader", "photographs augmented in two forked workers for torch", "torch", "scikit-image"),
     _job("seismology", "records filtered, triggered, spectrograms", "obspy", "scipy"),
     _job(
-        "features",
-        "textures in two joblib threads, PCA, clusters",
-        "scikit-learn",
-        "scikit-image",
-        "joblib",
-        "scipy",
+        "features", "textures in two joblib threads, PCA, clusters", "scikit-learn", "scikit-image", "joblib", "scipy"
     ),
     _job("video", "clips decoded, denoised and encoded anew", "av", "scikit-image", "scipy"),
     _job("tiles", "satellite tiles classified in two threads", "rasterio", "scikit-image", "scipy"),

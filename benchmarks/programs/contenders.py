@@ -11,12 +11,7 @@ from benchmarks.harness.allocators import ALLOCATORS, environment, locate, missi
 REPORT = Path(__file__).with_name("report.py")
 
 #: Libraries start no threads of their own, and sets have the same order in each run.
-REPEATABLE = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-}
+REPEATABLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,5 @@ JEMALLOC_KEEPS = Contender("jemalloc no decay", "jemalloc", about="set so that i
 MIMALLOC = Contender("mimalloc", "mimalloc", about="its default settings")
 
 CONTENDERS = {
-    contender.name: contender
-    for contender in (PLAIN, POOLED, TUNED, RAISED, JEMALLOC, JEMALLOC_KEEPS, MIMALLOC)
+    contender.name: contender for contender in (PLAIN, POOLED, TUNED, RAISED, JEMALLOC, JEMALLOC_KEEPS, MIMALLOC)
 }

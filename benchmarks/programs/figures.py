@@ -23,12 +23,8 @@ class Series:
     peak: list[float] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)  #: over the steps of a pattern; empty for a job
     end: list[float] = field(default_factory=list)
-    idle: list[float] = field(
-        default_factory=list
-    )  #: at the end and after `max_idle`; the first round of a job
-    sha: list[str] = field(
-        default_factory=list
-    )  #: every different checksum of the results: one, if all is well
+    idle: list[float] = field(default_factory=list)  #: at the end and after `max_idle`; the first round of a job
+    sha: list[str] = field(default_factory=list)  #: every different checksum of the results: one, if all is well
 
     def add(self, reported: dict[str, Any]) -> None:
         """Add the figures of one more process."""

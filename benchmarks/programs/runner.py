@@ -51,9 +51,7 @@ def start(program: Program, contender: Contender, idle: float = 0) -> dict[str, 
     return dict(reported)
 
 
-def measure(
-    program: Program, contenders: Sequence[Contender], rounds: int, say: Callable[[str], None]
-) -> Outcome:
+def measure(program: Program, contenders: Sequence[Contender], rounds: int, say: Callable[[str], None]) -> Outcome:
     """Run the program on every contender in every round, in reversed order in every other one.
 
     A run on plain NumPy that is not counted comes first: it brings files into the page cache.

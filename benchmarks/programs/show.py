@@ -27,9 +27,7 @@ def program_text(run: Run, name: str) -> str:
     if outcome.series:
         headings = ("", "time", "faults", "peak", "mean", "at end", "idle at end")
         lines.append(_columns(headings, _MEASURED))
-        lines += [
-            _columns(_measured(contender, series), _MEASURED) for contender, series in outcome.series.items()
-        ]
+        lines += [_columns(_measured(contender, series), _MEASURED) for contender, series in outcome.series.items()]
     for contender, failure in outcome.failures.items():
         lines += _wrapped(f"{contender}: failed: {failure}")
     lines.append(_columns(("target", "bufpool", "against", "", "figure", "at most", "kept"), (*_JUDGED, 0)))
@@ -77,9 +75,7 @@ def summary_text(run: Run) -> str:
     found = verdicts(run)
     for contender, why in run.absent.items():
         lines += _wrapped(f"{contender}: {why}", "")
-    kept, missed, unknown = (
-        sum(verdict.holds is holds for verdict in found) for holds in (True, False, None)
-    )
+    kept, missed, unknown = (sum(verdict.holds is holds for verdict in found) for holds in (True, False, None))
     lines.append(f"Targets: {kept} kept, {missed} MISSED, {unknown} could not be judged.")
     return "\n".join(lines)
 
@@ -106,9 +102,7 @@ def patterns_table(run: Run) -> str:
 
 
 def _table(run: Run, kind: str, cells: str, figures: tuple[str, ...]) -> str:
-    chosen = {
-        name: outcome for name, outcome in run.programs.items() if (outcome.kind == "job") is (kind == "job")
-    }
+    chosen = {name: outcome for name, outcome in run.programs.items() if (outcome.kind == "job") is (kind == "job")}
     lines = [[f"{kind}: {cells}", *run.contenders], ["---"] * (1 + len(run.contenders))]
     for name, outcome in chosen.items():
         series = [outcome.series.get(contender) for contender in run.contenders]
@@ -125,9 +119,7 @@ def _cell(series: Series | None, figures: tuple[str, ...]) -> str:
     if series is None:
         return "–"
     texts = [
-        f"{series.typical(figure):.2f}\N{NO-BREAK SPACE}s"
-        if figure == "seconds"
-        else f"{series.typical(figure):,.0f}"
+        f"{series.typical(figure):.2f}\N{NO-BREAK SPACE}s" if figure == "seconds" else f"{series.typical(figure):,.0f}"
         for figure in figures
     ]
     return ", ".join(texts) + "\N{NO-BREAK SPACE}MiB"

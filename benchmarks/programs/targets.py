@@ -100,9 +100,7 @@ def ratio(outcome: Outcome, target: Target, rival: str) -> float:
 
 
 def _judge(run: Run, outcome: Outcome, target: Target) -> Verdict:
-    wanted = (
-        [name for name in RIVALS if name in run.contenders] if target.rival == FASTEST else [target.rival]
-    )
+    wanted = [name for name in RIVALS if name in run.contenders] if target.rival == FASTEST else [target.rival]
     there = [name for name in wanted if name in outcome.series]
     if POOLED.name not in outcome.series or not there:
         note = _why(run, outcome, [POOLED.name, *wanted])

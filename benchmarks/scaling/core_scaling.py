@@ -40,14 +40,7 @@ def compiled(folder: Path) -> Path:
     if compiler is None:
         sys.exit("core_scaling needs g++ or clang++")
     program = folder / "core_scaling"
-    flags = [
-        "-std=c++17",
-        "-O3",
-        "-fno-exceptions",
-        "-fno-rtti",
-        "-pthread",
-        f"-I{SOURCES}",
-    ]
+    flags = ["-std=c++17", "-O3", "-fno-exceptions", "-fno-rtti", "-pthread", f"-I{SOURCES}"]
     sources = [HERE / "core_scaling.cpp", *sorted(SOURCES.glob("bufpool/**/*core/*.cpp"))]
     subprocess.run([compiler, *flags, *map(str, sources), "-o", str(program)], check=True)
     return program
@@ -80,11 +73,7 @@ def checks(pattern: str, threads: list[int]) -> Iterator[tuple[Check, Key, Key]]
             check = Check(contender, f"{number} {plural(number, 'thread')}", "1 thread", target)
             yield check, (contender, number), (contender, 1)
     for other, target in (("list, mutex", speed(2.0)), ("malloc", NO_TARGET)):
-        yield (
-            Check(f"pool, {most} {plural(most, 'thread')}", "pool", other, target),
-            ("pool", most),
-            (other, most),
-        )
+        yield (Check(f"pool, {most} {plural(most, 'thread')}", "pool", other, target), ("pool", most), (other, most))
     if pattern == "same":
         yield Check("pool, 1 thread", "pool", "stack alone", cost(1.2)), ("pool", 1), ("stack alone", 1)
 
@@ -100,14 +89,11 @@ def measure(report: Report, rounds: int, threads: list[int]) -> dict[str, list[R
             samples: dict[Key, list[float]] = {key: [] for key in itertools.product(CONTENDERS, threads)}
             for turn in range(rounds):
                 for contender, number in samples if turn % 2 == 0 else reversed(samples):
-                    report.progress(
-                        f"{pattern}, round {turn + 1}: {contender}, {number} {plural(number, 'thread')}"
-                    )
+                    report.progress(f"{pattern}, round {turn + 1}: {contender}, {number} {plural(number, 'thread')}")
                     took = nanoseconds(program, contender, pattern, number) * 1e-9
                     samples[contender, number].append(took)
             rows[benchmark.id] = [
-                compare(check, samples[ours], samples[theirs])
-                for check, ours, theirs in checks(pattern, threads)
+                compare(check, samples[ours], samples[theirs]) for check, ours, theirs in checks(pattern, threads)
             ]
             report.results(rows[benchmark.id])
     return rows
@@ -116,9 +102,7 @@ def measure(report: Report, rounds: int, threads: list[int]) -> dict[str, list[R
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make scaling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="readings of each contender (default: 9)")
-    parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="most threads (default: the cores)"
-    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="most threads (default: the cores)")
     options = parser.parse_args()
     threads = counts(options.threads)
     if len(threads) < 2:

@@ -24,9 +24,7 @@ SHARED_BY_THREADS = {"list": speed(2.0), "queue": speed(1.0)}
 OTHER_ALLOCATORS = tuple(name for name in ALLOCATORS if name != DEFAULT.name)
 
 
-def _pair(
-    workload: str, size: int, theirs: str, target: Target, *, how: str = "pool", name: str = ""
-) -> Comparison:
+def _pair(workload: str, size: int, theirs: str, target: Target, *, how: str = "pool", name: str = "") -> Comparison:
     """The pool against plain NumPy in one process."""
     name = name or size_label(size)
     contenders = (
@@ -41,11 +39,7 @@ def _scratch(how: str, limit: float) -> tuple[Comparison]:
         Contender("scratch", "scratch", how, 64 * KIB, process="shared"),
         Contender("list pair", "scratch", "list", 64 * KIB, process="shared"),
     )
-    return (
-        Comparison(
-            "64 KiB", 64 * KIB, (contenders,), (Check("64 KiB", "scratch", "list pair", cost(limit)),)
-        ),
-    )
+    return (Comparison("64 KiB", 64 * KIB, (contenders,), (Check("64 KiB", "scratch", "list pair", cost(limit)),)),)
 
 
 def _empty() -> tuple[Comparison, ...]:
@@ -56,10 +50,7 @@ def _empty() -> tuple[Comparison, ...]:
         for size in (64 * KIB, 64 * MIB)
     )
     flat = Comparison(
-        size_label(large.size),
-        large.size,
-        ((large, small),),
-        (Check("64 MiB", large.name, small.name, cost(1.3)),),
+        size_label(large.size), large.size, ((large, small),), (Check("64 MiB", large.name, small.name, cost(1.3)),)
     )
     return (*by_size, flat)
 
@@ -77,9 +68,7 @@ def _four(size: int) -> Comparison:
         Contender("np.empty", "four", "plain", size),
         *(Contender(how, "four", how, size, process="shared") for how in ("list", "dict")),
         *(
-            Contender(
-                how, "four", how, size, process="" if how == "numpy-allocator" else "shared", package=package
-            )
+            Contender(how, "four", how, size, process="" if how == "numpy-allocator" else "shared", package=package)
             for how, package in arrays.FOUR.items()
         ),
         *(Contender(allocator, "four", "plain", size, allocator) for allocator in OTHER_ALLOCATORS),
@@ -127,9 +116,7 @@ def _expression_peers(size: int) -> Comparison:
     """Other packages, each in a process of its own, because two of them have process-wide threads and settings."""
     name = size_label(size)
     ours = Contender("pool", "expression", "pool", size)
-    others = [
-        Contender(how, "expression", how, size, package=package) for how, package in arrays.EXPRESSION.items()
-    ]
+    others = [Contender(how, "expression", how, size, package=package) for how, package in arrays.EXPRESSION.items()]
     checks = tuple(Check(name, "pool", each.name, NO_TARGET) for each in others)
     return Comparison(name, size, groups_within_budget(ours, others, 7 * size), checks)
 
@@ -152,9 +139,7 @@ def _bytes(size: int) -> Comparison:
 def _piece(name: str) -> Comparison:
     size = image_code.FRAME_4K
     group = (Contender("pool", name, "pool", size), Contender("plain", name, "plain", size))
-    return Comparison(
-        name, size, (group,), (Check(name, "pool", "plain", speed(0.97)),), needs=image_code.NEEDS
-    )
+    return Comparison(name, size, (group,), (Check(name, "pool", "plain", speed(0.97)),), needs=image_code.NEEDS)
 
 
 def _handoff(source: str, write: str, plain: Target, tuned: Target) -> Comparison:
@@ -189,9 +174,7 @@ def _in_threads(
         for how in ours
         for other, target in SHARED_BY_THREADS.items()
     ]
-    checks += [
-        Check(how, f"{how} x {many}", f"np.empty x {many}", target) for how, target in (plain or {}).items()
-    ]
+    checks += [Check(how, f"{how} x {many}", f"np.empty x {many}", target) for how, target in (plain or {}).items()]
     return Comparison("1 KiB", KIB, (group,), tuple(checks), free_threaded=True)
 
 
@@ -230,14 +213,8 @@ def _measured(
 
 
 BENCHMARKS = (
-    Benchmark(
-        "scratch",
-        "scratch.release(scratch.acquire()) against list.append(list.pop())",
-        _scratch("calls", 2.0),
-    ),
-    Benchmark(
-        "scratch-with", "`with scratch as a: pass` against list.append(list.pop())", _scratch("with", 4.0)
-    ),
+    Benchmark("scratch", "scratch.release(scratch.acquire()) against list.append(list.pop())", _scratch("calls", 2.0)),
+    Benchmark("scratch-with", "`with scratch as a: pass` against list.append(list.pop())", _scratch("with", 4.0)),
     Benchmark(
         "lease-array",
         "`with pool.lease(n) as a: pass` against `a = np.empty(n); del a`",
@@ -311,13 +288,7 @@ BENCHMARKS = (
     Benchmark(
         "threads-handoff",
         "as many threads as cores, each acquires 1 KiB and the next one releases it, in batches of 64; 1.00x is linear",
-        (
-            _in_threads(
-                "ring",
-                {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_TARGET},
-                ("buffer", "empty"),
-            ),
-        ),
+        (_in_threads("ring", {"buffer": speed(0.6), "empty": speed(0.6), "np.empty": NO_TARGET}, ("buffer", "empty")),),
     ),
     Benchmark(
         "waste",
@@ -347,8 +318,6 @@ BENCHMARKS = (
     Benchmark(
         "import",
         "import bufpool on top of import numpy",
-        _measured(
-            0, _measure_import, Check("fresh process", "import bufpool", "import numpy", at_most(15.0, "ms"))
-        ),
+        _measured(0, _measure_import, Check("fresh process", "import bufpool", "import numpy", at_most(15.0, "ms"))),
     ),
 )

@@ -9,17 +9,7 @@ from typing import Any
 from benchmarks.harness.benchmark import Benchmark, Comparison, Measurement
 from benchmarks.harness.interleaved import Contender, Plan, compare
 from benchmarks.harness.packages import Package
-from benchmarks.harness.targets import (
-    NO_TARGET,
-    Check,
-    Result,
-    Target,
-    at_least,
-    at_most,
-    cost,
-    reported,
-    speed,
-)
+from benchmarks.harness.targets import NO_TARGET, Check, Result, Target, at_least, at_most, cost, reported, speed
 from benchmarks.harness.units import plural
 from benchmarks.harness.worker import Worker
 from benchmarks.peers import connection_pools
@@ -178,12 +168,7 @@ BENCHMARKS = (
         "lease",
         "`with pool.lease() as x: pass`, an object that needs no care, against pools and the standard library",
         (
-            _comparison(
-                "with lease()",
-                "lease",
-                "lease",
-                {**CONNECTION_POOLS, **OF_THE_STDLIB},
-            ),
+            _comparison("with lease()", "lease", "lease", {**CONNECTION_POOLS, **OF_THE_STDLIB}),
             _comparison("acquire, release", "lease", "acquire", WITHOUT_WITH),
         ),
     ),
@@ -191,9 +176,7 @@ BENCHMARKS = (
         "connection",
         "a database connection by `resources.dbapi`, rolled back on return; without and with a query on checkout",
         tuple(
-            _comparison(
-                kind, f"connection, {kind}", "lease", dict.fromkeys(connection_pools.WITH_CARE, NO_TARGET)
-            )
+            _comparison(kind, f"connection, {kind}", "lease", dict.fromkeys(connection_pools.WITH_CARE, NO_TARGET))
             for kind in connection_pools.CARE
         ),
     ),
@@ -207,10 +190,7 @@ BENCHMARKS = (
                 0,
                 tuple(
                     Check(
-                        f"{count} {plural(count, 'thread')}, slowest",
-                        "lease",
-                        "queue.LifoQueue",
-                        at_least(50.0, "%"),
+                        f"{count} {plural(count, 'thread')}, slowest", "lease", "queue.LifoQueue", at_least(50.0, "%")
                     )
                     for count in objects.COUNTS
                 ),
@@ -251,9 +231,7 @@ BENCHMARKS = (
                 0,
                 (
                     *_linear("tasks", MANY_TASKS, 1.5),
-                    Check(
-                        f"{MANY_TASKS:,} tasks, bytes", "lease", _waiters(MANY_TASKS // 10), cost(1.5, of="B")
-                    ),
+                    Check(f"{MANY_TASKS:,} tasks, bytes", "lease", _waiters(MANY_TASKS // 10), cost(1.5, of="B")),
                     *(
                         Check(f"{MANY_TASKS:,} tasks, {what}", "lease", other, target)
                         for other in ("asyncio.Queue", "psycopg_pool, async")

@@ -33,8 +33,7 @@ WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     "lease": objects.lease,
     "async lease": objects.async_lease,
     **{
-        f"connection, {kind}": partial(objects.connection, check=check)
-        for kind, check in connection_pools.CARE.items()
+        f"connection, {kind}": partial(objects.connection, check=check) for kind, check in connection_pools.CARE.items()
     },
     **{f"turns x {count}": partial(objects.turns, count=count) for count in objects.COUNTS},
 }

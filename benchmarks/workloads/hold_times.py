@@ -72,9 +72,7 @@ def measure(how: str, seconds: float) -> dict[str, float]:
         thread.join()
     counted = [turn for turn in seen if first <= turn[1] < last]
     # Including threads that wait to the very end: those are the starved ones.
-    waits = sorted(
-        acquired - requested for requested, acquired, _ in seen if acquired >= first and requested < last
-    )
+    waits = sorted(acquired - requested for requested, acquired, _ in seen if acquired >= first and requested < last)
     return {
         "wait": fmean(waits),
         "p99.9": waits[ceil(0.999 * len(waits)) - 1],

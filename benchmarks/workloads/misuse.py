@@ -32,9 +32,7 @@ def our_pool(size: int) -> Adapter:
 
 def misuse(how: str) -> dict[str, str]:
     """What the pool called `how` does, "lease" for ours: ``twice`` for a double release, ``empty`` for none left."""
-    build: Callable[[int], Adapter] = (
-        our_pool if how == "lease" else BARE[how].make if how in BARE else STDLIB[how]
-    )
+    build: Callable[[int], Adapter] = our_pool if how == "lease" else BARE[how].make if how in BARE else STDLIB[how]
     return {"twice": _double_release(build(2)), "empty": _none_left(build(2))}
 
 
@@ -60,9 +58,7 @@ def _double_release(pool: Adapter) -> str:
 def _none_left(pool: Adapter) -> str:
     handles = [pool.acquire(), pool.acquire()]
     answer: SimpleQueue[Any] = SimpleQueue()
-    threading.Thread(
-        target=lambda: answer.put(_error_of(lambda: handles.append(pool.acquire()))), daemon=True
-    ).start()
+    threading.Thread(target=lambda: answer.put(_error_of(lambda: handles.append(pool.acquire()))), daemon=True).start()
     try:
         error = answer.get(timeout=TIMEOUT)
     except Empty:

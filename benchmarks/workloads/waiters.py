@@ -55,10 +55,7 @@ def _fastest(found: list[Found]) -> Found:
     all_times = {what: [each[what] for each in found] for what in ("time", "closing")}
     return {
         "bytes": found[0]["bytes"],
-        **{
-            what: min((time for time in times if time is not None), default=None)
-            for what, times in all_times.items()
-        },
+        **{what: min((time for time in times if time is not None), default=None) for what, times in all_times.items()},
     }
 
 

@@ -28,9 +28,7 @@ def test_the_run_does_not_contradict_a_page(stored, page):
     assert [why for why in (claim.contradiction(stored) for claim in found) if why] == []
 
 
-@pytest.mark.parametrize(
-    "page", ["ARCHITECTURE.md", "docs/faq.md", "docs/guides/threads.md", "docs/performance.md"]
-)
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/faq.md", "docs/guides/threads.md", "docs/performance.md"])
 def test_pages_that_compare_name_figures(page):
     assert page in PAGES
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +17,7 @@ from benchmarks.harness.report import Report, cells
 from benchmarks.harness.targets import Check, Result, at_most, speed
 from benchmarks.harness.worker import WorkerError
 from tests.support.checkout import ROOT
-from tests.support.programs import environment
+from tests.support.terminal import COLUMNS, interrupted
 
 
 def benchmark_of(name: str, figure: float) -> Benchmark:
@@ -46,7 +41,7 @@ def test_a_quick_run_prints_a_table_and_writes_json(capsys, tmp_path):
     assert [len(results) for results in document["rows"].values()] == [1, 4]
 
 
-def test_a_missed_target_is_printed_in_capitals_and_fails_only_a_strict_run(capsys, monkeypatch):
+def test_a_missed_target_fails_only_a_strict_run(capsys, monkeypatch):
     monkeypatch.setattr(suite, "BENCHMARKS", (benchmark_of("good", 5.0), benchmark_of("bad", 11.0)))
     assert main([]) == 0
     out = capsys.readouterr().out
@@ -57,13 +52,11 @@ def test_a_missed_target_is_printed_in_capitals_and_fails_only_a_strict_run(caps
     assert main(["--strict", "--row", "good"]) == 0
 
 
-def test_a_measurement_that_fails_does_not_cost_the_rest_of_the_table(capsys, monkeypatch):
+def test_a_failed_measurement_leaves_the_other_rows(capsys, monkeypatch):
     def fail(_checks: tuple[Check, ...], _plan: Plan) -> list[Result]:
         raise WorkerError("worker on fire")
 
-    broken = Benchmark(
-        "broken", "x", (Measurement("x", 0, (Check("x", "pool", "", at_most(1.0, "%")),), fail),)
-    )
+    broken = Benchmark("broken", "x", (Measurement("x", 0, (Check("x", "pool", "", at_most(1.0, "%")),), fail),))
     monkeypatch.setattr(suite, "BENCHMARKS", (broken, benchmark_of("good", 5.0)))
     assert main([]) == 1
     out = capsys.readouterr().out
@@ -89,7 +82,7 @@ def test_rounds_must_be_positive(capsys):
     assert "not a whole number of at least 1" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_written_is_noticed_before_the_run(capsys, tmp_path):
+def test_an_unwritable_file_is_noticed_before_the_run(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["--json", str(tmp_path / "nowhere" / "bench.json")])
     assert "not a file in a folder that exists" in capsys.readouterr().err
@@ -97,52 +90,16 @@ def test_a_file_that_cannot_be_written_is_noticed_before_the_run(capsys, tmp_pat
 
 def test_a_row_that_does_not_exist_is_refused(capsys):
     assert main(["--row", "scratch", "--row", "no-such-row"]) == 2
-    assert (
-        "there is no row no-such-row; rows: scratch, scratch-with, lease-array, empty"
-        in capsys.readouterr().err
-    )
+    assert "there is no row no-such-row; rows: scratch, scratch-with, lease-array, empty" in capsys.readouterr().err
 
 
 # The terminal --------------------------------------------------------------------------------------------------------
 
 
-def descendants(process: int) -> list[int]:
-    """All processes below one, from Linux's own lists; the nearest first."""
-    found = []
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        found += [int(word) for word in children.read_text(encoding="ascii").split()]
-    return found + [below for child in found for below in descendants(child)]
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_ctrl_c_ends_a_run_and_its_workers_at_once():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "--row", "scratch", "--rounds", "100000"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Where the suite itself runs in the background, SIGINT may be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    for line in process.stdout:
-        if "scratch: " in line:
-            break
-    deadline = time.monotonic() + 60
-    while not (workers := descendants(process.pid)):
-        assert time.monotonic() < deadline, "it measures in processes of their own"
-    time.sleep(1)  # in the middle of it: imports, or samples
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    stopped = time.monotonic()
-    _, shown = process.communicate(timeout=60)
-    assert (process.returncode, shown) == (130, "")
-    assert time.monotonic() - stopped < 20
-    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
-
-
-COLUMNS = 60
+    arguments = ("-m", "benchmarks", "--row", "scratch", "--rounds", "100000")
+    assert interrupted(*arguments, cwd=ROOT, after="scratch: ") == (130, "")
 
 
 @pytest.fixture
@@ -162,9 +119,7 @@ def results() -> Iterator[tuple[Benchmark, Result]]:
             yield benchmark, Result(check, note="not installed: a_package (pip install -e '.[bench]')")
             yield (
                 benchmark,
-                Result(
-                    check, note="failed: worker on the default allocator reported:\nTraceback\nValueError: x"
-                ),
+                Result(check, note="failed: worker on the default allocator reported:\nTraceback\nValueError: x"),
             )
 
 
@@ -206,9 +161,7 @@ def test_a_wide_terminal_has_the_table(monkeypatch, capsys):
     check = Check("16 MiB", "pool", "plain", speed(1.0))
     for columns in ("128", ""):  # not known: a file, a pipe
         monkeypatch.setenv("COLUMNS", columns)
-        Report().results(
-            [Result(check, 1e-6, 2e-6, 2.0, 1.9, 2.1), Result(Check("x", "pool", "", at_most(1, "s")))]
-        )
+        Report().results([Result(check, 1e-6, 2e-6, 2.0, 1.9, 2.1), Result(Check("x", "pool", "", at_most(1, "s")))])
         first, second = capsys.readouterr().out.splitlines()
         assert squeezed(first) == "16 MiB 1 us plain 2 us 2.000x 1.9 .. 2.1 speed >= 1.00x yes"
         assert second.startswith("  x  ")

@@ -7,17 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.harness.targets import (
-    NO_TARGET,
-    Check,
-    Result,
-    Target,
-    at_least,
-    at_most,
-    cost,
-    reported,
-    speed,
-)
+from benchmarks.harness.targets import NO_TARGET, Check, Result, Target, at_least, at_most, cost, reported, speed
 from benchmarks.page import chart, figures, pages, run_file, speedups, tables
 from benchmarks.page.run_file import Run
 from benchmarks.scaling import core_scaling
@@ -36,9 +26,7 @@ MACHINE = {
 }
 
 
-def result(
-    label: str, theirs: str, target: Target, ratio: float, ours: str = "pool", spread: float = 1.25
-) -> Result:
+def result(label: str, theirs: str, target: Target, ratio: float, ours: str = "pool", spread: float = 1.25) -> Result:
     """Ours took a microsecond; `ratio` is what the target limits."""
     other = 1e-6 / ratio if target.kind == "cost" else 1e-6 * ratio
     return Result(Check(label, ours, theirs, target), 1e-6, other, ratio, ratio / spread, ratio * spread)
@@ -82,9 +70,7 @@ def run() -> Run:
         ],
         objects_waiters=[
             result("10,000 tasks, time", "1,000 waiters", cost(1.5), 1.0),
-            Result(
-                Check("10,000 tasks, bytes", "lease", "asyncio.Queue", reported("B")), 3000.0, 2000.0, 3000.0
-            ),
+            Result(Check("10,000 tasks, bytes", "lease", "asyncio.Queue", reported("B")), 3000.0, 2000.0, 3000.0),
         ],
         objects_held=[Result(Check("throughput", "lease", "queue", at_least(95.0, "%")), 97.0, 96.0, 97.0)],
         waste=[Result(Check("uniform, mean", "pool", "", at_most(6.0, "%")), 7.0, figure=7.0)],
@@ -94,24 +80,20 @@ def run() -> Run:
 # Speed-ups -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_ratio_says_how_many_times_as_fast_bufpool_is_whatever_the_target_limits():
+def test_a_speedup_above_one_means_bufpool_is_faster():
     fast = speedups.speedup("x", result("", "them", speed(1.0), 2.0))
     slow = speedups.speedup("x", result("", "them", cost(1.0), 2.0))
     assert (fast.ratio, fast.low, fast.high) == (2.0, 1.6, 2.5)
     assert (slow.ratio, slow.low, slow.high) == (0.5, 0.4, 0.625)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "verdict"), [(1.06, "ahead"), (1.04, "tie"), (0.96, "tie"), (0.94, "behind")]
-)
+@pytest.mark.parametrize(("ratio", "verdict"), [(1.06, "ahead"), (1.04, "tie"), (0.96, "tie"), (0.94, "behind")])
 def test_five_per_cent_is_a_tie(ratio, verdict):
     assert speedups.speedup("x", result("", "them", NO_TARGET, ratio)).verdict == verdict
 
 
 def test_of_bytes_less_is_better_and_of_a_share_more(run):
-    found = {
-        speedup.unit: speedup.ratio for speedup in speedups.speedups(run, "objects-waiters", "objects-held")
-    }
+    found = {speedup.unit: speedup.ratio for speedup in speedups.speedups(run, "objects-waiters", "objects-held")}
     assert found == {"B": pytest.approx(2 / 3), "%": pytest.approx(97 / 96)}
 
 
@@ -162,12 +144,7 @@ def test_every_loss_is_shown_the_largest_first(run):
         "cost <= 1.05x",
         "<= 6 %",
     ]
-    assert [line.split(" | ")[1] for line in ahead.splitlines()[2:]] == [
-        "list",
-        "numba",
-        "asyncio.Queue",
-        "jemalloc",
-    ]
+    assert [line.split(" | ")[1] for line in ahead.splitlines()[2:]] == ["list", "numba", "asyncio.Queue", "jemalloc"]
     assert "| 4.00 (3.20–5.00) |" in ahead
 
 
@@ -184,7 +161,7 @@ def test_a_run_without_losses_says_so():
     assert found == "Every target was met in this run.\n\nNothing was faster than bufpool in this run."
 
 
-def test_contenders_and_sizes_make_a_table_with_losses_in_bold(run):
+def test_a_table_has_losses_in_bold(run):
     lines = plain(tables.tables(run, None)["expression"]).splitlines()
     assert lines[0] == "| speed-up over | 2 MiB | 64 MiB |"
     assert lines[2] == "| *time with bufpool* | 1 µs | 1 µs |"
@@ -199,34 +176,24 @@ def test_peers_are_sorted_and_shown_with_their_misuse(run):
     assert lines[4].startswith("| psycopg_pool | 20 µs | 20.0 (16.0–25.0) |")
 
 
-def test_the_page_says_what_the_machine_was_and_who_is_missing(run):
+def test_the_page_names_machine_and_missing_peers(run):
     shown = tables.machine(run)
-    for words in (
-        "25 November 2026",
-        "10 minutes",
-        "A CPU",
-        "2 cores",
-        "CPython 3.11.7",
-        "Load at the start: 0.2",
-    ):
+    for words in ("25 November 2026", "10 minutes", "A CPU", "2 cores", "CPython 3.11.7", "Load at the start: 0.2"):
         assert words in shown
     assert "Of 8 targets of the project, 5 were met." in shown
-    assert (
-        tables.versions(run)
-        == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- gone: not installed: it"
-    )
+    assert tables.versions(run) == "Measured: Anopool 1.0, numba 0.68.1.\n\nNot measured:\n\n- gone: not installed: it"
 
 
-def test_a_connection_is_compared_with_pools_that_take_the_same_care(run):
+def test_connections_are_compared_at_equal_care(run):
     """A checkout of an object that needs no care is no headline for connections."""
     care = result("no check", "psycopg_pool", NO_TARGET, 1.2, ours="lease")
     found = replace(run, rows={**run.rows, "connection": [care]})
     shown = plain(tables.headlines(found))
     assert "| a database connection, rolled back on return, against psycopg_pool | 1.20 |" in shown
     assert "20.0" not in shown
-    assert [
-        line.split(" | ")[-1] for line in plain(tables.tables(found, None)["connections"]).splitlines()[2:]
-    ] == ["1.20 (0.96–1.50) |"]
+    assert [line.split(" | ")[-1] for line in plain(tables.tables(found, None)["connections"]).splitlines()[2:]] == [
+        "1.20 (0.96–1.50) |"
+    ]
     assert "| 20.0 (16.0–25.0) |" in plain(tables.peers(found))
 
 
@@ -299,7 +266,7 @@ def test_the_chart_is_sorted_and_changes_with_the_figures(run):
     assert chart.digest(chart.dots(run)) == chart.digest(shown)
 
 
-def test_the_chart_is_drawn_in_both_themes_and_says_what_it_shows(run, tmp_path):
+def test_the_chart_has_two_themes_and_a_description(run, tmp_path):
     pytest.importorskip("matplotlib")
     shown = chart.dots(run)
     light, dark = chart.draw(shown, tmp_path)
@@ -348,9 +315,7 @@ def test_the_committed_run_has_the_contenders_of_the_suite(committed):
     known = {check.theirs for benchmark in BENCHMARKS for check in benchmark.checks}
     core = {"1 thread", *core_scaling.CONTENDERS}
     stored = {(row, result.check.theirs) for row, result in committed.results()}
-    assert {
-        theirs for row, theirs in stored if theirs not in (core if row.startswith("core ") else known)
-    } == set()
+    assert {theirs for row, theirs in stored if theirs not in (core if row.startswith("core ") else known)} == set()
 
 
 def test_the_run_has_many_peers_and_the_chart_a_loss(committed):
@@ -370,6 +335,6 @@ def test_what_is_written_by_hand_has_no_figures(run):
     text = pages.prose((ROOT / PAGES[0]).read_text(encoding="utf-8"))
     found = re.findall(r"\d[\d.,]*\s?(?:×|%|x\b|ns\b|µs\b|ms\b|times\b|MB\b)", text)
     assert found == []
-    assert set(pages.places((ROOT / PAGES[0]).read_text(encoding="utf-8"))) == tables.tables(
-        run, None
-    ).keys() - {"headlines"}
+    assert set(pages.places((ROOT / PAGES[0]).read_text(encoding="utf-8"))) == tables.tables(run, None).keys() - {
+        "headlines"
+    }

@@ -43,14 +43,14 @@ def test_cost_and_speed_are_inverse_ratios():
     assert speed(1.0).ratio(2.0, 1.0) == 0.5
 
 
-def test_a_result_without_a_figure_is_neither_met_nor_missed():
+def test_no_figure_is_neither_met_nor_missed():
     assert Result(Check("1 KiB", "pool", "plain", cost(1.0)), note="not installed").met is None
 
 
 # Statistics ----------------------------------------------------------------------------------------------------------
 
 
-def test_compare_takes_the_median_and_the_extremes_of_the_ratios_of_the_rounds():
+def test_compare_gives_median_and_extremes_of_ratios():
     check = Check("1 KiB", "pool", "plain", speed(1.5))
     result = compare(check, ours=[1.0, 2.0, 4.0], theirs=[4.0, 4.0, 4.0])
     assert (result.ours, result.theirs) == (2.0, 4.0)
@@ -58,7 +58,7 @@ def test_compare_takes_the_median_and_the_extremes_of_the_ratios_of_the_rounds()
     assert result.met
 
 
-def test_a_slow_spell_that_falls_on_both_does_not_move_the_figure():
+def test_a_slow_spell_of_both_does_not_move_a_ratio():
     check = Check("1 KiB", "pool", "plain", cost(1.0))
     result = compare(check, ours=[1.0, 1.0, 2.1, 2.1, 2.1], theirs=[1.0, 1.0, 1.0, 2.1, 2.1])
     assert result.figure == 1.0
@@ -74,7 +74,7 @@ def test_calibrate_finds_the_loops_that_fill_a_sample(each, loops):
     assert calibrate(lambda n: n * each, 0.02) == loops
 
 
-def test_calibrate_survives_a_clock_that_does_not_move_at_first():
+def test_calibrate_survives_a_clock_that_stands_still():
     assert calibrate(lambda n: 0.0 if n < 1000 else n * 1e-6, 0.02) == 20_000
 
 
@@ -100,7 +100,7 @@ def test_a_statement_may_await():
     assert seen == [1, 1, 1]
 
 
-def test_the_plan_splits_rounds_over_generations_and_takes_more_at_small_and_longer_at_large_sizes():
+def test_the_plan_of_rounds_follows_the_size():
     plan = Plan(rounds=12, generations=3, seconds=0.02)
     assert plan.shape(16 * MIB) == (3, 4, 0.02)
     assert plan.shape(64 * MIB) == (3, 4, 0.04)
@@ -151,22 +151,15 @@ def test_contenders_take_turns_forwards_and_backwards(fake_workers):
 
 
 def test_contenders_with_the_same_process_share_a_worker(fake_workers):
-    group = [
-        Contender("A", "empty", "plain", MIB, process="x"),
-        Contender("B", "empty", "pool", MIB, process="x"),
-    ]
+    group = [Contender("A", "empty", "plain", MIB, process="x"), Contender("B", "empty", "pool", MIB, process="x")]
     measure([*group, Contender("C", "empty", "plain", MIB)], Plan(rounds=1, generations=1))
     assert fake_workers.asked == [(1, "A"), (1, "B"), (2, "C")]
 
 
-def test_large_groups_are_split_to_fit_into_memory_with_ours_in_each():
+def test_large_groups_are_split_to_fit_into_memory():
     ours, *others = (Contender(name, "expression", "plain", 256 * MIB) for name in "ABCDEF")
     split = groups_within_budget(ours, others, each=2 * GIB)
-    assert [[contender.name for contender in group] for group in split] == [
-        list("ABC"),
-        list("ADE"),
-        list("AF"),
-    ]
+    assert [[contender.name for contender in group] for group in split] == [list("ABC"), list("ADE"), list("AF")]
     assert all(len(group) * 2 * GIB <= BUDGET for group in split)
     assert len(groups_within_budget(ours, others, each=KIB)) == 1
 

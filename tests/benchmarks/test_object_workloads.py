@@ -56,11 +56,7 @@ def silent(_words: str) -> None:
 
 def test_the_suite_has_every_target_of_the_object_pool():
     found = {
-        each.id: {
-            (check.label, check.theirs, check.target)
-            for check in each.checks
-            if check.target.limit is not None
-        }
+        each.id: {(check.label, check.theirs, check.target) for check in each.checks if check.target.limit is not None}
         for each in suite.BENCHMARKS
     }
     assert found == {row: set(promises) for row, promises in PROMISES.items()}
@@ -212,13 +208,8 @@ class FakeWorker:
 
 def figures_of(wanted: str) -> list[tuple[str, str, float | None]]:
     (found,) = (each for each in suite.BENCHMARKS if each.id == wanted)
-    results = [
-        result for part in found.parts if isinstance(part, Measurement) for result in part.run(TINY, silent)
-    ]
-    return [
-        (result.check.label, result.check.theirs, result.figure and round(result.figure, 6))
-        for result in results
-    ]
+    results = [result for part in found.parts if isinstance(part, Measurement) for result in part.run(TINY, silent)]
+    return [(result.check.label, result.check.theirs, result.figure and round(result.figure, 6)) for result in results]
 
 
 def test_the_figures_of_threads_and_of_hold_times(monkeypatch):
@@ -254,7 +245,7 @@ def test_the_figures_of_waiters(monkeypatch):
     ]
 
 
-def test_a_platform_that_does_not_report_its_memory_is_named():
+def test_a_platform_without_memory_figures_is_named():
     check = Check("bytes", "lease", "1,000 waiters", cost(1.5, of="B"))
     result = suite._figure(check, [None], [None])
     assert result.figure is None

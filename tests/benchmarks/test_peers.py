@@ -29,13 +29,10 @@ def made(module: ModuleType) -> ModuleType:
     return module
 
 
-def test_a_peer_that_is_missing_is_reported_with_what_to_install(monkeypatch):
+def test_a_missing_peer_names_what_to_install(monkeypatch):
     monkeypatch.setattr(interleaved, "measure", lambda group, *_: {each.name: [1.0] for each in group})
     absent = Package("nobodys", "a_module_that_nobody_has", made)
-    group = (
-        Contender("lease", "lease", "lease", 0),
-        Contender("theirs", "lease", "theirs", 0, package=absent),
-    )
+    group = (Contender("lease", "lease", "lease", 0), Contender("theirs", "lease", "theirs", 0, package=absent))
     check = Check("here", "lease", "theirs", speed(1.0))
     (result,) = Comparison("here", 0, (group,), (check,)).run(Plan(rounds=1), lambda _: None)
     assert (result.figure, result.note) == (None, f"not installed: {INSTALL}")
@@ -57,7 +54,7 @@ def test_a_peer_is_there_when_its_own_name_can_be_imported(monkeypatch, tmp_path
     assert Package("peer", "peer_of_this_test:Pool", made, "pip install it").missing() == says
 
 
-def test_a_package_makes_what_its_entry_names_and_has_a_version():
+def test_each_package_works_and_has_a_version():
     assert Package("pytest", "pytest", made).make() is pytest
     assert Package("pytest", "pytest:skip", made).make() is pytest.skip
     assert Package("pytest", "pytest", made).version() == pytest.__version__

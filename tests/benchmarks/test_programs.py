@@ -18,15 +18,7 @@ if not sys.platform.startswith("linux"):
 from benchmarks.programs import __main__ as command
 from benchmarks.programs import runner, show
 from benchmarks.programs.catalogue import HERE, JOBS, PROGRAMS, Program
-from benchmarks.programs.contenders import (
-    CONTENDERS,
-    JEMALLOC,
-    JEMALLOC_KEEPS,
-    MIMALLOC,
-    PLAIN,
-    POOLED,
-    TUNED,
-)
+from benchmarks.programs.contenders import CONTENDERS, JEMALLOC, JEMALLOC_KEEPS, MIMALLOC, PLAIN, POOLED, TUNED
 from benchmarks.programs.figures import Outcome, Run, Series, load, save
 from benchmarks.programs.report import digest
 from benchmarks.programs.targets import Verdict, judge, judge_mean
@@ -58,14 +50,7 @@ def run_of(kind: str, pooled: dict | None = None, others: dict | None = None, **
     changes = {POOLED.name: pooled or {}, **(others or {})}
     found = {name: series(kind, **changes.get(name, {})) for name in CONTENDERS}
     return Run(
-        MACHINE,
-        "2026-11-30",
-        3,
-        {},
-        list(CONTENDERS),
-        {},
-        {"it": Outcome(kind, "a program", series=found)},
-        **rest,
+        MACHINE, "2026-11-30", 3, {}, list(CONTENDERS), {}, {"it": Outcome(kind, "a program", series=found)}, **rest
     )
 
 
@@ -87,7 +72,7 @@ def verdict(run: Run, what: str, against: str = PLAIN.name) -> Verdict:
         ("large array", "peak", {"peak": 580.0}, {"peak": 580.5}),
     ],
 )
-def test_each_target_against_plain_numpy_is_kept_up_to_its_limit(kind, what, kept, missed):
+def test_each_target_is_met_up_to_its_limit(kind, what, kept, missed):
     assert verdict(run_of(kind, kept), what).holds is True
     assert verdict(run_of(kind, missed), what).holds is False
 
@@ -105,7 +90,7 @@ def test_a_pattern_is_compared_with_the_fastest(fastest):
     assert verdict(run_of("pattern", {"seconds": 1.051}, others), "time", fastest.name).holds is False
 
 
-def test_what_was_resident_before_the_work_of_a_pattern_is_deducted():
+def test_memory_from_before_a_pattern_is_deducted():
     assert verdict(run_of("pattern", {"imports": 150.0, "peak": 758.0}), "peak").holds is True
     assert verdict(run_of("pattern", {"imports": 50.0, "peak": 700.0}), "peak").holds is False
 
@@ -133,7 +118,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
     assert verdict(run, "time").figure == "1.000x"  # that of the medians is 2.5
 
 
-def test_results_must_be_the_same_everywhere_and_in_every_round():
+def test_results_must_be_the_same_everywhere():
     assert verdict(run_of("job"), "results").holds is True
     found = verdict(run_of("job", {"sha": "other"}), "results")
     assert (found.holds, found.note) == (False, "of bufpool")
@@ -142,7 +127,7 @@ def test_results_must_be_the_same_everywhere_and_in_every_round():
     assert verdict(run, "results").note == "of mimalloc"
 
 
-def test_a_contender_that_is_not_here_leaves_its_targets_unjudged_and_says_why():
+def test_a_missing_contenders_targets_are_not_judged():
     run = run_of("job")
     del run.programs["it"].series[TUNED.name]
     run.absent[TUNED.name] = "n/a: needs Linux with glibc"
@@ -152,7 +137,7 @@ def test_a_contender_that_is_not_here_leaves_its_targets_unjudged_and_says_why()
     assert "1 could not be judged" in show.summary_text(run)
 
 
-def test_the_fastest_of_those_that_are_here_is_named_with_those_that_are_not():
+def test_the_fastest_and_the_missing_are_named():
     run = run_of("pattern", others={PLAIN.name: {"seconds": 0.5}})
     del run.programs["it"].series[JEMALLOC.name]
     run.absent[JEMALLOC.name] = "not installed: apt-get install libjemalloc2"
@@ -165,7 +150,7 @@ def test_a_rival_that_was_not_asked_for_has_no_target():
     assert TUNED.name not in {each.against for each in judge(run, "it")}
 
 
-def test_the_text_is_at_most_100_columns_wide_and_has_every_verdict():
+def test_the_text_has_every_verdict_in_100_columns():
     run = run_of("pattern", {"seconds": 1234.5678, "peak": 123456.7, "sha": "other"})
     run.programs["it"].failures[PLAIN.name] = "exit status 1: " + "words " * 60
     text = show.program_text(run, "it")
@@ -176,14 +161,12 @@ def test_the_text_is_at_most_100_columns_wide_and_has_every_verdict():
 
 def test_a_run_comes_back_from_its_file(tmp_path):
     run = run_of("job")
-    run.programs["other"] = Outcome(
-        "pattern", "another", missing="needs torch", failures={"bufpool": "exit status 1"}
-    )
+    run.programs["other"] = Outcome("pattern", "another", missing="needs torch", failures={"bufpool": "exit status 1"})
     save(run, tmp_path / "run.json")
     assert load(tmp_path / "run.json") == run
 
 
-def test_tables_have_a_row_for_each_program_and_a_column_for_each_contender():
+def test_tables_have_all_programs_and_contenders():
     run = run_of("job", {"seconds": 1.234, "peak": 567.0})
     run.programs["pattern"] = run_of("pattern").programs["it"]
     run.programs["broken"] = Outcome("job", "a broken one", failures={PLAIN.name: "exit status 1"})
@@ -285,7 +268,7 @@ def test_bufpool_and_allocators_are_in_force(programs):
     assert len({each.sha[0] for each in outcome.series.values()}) == 3
 
 
-def test_jemalloc_runs_with_its_default_settings_and_without_decay(monkeypatch):
+def test_jemalloc_runs_by_default_and_without_decay(monkeypatch):
     monkeypatch.setattr("benchmarks.programs.contenders.environment", lambda name: {"MALLOC_CONF": name})
     assert "MALLOC_CONF" not in JEMALLOC.environment()
     assert JEMALLOC_KEEPS.environment()["MALLOC_CONF"] == "jemalloc"
@@ -301,11 +284,8 @@ def test_a_program_that_fails_is_shown_and_the_others_go_on(programs, capsys, tm
     assert status == 1
 
 
-def test_a_program_that_fails_on_one_contender_is_measured_on_the_others(programs, capsys, tmp_path):
-    programs(
-        "picky",
-        "import sys\n\ndef work():\n    assert 'bufpool' not in sys.modules, 'pooled'\n    return [1]\n",
-    )
+def test_a_failing_contender_does_not_stop_the_others(programs, capsys, tmp_path):
+    programs("picky", "import sys\n\ndef work():\n    assert 'bufpool' not in sys.modules, 'pooled'\n    return [1]\n")
     _, text, run = measured(capsys, tmp_path)
     found = run.programs["picky"]
     assert found.failures == {POOLED.name: "round 1: exit status 1: AssertionError: pooled"}
@@ -321,14 +301,14 @@ def test_a_result_that_differs_is_reported(programs, capsys, tmp_path):
     assert show.verdicts(run)[-1].holds is False
 
 
-def test_a_result_that_changes_from_round_to_round_is_reported(programs, capsys, tmp_path):
+def test_a_result_that_changes_is_reported(programs, capsys, tmp_path):
     programs("changes", "import os\n\ndef work():\n    return [os.getpid()]\n")
     _, _, run = measured(capsys, tmp_path)
     assert {len(each.sha) for each in run.programs["changes"].series.values()} == {2}
     assert show.verdicts(run)[-1].note == "of plain NumPy, bufpool"
 
 
-def test_a_package_that_is_missing_is_named_with_what_to_install(programs, capsys, tmp_path):
+def test_a_missing_package_names_what_to_install(programs, capsys, tmp_path):
     programs("lacking", "import no_such_module\n")
     status, text, run = measured(capsys, tmp_path, "--strict")
     assert run.programs["lacking"].missing == "needs no_such_module: pip install 'bufpool[programs]'"
@@ -374,7 +354,7 @@ def test_results_of_other_types_or_shapes_are_others():
 # The real programs ---------------------------------------------------------------------------------------------------
 
 
-def test_every_file_is_a_program_and_knows_nothing_of_bufpool():
+def test_every_program_knows_nothing_of_bufpool():
     files = {*HERE.glob("jobs/*.py"), *HERE.glob("patterns/*.py")}
     assert files == {program.file for program in PROGRAMS.values()}
     assert [len(list(HERE.glob(f"{folder}/*.py"))) for folder in ("jobs", "patterns")] == [12, 8]
@@ -382,9 +362,7 @@ def test_every_file_is_a_program_and_knows_nothing_of_bufpool():
 
 
 def test_the_extra_has_what_the_programs_need():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.split("[>=;]", line)[0] for line in project["optional-dependencies"]["programs"]}
     assert named - {"cmeel-mimalloc"} == {package for each in PROGRAMS.values() for package in each.packages}
 
@@ -407,9 +385,7 @@ def test_the_page_is_of_the_stored_run():
     if command.RUN.exists():
         assert command.fill(page, show.blocks(load(command.RUN))) == page, "make programs ARGS=--render"
     else:
-        assert len(re.findall(r"<!-- figures: [a-z-]+ -->\n<!-- /figures -->", page)) == len(
-            show.blocks(run_of("job"))
-        )
+        assert len(re.findall(r"<!-- figures: [a-z-]+ -->\n<!-- /figures -->", page)) == len(show.blocks(run_of("job")))
 
 
 def test_the_page_is_filled_from_a_stored_run(monkeypatch, tmp_path):

@@ -76,12 +76,8 @@ def test_the_extras_name_the_contenders():
     """Every package that a contender needs is in `bench` or `peers`, and nothing else is in `peers`."""
     from benchmarks.page.figures import packages
 
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]
-    bench, peers = (
-        {entry.partition(">")[0].lower() for entry in extras[name]} for name in ("bench", "peers")
-    )
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    bench, peers = ({entry.partition(">")[0].lower() for entry in extras[name]} for name in ("bench", "peers"))
     needed = {name.lower() for name in packages()}
     assert needed <= bench | peers
     assert peers <= needed

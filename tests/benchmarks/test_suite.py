@@ -31,10 +31,7 @@ PROMISES = {
     "scratch-with": [("64 KiB", "list pair", cost(4.0))],
     "lease-array": [("1 KiB", "np.empty", cost(3.0)), ("64 KiB", "np.empty", cost(3.0))],
     "empty": [
-        *(
-            (size, "np.empty", cost(1.0))
-            for size in ("64 B", "1 KiB", "64 KiB", "1 MiB", "8 MiB", "64 MiB", "256 MiB")
-        ),
+        *((size, "np.empty", cost(1.0)) for size in ("64 B", "1 KiB", "64 KiB", "1 MiB", "8 MiB", "64 MiB", "256 MiB")),
         ("64 MiB", "pool at 64 KiB", cost(1.3)),
     ],
     "four": [
@@ -98,9 +95,7 @@ PROMISES = {
 def test_the_suite_has_every_target_of_the_buffer_pool():
     found = {
         benchmark.id: {
-            (check.label, check.theirs, check.target)
-            for check in benchmark.checks
-            if check.target != NO_TARGET
+            (check.label, check.theirs, check.target) for check in benchmark.checks if check.target != NO_TARGET
         }
         for benchmark in memory.BENCHMARKS
     }
@@ -116,7 +111,7 @@ def comparisons() -> list[Comparison]:
     return [part for part in parts if isinstance(part, Comparison)]
 
 
-def test_every_contender_can_be_built_and_is_compared_with_ours_in_its_own_group():
+def test_every_contender_is_built_and_compared():
     for part in comparisons():
         for group in part.groups:
             names = [contender.name for contender in group]
@@ -124,12 +119,10 @@ def test_every_contender_can_be_built_and_is_compared_with_ours_in_its_own_group
             assert {contender.workload for contender in group} <= WORKLOADS.keys()
             assert {contender.allocator for contender in group} <= ALLOCATORS.keys()
         for check in part.checks:
-            assert any(
-                {check.ours, check.theirs} <= {contender.name for contender in group} for group in part.groups
-            )
+            assert any({check.ours, check.theirs} <= {contender.name for contender in group} for group in part.groups)
 
 
-def test_the_expression_by_hand_computes_what_the_expression_does():
+def test_the_expression_by_hand_computes_the_same():
     rng = np.random.default_rng(0)
     a, b, c, d = rng.random((4, 100), dtype=np.float32)
     t, u = np.empty_like(a), np.empty_like(a)

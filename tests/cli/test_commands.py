@@ -53,8 +53,7 @@ def test_nothing_to_do(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["no-such-command"], ["--no-such-option"], ["run"], ["run", "-m"], ["run", "--no-such", "x.py"]],
+    "arguments", [["no-such-command"], ["--no-such-option"], ["run"], ["run", "-m"], ["run", "--no-such", "x.py"]]
 )
 def test_mistakes_are_told(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -71,7 +70,7 @@ def test_a_command_is_imported_only_when_asked_for(tmp_path):
     assert python("-c", program, cwd=tmp_path).stdout == "[]\n"
 
 
-def test_mistakes_in_the_options_of_a_command_show_the_usage_of_that_command(capsys):
+def test_mistakes_show_the_usage_of_their_command(capsys):
     for arguments, words in (
         (["run", "--bogus", "script.py"], "unrecognized arguments: --bogus"),
         (["run"], "the following arguments are required: script.py\n"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bufpool.cli.demo import measure, rounds
 from bufpool.cli.demo.frames import decode, load_photographs
 from bufpool.cli.demo.pipeline import process
 from bufpool.cli.demo.report import Console, print_report
+from tests.support.programs import python
 
 WIDTH, HEIGHT = 320, 180
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -65,15 +65,9 @@ def runs_of_every_kind(**changes_of_pool) -> list[measure.Run]:
 def test_whole_program(tmp_path: Path) -> None:
     options = ["--frames", "4", "--size", f"{WIDTH}x{HEIGHT}", "--rounds", "1"]
     files = ["--output", "X.png", "--json", "X.json"]
-    command = [sys.executable, "-m", "bufpool", "demo", *options, *files]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = python("-m", "bufpool", "demo", *options, *files, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in (
-        r"one +one +two +two",
-        r"plain +pool +plain +pool",
-        r"bit-identical +yes +yes +yes +yes",
-        r"X\.png",
-    ):
+    for words in (r"one +one +two +two", r"plain +pool +plain +pool", r"bit-identical +yes +yes +yes +yes", r"X\.png"):
         assert re.search(words, done.stdout), words
 
     picture = (tmp_path / "X.png").read_bytes()
@@ -96,18 +90,14 @@ parser = argparse.ArgumentParser()
 demo.add_arguments(parser)
 sys.exit(demo.main(parser.parse_args([])))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == 'bufpool demo needs rich: pip install "bufpool[demo]" (in a checkout: ".[demo]")\n'
 
 
 def test_failed_run_is_told_with_its_error(tmp_path: Path, capsys, monkeypatch) -> None:
     def fail(*_: object) -> None:
-        raise rounds.RunError(
-            "the run 'one-thread' with 'pool' memory ended with exit code 1: ValueError: why"
-        )
+        raise rounds.RunError("the run 'one-thread' with 'pool' memory ended with exit code 1: ValueError: why")
 
     monkeypatch.setattr("bufpool.cli.demo.show.run_in_process", fail)
     assert demo.main(parse("--output", str(tmp_path / "X.png"), "--size", "64x64")) == 1
@@ -160,9 +150,7 @@ def test_results_are_bit_identical_plain_and_pooled(photographs, scenario: str) 
 
 @pytest.mark.parametrize("broken", ["decode", "process"])
 @pytest.mark.parametrize("memory", measure.MEMORIES)
-def test_error_in_a_thread_comes_out_and_leaves_no_thread_waiting(
-    photographs, monkeypatch, memory: str, broken: str
-) -> None:
+def test_an_error_in_a_thread_stops_the_others(photographs, monkeypatch, memory: str, broken: str) -> None:
     def fail(*_: object) -> None:
         raise ArithmeticError(broken)
 
@@ -182,9 +170,7 @@ def test_peak_rss_of_a_run_is_its_own(tmp_path: Path, photographs) -> None:
 
 
 def test_child_that_fails_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(
-        rounds.RunError, match=r"'one-thread' with 'pool' memory .* FileNotFoundError"
-    ) as caught:
+    with pytest.raises(rounds.RunError, match=r"'one-thread' with 'pool' memory .* FileNotFoundError") as caught:
         rounds.run_in_process(tmp_path / "gone.npy", "one-thread", "pool", 1, lambda _: None)
     assert "Traceback" in str(caught.value)
 

@@ -31,9 +31,7 @@ def programs(tmp_path):
 
 
 def test_a_script_sees_what_it_always_sees(programs):
-    done = programs.both(
-        programs.write("sub/script.py", SEES), "a", "-m", "--stats", "--", "-x", "--limit", "b c", ""
-    )
+    done = programs.both(programs.write("sub/script.py", SEES), "a", "-m", "--stats", "--", "-x", "--limit", "b c", "")
     assert "'b c', ''" in done.stdout
 
 
@@ -57,9 +55,7 @@ def test_folders_and_zip_files(programs, tmp_path):
 
 
 def test_compiled_scripts_and_links(programs, tmp_path):
-    py_compile.compile(
-        str(tmp_path / programs.write("real/script.py", SEES)), cfile=str(tmp_path / "script.pyc")
-    )
+    py_compile.compile(str(tmp_path / programs.write("real/script.py", SEES)), cfile=str(tmp_path / "script.pyc"))
     programs.both("script.pyc")
     if hasattr(os, "symlink") and os.name != "nt":
         (tmp_path / "link.py").symlink_to(tmp_path / "real" / "script.py")
@@ -77,7 +73,7 @@ def test_no_future_of_ours_leaks_into_the_program(programs):
     programs.both(programs.write("script.py", "def f(x: int): ...\nprint(f.__annotations__)"))
 
 
-def test_the_main_module_stays_for_exit_functions_and_pickle(programs):
+def test_main_stays_for_exit_functions_and_pickle(programs):
     programs.both(
         programs.write(
             "script.py",
@@ -172,9 +168,7 @@ def test_programs_that_cannot_start(tmp_path, programs, arguments):
     pooled = programs.run(*arguments)
     assert (pooled.returncode, pooled.stdout) == (plain.returncode, "")
     assert "bufpool" not in beside_places(pooled.stderr, programs.folder)
-    assert (
-        pooled.stderr.splitlines()[-1].partition(": ")[2] == plain.stderr.splitlines()[-1].partition(": ")[2]
-    )
+    assert pooled.stderr.splitlines()[-1].partition(": ")[2] == plain.stderr.splitlines()[-1].partition(": ")[2]
     if "Traceback" not in plain.stderr:
         # Before the first colon stands the interpreter, and there it calls itself by one name or another.
         assert pooled.stderr.partition(": ")[2] == plain.stderr.partition(": ")[2]
@@ -207,9 +201,7 @@ def test_signals(tmp_path, programs, number):
     assert ends[0][0] == -number
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--", "a"], ["--", "--"], ["--"], ["a", "--", "b"], ["--stats", "--"]]
-)
+@pytest.mark.parametrize("arguments", [["--", "a"], ["--", "--"], ["--"], ["a", "--", "b"], ["--stats", "--"]])
 def test_two_dashes_among_the_arguments_are_the_programs(programs, arguments):
     script = programs.write("script.py", "import sys; print(sys.argv)")
     assert programs.both(script, *arguments).stdout == f"{[script, *arguments]}\n"

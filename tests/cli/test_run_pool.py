@@ -13,6 +13,7 @@ import bufpool
 from bufpool.cli.run.threads import Threads
 from tests.support.checkout import short_folder
 from tests.support.programs import Programs
+from tests.support.threads import in_thread
 
 POOLED = """
     import numpy as np
@@ -272,9 +273,7 @@ def test_a_bound_without_a_pool_is_refused(programs, option):
 
 @pytest.mark.parametrize("line", ["sys.exit(3)", "1 / 0", "raise KeyboardInterrupt", "pass"])
 def test_the_report_comes_last_however_the_program_ends(programs, line):
-    programs.write(
-        "script.py", f"import atexit, sys\natexit.register(lambda: print('bye', file=sys.stderr))\n{line}"
-    )
+    programs.write("script.py", f"import atexit, sys\natexit.register(lambda: print('bye', file=sys.stderr))\n{line}")
     done = programs.run("--stats", "script.py")
     assert re.search(r"bye\nbufpool run: 0 checkouts, none reused\n(  .*\n)+$", done.stderr)
 
@@ -293,9 +292,7 @@ def test_threads_are_reached_from_start_to_stop():
     seen = []
 
     def once():
-        thread = threading.Thread(target=lambda: seen.append(pool.installed))
-        thread.start()
-        thread.join()
+        in_thread(lambda: seen.append(pool.installed))
 
     threads.start()
     try:

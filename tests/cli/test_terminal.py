@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bufpool import _startup, cli
-from tests.support.programs import Programs, environment
+from tests.support.programs import Programs, environment, python
+from tests.support.terminal import COLUMNS, default_sigint, interrupted
 
-COLUMNS = 60
-DEMO = ["demo", "--size", "64x64", "--output", "X.png"]
+DEMO = ["demo", "--frames", "1", "--size", "64x64", "--output", "X.png"]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 needs_demo = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("matplotlib", "PIL", "rich", "scipy", "sklearn")),
@@ -29,52 +27,11 @@ needs_demo = pytest.mark.skipif(
 # Ctrl-C --------------------------------------------------------------------------------------------------------------
 
 
-def descendants(process: int) -> list[int]:
-    """All processes below one, from Linux's own lists; the nearest first."""
-    found = []
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        found += [int(word) for word in children.read_text(encoding="ascii").split()]
-    return found + [below for child in found for below in descendants(child)]
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @needs_demo
-def test_ctrl_c_ends_the_demo_at_once_and_without_a_traceback(tmp_path) -> None:
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bufpool",
-            "demo",
-            "--frames",
-            "100000",
-            "--size",
-            "64x64",
-            "--output",
-            "X.png",
-        ],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Where the suite itself runs in the background, SIGINT may be ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    for line in process.stdout:
-        if "bufpool demo" in line:
-            break
-    deadline = time.monotonic() + 60
-    while not (workers := descendants(process.pid)):
-        assert time.monotonic() < deadline, "it measures in processes of their own"
-    time.sleep(1)  # in the middle of it: imports, or samples
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    stopped = time.monotonic()
-    _, shown = process.communicate(timeout=60)
-    assert (process.returncode, shown) == (130, "bufpool demo: interrupted\n")
-    assert time.monotonic() - stopped < 20
-    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+def test_ctrl_c_ends_the_demo_without_a_traceback(tmp_path) -> None:
+    arguments = ("-m", "bufpool", "demo", "--frames", "100000", "--size", "64x64", "--output", "X.png")
+    assert interrupted(*arguments, cwd=tmp_path, after="bufpool demo") == (130, "bufpool demo: interrupted\n")
 
 
 # A signal at the import of a module: `sitecustomize` is imported before all of them.
@@ -88,9 +45,6 @@ class Interrupting:
 
 sys.meta_path.insert(0, Interrupting())
 """
-
-
-DEMO = ["demo", "--frames", "1", "--size", "64x64", "--output", "X.png"]
 
 
 @posix
@@ -110,18 +64,9 @@ DEMO = ["demo", "--frames", "1", "--size", "64x64", "--output", "X.png"]
 @pytest.mark.parametrize("options", [["-m", "bufpool"], ["-Bm", "bufpool"]], ids=" ".join)
 def test_ctrl_c_during_an_import_leaves_no_traceback(options, module, arguments, command, tmp_path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_AT, encoding="utf-8")
-    found = environment()
-    done = subprocess.run(
-        [sys.executable, *options, *arguments],
-        cwd=tmp_path,
-        env=found
-        | {"INTERRUPTED_AT": module, "PYTHONPATH": os.pathsep.join([str(tmp_path), found["PYTHONPATH"]])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    path = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
+    variables = {"INTERRUPTED_AT": module, "PYTHONPATH": path}
+    done = python(*options, *arguments, cwd=tmp_path, env=variables, preexec_fn=default_sigint)
     assert (done.returncode, done.stderr) == (130, f"bufpool{command}: interrupted\n")
 
 
@@ -132,20 +77,10 @@ def test_ctrl_c_is_left_alone_in_other_programs(tmp_path) -> None:
     package.mkdir()
     (package / "__init__.py").write_text("import bufpool", encoding="utf-8")
     (package / "__main__.py").write_text(
-        "import signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler",
-        encoding="utf-8",
+        "import signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler", encoding="utf-8"
     )
     for options in (["-m", "program"], ["-m", "bufpool", "run", "-m", "program"]):
-        done = subprocess.run(
-            [sys.executable, *options],
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
+        done = python(*options, cwd=tmp_path, preexec_fn=default_sigint)
         assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -164,16 +99,8 @@ def test_ctrl_c_is_left_alone_in_other_programs(tmp_path) -> None:
 )
 def test_a_full_device_ends_a_command_with_one_line(arguments, unbuffered, tmp_path) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "bufpool", *arguments],
-            cwd=tmp_path,
-            env=environment() | {"PYTHONUNBUFFERED": "1" if unbuffered else ""},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        variables = {"PYTHONUNBUFFERED": "1" if unbuffered else ""}
+        done = python("-m", "bufpool", *arguments, cwd=tmp_path, env=variables, stdout=full)
     line = f"bufpool {arguments[0]}: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}\n"
     assert (done.returncode, done.stderr) == (1, line)
 
@@ -181,22 +108,12 @@ def test_a_full_device_ends_a_command_with_one_line(arguments, unbuffered, tmp_p
 # A closed pipe -------------------------------------------------------------------------------------------------------
 
 
-def into_a_closed_pipe(
-    folder: Path, *arguments: str, unbuffered: bool = False
-) -> subprocess.CompletedProcess[str]:
+def into_a_closed_pipe(folder: Path, *arguments: str, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=folder,
-            env=environment() | {"PYTHONUNBUFFERED": "1" if unbuffered else ""},
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        variables = {"PYTHONUNBUFFERED": "1" if unbuffered else ""}
+        return python(*arguments, cwd=folder, env=variables, stdout=writer)
     finally:
         os.close(writer)
 
@@ -204,13 +121,7 @@ def into_a_closed_pipe(
 @posix
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["run", "--help"],
-        ["demo", "--help"],
-        pytest.param(DEMO, marks=needs_demo),
-    ],
+    [["--help"], ["--version"], ["run", "--help"], ["demo", "--help"], pytest.param(DEMO, marks=needs_demo)],
     ids=" ".join,
 )
 def test_a_closed_pipe_ends_a_command_quietly(arguments, tmp_path) -> None:
@@ -219,9 +130,7 @@ def test_a_closed_pipe_ends_a_command_quietly(arguments, tmp_path) -> None:
 
 
 @posix
-@pytest.mark.parametrize(
-    ("arguments", "status"), [pytest.param(DEMO, 141, marks=needs_demo), (["--help"], 0)], ids=str
-)
+@pytest.mark.parametrize(("arguments", "status"), [pytest.param(DEMO, 141, marks=needs_demo), (["--help"], 0)], ids=str)
 def test_so_does_an_output_without_a_buffer(arguments, status, tmp_path) -> None:
     """Where each write fails at once: argparse itself passes over that."""
     done = into_a_closed_pipe(tmp_path, "-m", "bufpool", *arguments, unbuffered=True)
@@ -257,7 +166,7 @@ def test_help_fits(command, narrow, capsys) -> None:
         assert len(what.split()) > 12
 
 
-def test_the_paragraphs_of_a_help_stay_apart_and_fill_their_lines(narrow, capsys) -> None:
+def test_paragraphs_of_a_help_fill_their_lines(narrow, capsys) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "--help"])
     paragraphs = capsys.readouterr().out.partition("\n\n")[2].partition("\n\npositional")[0].split("\n\n")

@@ -55,7 +55,7 @@ def test_memory_goes_back_with_nothing_called() -> None:
     assert conserved(pool).in_use_bytes == 0
 
 
-def test_memory_goes_back_while_the_program_uses_small_arrays_alone() -> None:
+def test_memory_ages_while_only_small_arrays_are_used() -> None:
     pool = BufferPool(max_idle=0.2)
     burst(pool, 128)
 
@@ -76,7 +76,7 @@ def test_memory_goes_back_from_between_survivors() -> None:
     assert conserved(pool).in_use_bytes == len(kept) * 4096
 
 
-def test_what_survivors_pin_does_not_keep_large_blocks_from_being_reused() -> None:
+def test_survivors_do_not_stop_reuse_of_large_blocks() -> None:
     pool = BufferPool(max_idle=0.2)
     rows = [pool.empty(1000, "u1") for _ in range(250_000)]
     kept = rows[::4]
@@ -183,7 +183,7 @@ def test_the_environment_turns_the_thread_off(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_child_has_a_thread_of_its_own_once_it_returns_what_it_inherited() -> None:
+def test_a_child_starts_its_own_thread_at_a_return() -> None:
     pool = BufferPool(max_idle=0.2)
     blocks = [pool.empty(MIB, "u1") for _ in range(64)]
     assert before_long(lambda: threads_of_ours() == 1)

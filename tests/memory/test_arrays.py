@@ -11,26 +11,9 @@ import pytest
 
 from bufpool import BufferPool, good_size
 from tests.support.accounting import all_back, conserved, in_use
+from tests.support.arrays import described, dirty
 
 MIB = 1 << 20
-
-
-def dirty(pool: BufferPool, nbytes: int) -> None:
-    """Leave a few idle blocks of the size that are full of ones."""
-    arrays = [pool.full(nbytes, 255, "u1") for _ in range(4)]
-    assert all(each[-1] == 255 for each in arrays)
-
-
-def described(a: np.ndarray) -> tuple[Any, ...]:
-    flags = a.flags
-    return (
-        type(a),
-        a.shape,
-        a.dtype,
-        a.strides if a.size else (),
-        (flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned, flags.owndata),
-        a.base,
-    )
 
 
 # --- as NumPy's ---
@@ -82,7 +65,7 @@ SHAPES = [
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("make", ["empty", "zeros", "ones"])
 def test_dtypes(pool: BufferPool, make: str, dtype: Any) -> None:
-    """FAULTS 29, 30: each is refused as NumPy refuses it, or is what NumPy makes of it."""
+    """Each is refused as NumPy refuses it, or is what NumPy makes of it."""
     try:
         expected = getattr(np, make)((2, 3), dtype)
     except Exception as error:
@@ -100,13 +83,11 @@ def test_dtypes(pool: BufferPool, make: str, dtype: Any) -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("order", ["C", "F", "c", "f", None])
 def test_shapes_and_orders(pool: BufferPool, shape: Any, order: Any) -> None:
-    """FAULTS 31, 32, 42."""
     assert described(pool.empty(shape, "i4", order)) == described(np.empty(shape, "i4", order))
 
 
 @pytest.mark.parametrize("dtype", [("f4", (2, 2)), ("f4", (3,)), [("a", "f4", (2, 2))]], ids=str)
 def test_sub_arrays_in_fortran_order(pool: BufferPool, dtype: Any) -> None:
-    """FAULTS 29, 31."""
     assert described(pool.zeros((2, 3), dtype, "F")) == described(np.zeros((2, 3), dtype, "F"))
 
 
@@ -158,7 +139,6 @@ PROTOTYPES = {
 @pytest.mark.parametrize("name", LIKE)
 @pytest.mark.parametrize("prototype", PROTOTYPES.values(), ids=PROTOTYPES)
 def test_like(pool: BufferPool, name: str, prototype: Any) -> None:
-    """FAULTS 30, 31."""
     extra = (1,) if name == "full_like" else ()
     a, expected = getattr(pool, name)(prototype, *extra), getattr(np, name)(prototype, *extra)
     assert described(a)[:5] == described(expected)[:5]
@@ -190,7 +170,7 @@ def test_array_with_options(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("name", ["ascontiguousarray", "asfortranarray"])
 def test_contiguous(pool: BufferPool, name: str) -> None:
-    """FAULTS 31: a copy only where one is needed."""
+    """A copy only where one is needed."""
     strided = np.arange(24).reshape(4, 6)[::2, ::2]
     a = getattr(pool, name)(strided)
     assert (a == strided).all()
@@ -227,7 +207,7 @@ def test_full_that_fails_loses_nothing(pool: BufferPool, value: Any, dtype: Any)
 @pytest.mark.parametrize("exponent", range(6, 22))
 @pytest.mark.parametrize("make", ["empty", "zeros", "ones"])
 def test_alignment(pool: BufferPool, make: str, exponent: int) -> None:
-    """FAULTS 46: 64 bytes to 2 MiB, and a write to all of it."""
+    """64 bytes to 2 MiB, and a write to all of it."""
     for n in (1, 1000, 300_000):
         a = getattr(pool, make)(n, alignment=1 << exponent)
         assert a.ctypes.data % (1 << exponent) == 0
@@ -235,8 +215,8 @@ def test_alignment(pool: BufferPool, make: str, exponent: int) -> None:
     assert conserved(pool)
 
 
-def test_block_moved_up_for_its_alignment_serves_whole_again(pool: BufferPool) -> None:
-    """FAULTS 34: the next borrower needs all of the block, and must not run into its neighbour."""
+def test_a_block_moved_for_alignment_is_whole_again(pool: BufferPool) -> None:
+    """The next borrower needs all of the block, and must not run into its neighbour."""
     moved = [pool.empty(1000, "u1", alignment=4096) for _ in range(20)]
     whole = good_size(1000 + 4096 - 64)
     moved.clear()
@@ -270,7 +250,6 @@ def test_alignment_of_the_pool(alignment: int) -> None:
 @pytest.mark.parametrize("nbytes", [1, 64, 1000, 64 << 10, MIB, 3 * MIB, 20 * MIB])
 @pytest.mark.parametrize("make", ["zeros", "zeros_like", "numpy"])
 def test_zeros_on_dirty_memory(pool: BufferPool, nbytes: int, make: str) -> None:
-    """FAULTS 38."""
     dirty(pool, nbytes)
     with pool:
         arrays = [
@@ -286,7 +265,7 @@ def test_zeros_on_dirty_memory(pool: BufferPool, nbytes: int, make: str) -> None
 
 
 def test_zeros_after_trim(pool: BufferPool) -> None:
-    """FAULTS 38: memory that went back to the system and came again."""
+    """Memory that went back to the system and came again."""
     for _ in range(3):
         dirty(pool, 3 * MIB)
         dirty(pool, 1000)
@@ -297,7 +276,7 @@ def test_zeros_after_trim(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("nbytes", [64, 5000, MIB, 3 * MIB])
 def test_wipe(nbytes: int) -> None:
-    """FAULTS 93: no byte of the last user, to the end of the block."""
+    """No byte of the last user, to the end of the block."""
     pool = BufferPool(wipe=True)
     dirty(pool, good_size(nbytes))
     assert not any(pool.empty(good_size(nbytes), "u1").any() for _ in range(6))
@@ -306,7 +285,7 @@ def test_wipe(nbytes: int) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 7, 1000, 100_001])
 def test_block_holds_the_whole_array(pool: BufferPool, n: int) -> None:
-    """FAULTS 34: neighbours are written to the last byte and do not meet."""
+    """Neighbours are written to the last byte and do not meet."""
     arrays = [pool.empty(n, "u1") for _ in range(20)]
     for number, each in enumerate(arrays):
         each[:] = number

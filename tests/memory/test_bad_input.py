@@ -48,14 +48,12 @@ def test_every_error_is_a_built_in_error_too(name: str) -> None:
 @asking(BY_SIZE)
 @pytest.mark.parametrize("size", [-1, -(1 << 40), -sys.maxsize - 1], ids=hex)
 def test_negative_size(pool: BufferPool, ask: Ask, size: int) -> None:
-    """FAULTS 41."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, size), size)
 
 
 @asking(BY_SHAPE)
 @pytest.mark.parametrize("shape", [(3, -1), (0, -1), (-2, -2)], ids=str)
 def test_negative_dimension(pool: BufferPool, ask: Ask, shape: Any) -> None:
-    """FAULTS 41."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, shape), shape)
 
 
@@ -66,20 +64,17 @@ def test_negative_dimension(pool: BufferPool, ask: Ask, shape: Any) -> None:
     ids=lambda n: f"2**{math.log2(abs(n)):.0f}",
 )
 def test_size_beyond_the_index_type(pool: BufferPool, ask: Ask, size: int) -> None:
-    """FAULTS 44."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, size))
 
 
 @asking(BY_SHAPE)
 def test_dimension_beyond_the_index_type(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 44."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, (2, sys.maxsize + 1)))
 
 
 @asking(BY_SIZE)
 @pytest.mark.parametrize("size", [MAX_BLOCK + 1, sys.maxsize], ids=hex)
 def test_size_beyond_a_block(pool: BufferPool, ask: Ask, size: int) -> None:
-    """FAULTS 43."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, size), size, "64 TiB")
 
 
@@ -89,12 +84,11 @@ OVERFLOWING = [(1 << 32, 1 << 32), (1 << 31,) * 3, (3, 1 << 62), (1 << 40, 1 << 
 @asking(BY_SHAPE)
 @pytest.mark.parametrize("shape", OVERFLOWING, ids=str)
 def test_product_overflows(pool: BufferPool, ask: Ask, shape: Any) -> None:
-    """FAULTS 43. NumPy refuses the last one too, which has no element."""
+    """NumPy refuses the last one too, which has no element."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, shape))
 
 
 def test_item_size_overflows(pool: BufferPool) -> None:
-    """FAULTS 29, 43."""
     huge = np.dtype(("u1", ((1 << 30),)))
     refused(pool, SizeError, ValueError, lambda: pool.empty(1 << 34, huge), 1 << 34)
     refused(pool, SizeError, ValueError, lambda: pool.zeros((1 << 31, 1 << 3), huge), 1 << 31)
@@ -106,7 +100,7 @@ def test_too_many_dimensions(pool: BufferPool, ask: Ask) -> None:
 
 
 def test_too_many_dimensions_with_those_of_the_dtype(pool: BufferPool) -> None:
-    """FAULTS 29: the block was taken already."""
+    """The block was taken already."""
     with pytest.raises(ValueError, match="64|dimensions"):
         pool.empty((1,) * 64, ("f4", (2,)))
     assert pool.stats().in_use_bytes == 0
@@ -114,7 +108,6 @@ def test_too_many_dimensions_with_those_of_the_dtype(pool: BufferPool) -> None:
 
 @asking(BY_SIZE)
 def test_zero_is_a_size(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 42."""
     ask(pool, 0)
     assert conserved(pool)
 
@@ -124,7 +117,6 @@ def test_zero_is_a_size(pool: BufferPool, ask: Ask) -> None:
     "size", [2.0, math.nan, math.inf, "3", None, 1j, {}, [[1]], (1, 2.5), object()], ids=repr
 )
 def test_no_integer(pool: BufferPool, ask: Ask, size: Any) -> None:
-    """FAULTS 45."""
     if size is None and ask in (BY_SHAPE["empty_like"], BY_SHAPE["zeros_like"]):
         pytest.skip("None asks for the prototype's shape")
     with pytest.raises(TypeError):
@@ -135,7 +127,7 @@ def test_no_integer(pool: BufferPool, ask: Ask, size: Any) -> None:
 
 @asking(BY_SHAPE)
 def test_bool_as_a_shape(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 45: as NumPy does."""
+    """As NumPy does."""
     try:
         expected = np.empty(True).shape
     except TypeError:
@@ -152,7 +144,7 @@ class Raises:
 
 @asking(BY_SIZE)
 def test_index_that_raises(pool: BufferPool, ask: Ask) -> None:
-    """FAULTS 45: the error is the caller's own."""
+    """The error is the caller's own."""
     with pytest.raises(KeyError, match="mine"):
         ask(pool, Raises())
     assert pool.stats().in_use_bytes == 0
@@ -184,7 +176,6 @@ def test_no_dtype(pool: BufferPool, dtype: Any) -> None:
 
 @pytest.mark.parametrize("alignment", [0, 3, -64, 48, 65, (1 << 21) + 1, 1 << 22, 1 << 40, 1 << 70])
 def test_alignment(pool: BufferPool, alignment: int) -> None:
-    """FAULTS 46."""
     for ask in (
         lambda: pool.empty(3, alignment=alignment),
         lambda: pool.zeros(3, alignment=alignment),
@@ -200,7 +191,6 @@ def test_alignment(pool: BufferPool, alignment: int) -> None:
 
 @pytest.mark.parametrize("alignment", [64.0, math.nan, "64", Raises()], ids=repr)
 def test_alignment_is_an_integer(pool: BufferPool, alignment: Any) -> None:
-    """FAULTS 45, 46."""
     for make in (pool.empty, pool.lease, pool.scratch, pool.buffer):
         with pytest.raises((TypeError, KeyError)):
             make(3, alignment=alignment)
@@ -222,7 +212,6 @@ OBJECTS = {
 
 @pytest.mark.parametrize("dtype", OBJECTS.values(), ids=OBJECTS)
 def test_dtypes_that_hold_references(pool: BufferPool, dtype: Any) -> None:
-    """FAULTS 27, 28."""
     for ask in (
         lambda: pool.empty(3, dtype),
         lambda: pool.zeros(3, dtype),
@@ -242,7 +231,6 @@ def test_dtypes_that_hold_references(pool: BufferPool, dtype: Any) -> None:
 
 @pytest.mark.parametrize("value", [None, object(), {}], ids=["None", "object", "dict"])
 def test_values_that_are_objects(pool: BufferPool, value: Any) -> None:
-    """FAULTS 27."""
     refused(pool, ObjectDtypeError, TypeError, lambda: pool.full(3, value))
     refused(pool, ObjectDtypeError, TypeError, lambda: pool.array(value))
     refused(pool, ObjectDtypeError, TypeError, lambda: pool.full_like([1], value, object))
@@ -250,7 +238,7 @@ def test_values_that_are_objects(pool: BufferPool, value: Any) -> None:
 
 @pytest.mark.parametrize("dtype", OBJECTS.values(), ids=OBJECTS)
 def test_numpy_may_have_objects_under_the_pool(pool: BufferPool, dtype: Any) -> None:
-    """FAULTS 27, 28: NumPy zeroes what holds references, on dirty memory too."""
+    """NumPy zeroes what holds references, on dirty memory too."""
     ones = [pool.full(n, 255, "u1") for n in (32, 64, 128, 512)]
     ones.clear()
     with pool:

@@ -60,7 +60,6 @@ def test_closed_pool_takes_back_what_is_out(pool: BufferPool) -> None:
 
 
 def test_pool_that_was_never_initialised() -> None:
-    """FAULTS 17."""
     pool = BufferPool.__new__(BufferPool)
     with pytest.raises(ClosedError, match="not set up"):
         pool.empty(3)
@@ -72,7 +71,6 @@ def test_pool_that_was_never_initialised() -> None:
 
 
 def test_pool_is_initialised_once(pool: BufferPool) -> None:
-    """FAULTS 17."""
     a = pool.full(3, 1.0)
     with pytest.raises(RuntimeError, match="tested"):
         pool.__init__()  # type: ignore[misc]
@@ -106,7 +104,6 @@ OUT_OF_RANGE = [
 
 @pytest.mark.parametrize(("setting", "value"), OUT_OF_RANGE)
 def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> None:
-    """FAULTS 54, 57."""
     ask = lambda: BufferPool(name="tested", **{setting: value})  # noqa: E731
     refused(pool, SettingError, ValueError, ask, setting, repr(value))
 
@@ -118,7 +115,7 @@ def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> Non
     ids=lambda v: str(v)[:9],
 )
 def test_long_and_short_times(setting: str, value: Any) -> None:
-    """FAULTS 53, 55, 56, 58: more than anybody waits is for ever."""
+    """More than anybody waits is for ever."""
     settings: dict[str, Any] = {setting: value}
     assert all_back(BufferPool(**settings))
 
@@ -152,7 +149,6 @@ def test_negative_counts(pool: BufferPool, ask: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 5, "a", [1], b"abc"], ids=repr)
 def test_owns_takes_arrays(pool: BufferPool, wrong: Any) -> None:
-    """FAULTS 4."""
     with pytest.raises(TypeError):
         pool.owns(wrong)
 

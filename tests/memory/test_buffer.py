@@ -26,14 +26,8 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.accounting import all_back, conserved, run_python
-from tests.support.stale_names import N, overwrite
-
-
-def filled(pool: BufferPool, value: int = 1) -> Buffer:
-    buffer = pool.buffer(N)
-    buffer[:] = bytes([value]) * N
-    return buffer
-
+from tests.support.stale_names import N, filled, overwrite
+from tests.support.threads import in_thread, in_threads
 
 # --- the protocol ---
 
@@ -53,7 +47,7 @@ def test_memoryview_describes_plain_bytes(pool: BufferPool) -> None:
 
 
 def test_length(pool: BufferPool) -> None:
-    """FAULTS 34: as asked for, not as the block has."""
+    """As asked for, not as the block has."""
     buffer = pool.buffer(100)
     assert (len(buffer), buffer.nbytes, memoryview(buffer).nbytes) == (100, 100, 100)
 
@@ -138,7 +132,6 @@ def test_readers_of_bytes(pool: BufferPool) -> None:
 
 
 def test_pickled_out_of_band(pool: BufferPool) -> None:
-    """FAULTS 16."""
     buffer = filled(pool)
     sent: list[pickle.PickleBuffer] = []
     head = pickle.dumps(pickle.PickleBuffer(buffer), protocol=5, buffer_callback=sent.append)
@@ -147,7 +140,7 @@ def test_pickled_out_of_band(pool: BufferPool) -> None:
 
 
 def test_unpickled_into(pool: BufferPool) -> None:
-    """FAULTS 16: an array that is built on a pooled buffer keeps it."""
+    """An array that is built on a pooled buffer keeps it."""
     sent: list[pickle.PickleBuffer] = []
     head = pickle.dumps(np.full(N, 1, "u1"), protocol=5, buffer_callback=sent.append)
     buffer = pool.buffer(N)
@@ -165,7 +158,6 @@ def test_alignment(pool: BufferPool, exponent: int) -> None:
 
 
 def test_zero_bytes(pool: BufferPool) -> None:
-    """FAULTS 42."""
     buffer = pool.buffer(0)
     assert (len(buffer), bytes(buffer), list(buffer), memoryview(buffer).nbytes) == (0, b"", [], 0)
     buffer.release()
@@ -190,7 +182,6 @@ def test_dlpack_copy(pool: BufferPool) -> None:
 
 
 def test_dlpack_of_nothing(pool: BufferPool) -> None:
-    """FAULTS 32."""
     assert np.from_dlpack(pool.buffer(0)).size == 0
 
 
@@ -228,7 +219,6 @@ AFTER = {
 
 @pytest.mark.parametrize("use", AFTER.values(), ids=AFTER)
 def test_use_after_release(pool: BufferPool, use: Any) -> None:
-    """FAULTS 9."""
     buffer = pool.buffer(N)
     buffer.release()
     with pytest.raises(ReleasedError, match=f"{N} bytes.*'tested'.*released") as caught:
@@ -247,7 +237,6 @@ def test_released_buffer_equals_itself_alone(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("ended_by", ["release", "with", "with, exported"])
 def test_double_release(pool: BufferPool, ended_by: str) -> None:
-    """FAULTS 1."""
     buffer = pool.buffer(N)
     views = []
     if ended_by == "release":
@@ -263,7 +252,7 @@ def test_double_release(pool: BufferPool, ended_by: str) -> None:
 
 
 def test_concurrent_double_release(pool: BufferPool) -> None:
-    """FAULTS 2: of many, one succeeds."""
+    """Of many, one succeeds."""
     buffer = pool.buffer(N)
     start = threading.Barrier(4)
     outcomes = []
@@ -276,20 +265,13 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
         except DoubleReleaseError:
             outcomes.append("refused")
 
-    threads = [threading.Thread(target=release) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(release, 4)
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
 def test_released_on_another_thread(pool: BufferPool) -> None:
-    """FAULTS 12."""
     buffer = pool.buffer(N)
-    thread = threading.Thread(target=buffer.release)
-    thread.start()
-    thread.join()
+    in_thread(buffer.release)
     assert buffer.released
 
 
@@ -315,7 +297,7 @@ CALLBACKS = {
 
 @pytest.mark.parametrize("use", CALLBACKS.values(), ids=CALLBACKS)
 def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
-    """FAULTS 13: refused while the buffer is looked into, and nothing else comes of it."""
+    """Refused while the buffer is looked into, and nothing else comes of it."""
     buffer = filled(pool)
     with pytest.raises(ExportedError):
         use(buffer)
@@ -324,7 +306,7 @@ def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """FAULTS 47: the caller's own stale name is no obstacle."""
+    """The caller's own stale name is no obstacle."""
     pool = BufferPool(limit=N, name="one block")
 
     def loop() -> int:
@@ -345,7 +327,6 @@ def test_released_in_the_middle_of_a_block(pool: BufferPool) -> None:
 
 
 def test_exception_in_the_block(pool: BufferPool) -> None:
-    """FAULTS 49."""
     with pytest.raises(KeyError, match="mine"), pool.buffer(N):
         raise KeyError("mine")
     assert pool.stats().in_use_bytes == 0
@@ -355,7 +336,6 @@ def test_exception_in_the_block(pool: BufferPool) -> None:
 
 
 def test_weak_reference_and_its_callback(pool: BufferPool) -> None:
-    """FAULTS 19."""
     called = []
     buffer = pool.buffer(N)
     weak = weakref.ref(buffer, called.append)
@@ -366,13 +346,11 @@ def test_weak_reference_and_its_callback(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
 def test_cannot_be_copied(pool: BufferPool, duplicate: Any) -> None:
-    """FAULTS 14 to 16."""
     with pytest.raises(TypeError, match="PickleBuffer"):
         duplicate(pool.buffer(3))
 
 
 def test_cannot_be_made_or_derived_from() -> None:
-    """FAULTS 17, 18."""
     out = run_python("""
         from bufpool import BufpoolError, Buffer
         blank = Buffer.__new__(Buffer)
@@ -395,7 +373,6 @@ def test_repr_tells_the_state(pool: BufferPool) -> None:
 
 
 def test_wrong_alignment_loses_nothing(pool: BufferPool) -> None:
-    """FAULTS 46."""
     with pytest.raises(AlignmentError, match="tested.*3"):
         pool.buffer(N, alignment=3)
     assert pool.stats().in_use_bytes == 0

@@ -19,13 +19,7 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.accounting import conserved
-from tests.support.stale_names import N, overwrite
-
-
-def filled(pool: BufferPool, value: int = 1) -> Buffer:
-    buffer = pool.buffer(N)
-    buffer[:] = bytes([value]) * N
-    return buffer
+from tests.support.stale_names import N, filled, overwrite
 
 
 class Wrapper:
@@ -82,7 +76,6 @@ def seen_through(holder: Any) -> set[int]:
 
 @pytest.mark.parametrize("export", EXPORTS.values(), ids=EXPORTS)
 def test_release_is_refused_while_exported(pool: BufferPool, export: Any) -> None:
-    """FAULTS 5 to 8."""
     buffer = filled(pool)
     holder = export(buffer)
     with pytest.raises(ExportedError, match="tested.*1 export>") as caught:
@@ -101,7 +94,7 @@ def test_release_is_refused_while_exported(pool: BufferPool, export: Any) -> Non
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 def test_release_never_pulls_memory_away(pool: BufferPool, hold: Any) -> None:
-    """FAULTS 5 to 8: refused or deferred, but what a holder sees stays."""
+    """Refused or deferred, but what a holder sees stays."""
     buffer = filled(pool)
     holder = hold(buffer)
     try:
@@ -115,7 +108,6 @@ def test_release_never_pulls_memory_away(pool: BufferPool, hold: Any) -> None:
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 def test_end_of_the_block_waits_for_the_last_holder(pool: BufferPool, hold: Any) -> None:
-    """FAULTS 5 to 8, 10."""
     with filled(pool) as buffer:
         holder = hold(buffer)
     assert buffer.released
@@ -126,7 +118,6 @@ def test_end_of_the_block_waits_for_the_last_holder(pool: BufferPool, hold: Any)
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 def test_holder_outlives_the_buffer_and_the_pool(hold: Any) -> None:
-    """FAULTS 10, 11."""
     holder = hold(filled(BufferPool()))
     gc.collect()
     overwrite(BufferPool())
@@ -146,7 +137,6 @@ def test_deferred_release_happens_with_the_last_export(pool: BufferPool) -> None
 
 
 def test_no_new_export_after_the_end(pool: BufferPool) -> None:
-    """FAULTS 9."""
     with pool.buffer(N) as buffer:
         view = memoryview(buffer)
     with pytest.raises(ReleasedError):

@@ -80,14 +80,14 @@ def by_a_function(trial: Trial) -> None:
 
 @pytest.mark.skipif(not hasattr(operator, "call"), reason="it needs operator.call")
 @pytest.mark.parametrize("work", [item, item_of_an_argument, items, filled, by_a_function])
-def test_an_array_is_not_handed_out_while_c_code_writes_to_it(work: Callable[[Trial], None]) -> None:
+def test_an_array_that_c_code_writes_to_is_not_reused(work: Callable[[Trial], None]) -> None:
     trial = Trial()
     work(trial)
     assert trial.arrays
     assert trial.untouched
 
 
-def test_a_buffer_is_not_handed_out_while_numpy_makes_an_array_of_it() -> None:
+def test_a_buffer_that_numpy_is_reading_is_not_reused() -> None:
     """NumPy gives its export back at once, then asks for the strides, and holds the buffer when it is done."""
     pool = BufferPool()
     victims: list[Any] = []
@@ -111,7 +111,7 @@ def test_a_buffer_is_not_handed_out_while_numpy_makes_an_array_of_it() -> None:
     assert all(bytes(victim) == b"v" * 64 for victim in victims)
 
 
-def test_the_method_behind_a_bound_one_returns_nothing_that_is_seen() -> None:
+def test_the_method_behind_a_bound_one_returns_nothing() -> None:
     """Who digs it out calls it without the reference that a call of it has."""
     raw = [
         each

@@ -96,7 +96,7 @@ def calling_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Trial], 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_no_array_is_emptied_while_a_method_is_at_work_on_it(
+def test_no_array_is_emptied_while_a_method_is_at_work(
     dtype: str, calling_back: Callable[[Trial], None]
 ) -> None:
     called, emptied = [], []

@@ -62,7 +62,7 @@ def test_every_item() -> None:
     assert list(items) == list(SETTINGS)
 
 
-def test_every_default_is_a_setting_of_a_pool_and_can_be_left_to_the_variable() -> None:
+def test_every_default_is_a_setting_of_a_pool() -> None:
     left = [each.name for each in inspect.signature(BufferPool).parameters.values() if each.default is ...]
     assert left == list(SETTINGS)
 
@@ -75,7 +75,7 @@ def described(what: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("what", SETTINGS)
-def test_the_docstring_has_the_meaning_and_the_default_of_the_table(what: str) -> None:
+def test_the_docstring_agrees_with_the_table(what: str) -> None:
     setting = SETTINGS[what]
     head, text = described(what)
     assert text.startswith(setting.meaning)
@@ -86,7 +86,7 @@ def test_the_docstring_has_the_meaning_and_the_default_of_the_table(what: str) -
 
 
 @pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="no documentation beside an installed wheel")
-def test_the_page_has_the_meanings_and_the_defaults_of_the_table() -> None:
+def test_the_page_agrees_with_the_table() -> None:
     page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+? \| (.+?) \|$", page, re.MULTILINE)
     assert [(name, meaning) for name, meaning, _ in rows] == [
@@ -133,7 +133,7 @@ def test_a_list_of_items(text: str, items: dict[str, Any]) -> None:
         ("mlock=1", "mlock must be 'true' or 'false', not '1'"),
     ],
 )
-def test_an_item_that_means_nothing_is_told_and_the_others_count(item: str, words: str) -> None:
+def test_a_meaningless_item_leaves_the_others_in_force(item: str, words: str) -> None:
     items, mistakes = parse(f"max_idle=7,{item},prefault=true")
     assert items == {"max_idle": 7.0, "prefault": True}
     (mistake,) = mistakes
@@ -235,7 +235,7 @@ def test_a_run_has_the_settings_and_its_options_win() -> None:
     assert told == ["3145728 7.0 run", "5242880 7.0 run"]
 
 
-def test_a_mistake_is_told_once_by_the_first_pool_and_ends_nothing() -> None:
+def test_a_mistake_in_the_variable_warns_once() -> None:
     done = program(
         """
         import sys

@@ -6,34 +6,14 @@ import asyncio
 import functools
 import gc
 import inspect
-import threading
 from contextvars import ContextVar, copy_context
 
 import numpy as np
 import pytest
 
 from bufpool import BufferPool
-
-
-def handler() -> str:
-    """The name of the allocator that NumPy uses in this context."""
-    return np._core.multiarray.get_handler_name()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_installed():
-    assert handler() == "default_allocator"
-    yield
-    assert handler() == "default_allocator"
-
-
-@pytest.fixture
-def pool():
-    """A pool that has everything back when the test is over."""
-    pool = BufferPool()
-    yield pool
-    gc.collect()
-    assert pool.stats().in_use_bytes == 0
+from tests.support.accounting import handler
+from tests.support.threads import in_thread
 
 
 def test_a_decorated_function(pool):
@@ -136,7 +116,7 @@ def test_kinds_are_kept(pool):
             assert is_kind(pool(function)) is is_kind(function), (function, kind)
 
 
-def test_a_decorated_generator_runs_under_the_pool_and_not_between(pool):
+def test_a_decorated_generator_pools_its_own_steps(pool):
     @pool
     def echo(first):
         received = []
@@ -220,7 +200,7 @@ def test_a_decorated_generator_that_does_not_want_to_end(pool):
         generator.close()
 
 
-def test_decorated_generators_interleave_and_move_between_contexts(pool):
+def test_decorated_generators_interleave(pool):
     other = BufferPool()
     pools = [pool, other]
 
@@ -237,13 +217,11 @@ def test_decorated_generators_interleave_and_move_between_contexts(pool):
             assert mine.owns(a)
             del a
             assert handler() == "default_allocator"
-    in_other_thread = threading.Thread(target=generators[0].close)
-    in_other_thread.start()
-    in_other_thread.join()
+    in_thread(generators[0].close)
     generators[1].close()
 
 
-def test_a_decorated_generator_keeps_the_contexts_other_variables(pool):
+def test_a_decorated_generator_keeps_other_variables(pool):
     variable = ContextVar("variable", default="none")
 
     @pool

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
 from tests.support.accounting import run_python
+from tests.support.programs import python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def test_a_child_releases_what_it_inherited() -> None:
-    """FAULTS 86: the block goes back to the child's own copy of the pool; the parent's array is untouched."""
+    """The block goes back to the child's own copy of the pool; the parent's array is untouched."""
     program = """
         import os, bufpool
         pool = bufpool.BufferPool()
@@ -28,13 +27,11 @@ def test_a_child_releases_what_it_inherited() -> None:
         assert os.waitpid(child, 0)[1] == 0
         assert (a == 7).all() and pool.stats().in_use_bytes == 1 << 20
     """
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
-    )
+    ran = python("-c", textwrap.dedent(program))
     assert ran.returncode == 0, ran.stderr
 
 
-def test_what_the_parents_threads_had_parked_serves_the_child() -> None:
+def test_the_parents_thread_caches_serve_the_child() -> None:
     out = run_python("""
         import os, threading, warnings, bufpool
         warnings.simplefilter("ignore", DeprecationWarning)       # 3.12: fork in a program with threads

@@ -13,43 +13,15 @@ import pytest
 
 import bufpool
 from bufpool import BufferPool
+from tests.support.accounting import handler
 
 SIZES = (1, 7, 64, 100, 1000, 4096, 10_000, 100_000, 1_000_000, 5_000_000)  # bytes: every kind of block
-
-
-def handler() -> str:
-    """The name of the allocator that NumPy uses in this context."""
-    return np._core.multiarray.get_handler_name()
-
-
-def handler_of(array) -> str | None:
-    return np._core.multiarray.get_handler_name(array)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_installed():
-    assert handler() == "default_allocator"
-    yield
-    assert handler() == "default_allocator"
-
-
-@pytest.fixture
-def pool():
-    """A pool that has everything back when the test is over."""
-    pool = BufferPool()
-    yield pool
-    gc.collect()
-    assert pool.stats().in_use_bytes == 0
-    pool.close()
-    stats = pool.stats()
-    assert stats.reserved_bytes == 0
-    assert all(each.total == 0 for each in stats.classes)
 
 
 # --- the block -----------------------------------------------------------------------------------------------------
 
 
-def test_everything_that_numpy_allocates_inside_comes_from_the_pool(pool):
+def test_all_that_numpy_allocates_is_the_pools(pool):
     with pool as entered:
         assert entered is pool
         assert pool.installed
@@ -62,7 +34,7 @@ def test_everything_that_numpy_allocates_inside_comes_from_the_pool(pool):
             np.ones(4).copy(),
         ]
     assert not pool.installed
-    assert all(pool.owns(a) and handler_of(a) == "bufpool" for a in made)
+    assert all(pool.owns(a) and handler(a) == "bufpool" for a in made)
     assert not pool.owns(np.ones(10))
     assert (made[1] == [0, 2, 4, 6, 8]).all()
 
@@ -225,7 +197,7 @@ def test_a_foreign_handler_between_two_pools(pool, foreign):
         set_handler(before)
         assert pool.installed
         assert pool.owns(np.ones(3))
-    assert handler_of(a) == "foreign"
+    assert handler(a) == "foreign"
     a.resize(5000, refcheck=False)
     assert a[:1000].sum() == 499500
 

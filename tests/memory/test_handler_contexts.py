@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import sys
 import threading
@@ -14,29 +13,10 @@ import numpy as np
 import pytest
 
 from bufpool import BufferPool
+from tests.support.accounting import handler
+from tests.support.threads import in_thread, in_threads
 
 SIZES = (1, 7, 64, 100, 1000, 4096, 10_000, 100_000)  # bytes
-
-
-def handler() -> str:
-    """The name of the allocator that NumPy uses in this context."""
-    return np._core.multiarray.get_handler_name()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_installed():
-    assert handler() == "default_allocator"
-    yield
-    assert handler() == "default_allocator"
-
-
-@pytest.fixture
-def pool():
-    """A pool that has everything back when the test is over."""
-    pool = BufferPool()
-    yield pool
-    gc.collect()
-    assert pool.stats().in_use_bytes == 0
 
 
 # --- contexts ------------------------------------------------------------------------------------------------------
@@ -53,7 +33,7 @@ def test_contexts(pool):
     assert inner.run(pool.uninstall) is True
 
 
-def test_a_generator_closed_in_another_context_changes_nothing_there(pool):
+def test_a_generator_closed_in_another_context(pool):
     other = BufferPool()
 
     def generate():
@@ -82,9 +62,7 @@ def test_a_generator_closed_on_another_thread(pool):
         next(generator)
         seen.append(pool.installed)
 
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
+    in_thread(start)
     generator.close()
     assert seen == [True]
 
@@ -112,14 +90,6 @@ def test_interleaved_generators_each_take_out_their_own(pool):
 
 
 # --- threads -------------------------------------------------------------------------------------------------------
-
-
-def in_thread(function):
-    result = []
-    thread = threading.Thread(target=lambda: result.append(function()))
-    thread.start()
-    thread.join()
-    return result[0]
 
 
 @pytest.mark.skipif(
@@ -153,7 +123,7 @@ def test_thread_pool(pool):
     assert not pool.installed
 
 
-def test_a_decorated_function_carries_the_pool_into_a_foreign_executor(pool):
+def test_a_decorated_function_in_a_foreign_executor(pool):
     with ThreadPoolExecutor(2) as workers:
         assert all(pool.owns(a) for a in workers.map(pool(np.ones), range(1, 50)))
         assert not any(pool.owns(a) for a in workers.map(np.ones, range(1, 50)))
@@ -173,11 +143,7 @@ def test_many_threads_come_and_go(pool):
             ):
                 wrong.append((seed, i))
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(work, range(8))
     assert wrong == []
 
 
@@ -206,7 +172,7 @@ def test_tasks_see_each_their_own_pool():
     assert all(each.stats().in_use_bytes == 0 for each in pools)
 
 
-def test_a_task_inherits_and_cannot_take_out_what_its_parent_has(pool):
+def test_a_task_inherits_but_cannot_remove_a_pool(pool):
     async def child():
         assert pool.installed
         assert pool.uninstall() is True

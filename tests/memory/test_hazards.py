@@ -12,30 +12,30 @@ forking = pytest.mark.skipif(bool(faults.LACKS_FORK), reason=faults.LACKS_FORK)
 
 @forking
 def test_children_of_a_fork_under_load() -> None:
-    """FAULTS 85: other threads are inside the pool; everything works in the child, and nothing is owned twice."""
+    """Other threads are inside the pool; everything works in the child, and nothing is owned twice."""
     assert faults.forks(40).violations == ()
 
 
 @forking
 def test_exits_while_daemon_threads_are_in_the_pool() -> None:
-    """FAULTS 40, 88: the interpreter ends at some moment of their work."""
+    """The interpreter ends at some moment of their work."""
     assert faults.exits(24).violations == ()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_fresh_interpreter_ends_while_daemon_threads_are_in_the_pool(seed: int) -> None:
-    """FAULTS 88: not in a fork."""
+def test_an_interpreter_ends_with_daemons_in_the_pool(seed: int) -> None:
+    """Not in a fork."""
     assert run_python(f"from tests.verify.processes import finish\nfinish({seed})") == ""
 
 
 @forking
 def test_os_exit_while_holding() -> None:
-    """FAULTS 87: no clean-up runs in the child; the parent's pool and array are untouched."""
+    """No clean-up runs in the child; the parent's pool and array are untouched."""
     assert faults.os_exits(8).violations == ()
 
 
 def test_os_exit_keeps_its_status() -> None:
-    """FAULTS 87: of a program that holds every kind of block, its own threads at work."""
+    """Of a program that holds every kind of block, its own threads at work."""
     out = run_python("""
         import os, subprocess, sys
         program = '''if True:
@@ -78,7 +78,7 @@ IN_ANOTHER = {
 @pytest.mark.parametrize("first", ["main", "subinterpreter"])
 @pytest.mark.parametrize("kind", IN_ANOTHER)
 def test_subinterpreters_are_refused(kind: str, first: str) -> None:
-    """FAULTS 90: with a reason; the main interpreter's pools work before and after, whoever came first."""
+    """With a reason; the main interpreter's pools work before and after, whoever came first."""
     pytest.importorskip("_testcapi", reason="Python has no _testcapi")
     asked = """if True:
         for module in ("bufpool", "bufpool.memory.native._arena", "bufpool.memory.buffer_pool"):

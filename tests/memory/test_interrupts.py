@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import threading
 import time
@@ -27,14 +26,14 @@ def tried(size: str) -> int:
 
 
 def test_keyboard_interrupt_at_an_opcode() -> None:
-    """FAULTS 50: at each of callers that use every construct; see `tests.verify.interrupts` for what is promised."""
+    """At each of callers that use every construct; see `tests.verify.interrupts` for what is promised."""
     found = faults.opcodes()
     assert found.violations == ()
     assert tried(found.size) > 800
 
 
 def test_keyboard_interrupt_by_signal() -> None:
-    """FAULTS 50: as a user does it, at any moment of a running loop."""
+    """As a user does it, at any moment of a running loop."""
     assert faults.signals(150).violations == ()
 
 
@@ -82,7 +81,7 @@ def alarm() -> Iterator[Callable[..., None]]:
 
 @asking
 def test_a_handler_raises_while_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
-    """FAULTS 51: its error comes out at once, and the pool is as it was."""
+    """Its error comes out at once, and the pool is as it was."""
     pool = BufferPool(MIB, timeout=60, name="tested")
     asked = asks(pool)[ask]
     held = pool.empty(MIB, "u1")
@@ -108,7 +107,7 @@ def test_a_handler_raises_while_a_thread_waits(ask: str, alarm: Callable[..., No
 
 @asking
 def test_a_handler_returns_while_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
-    """FAULTS 51: the wait goes on, and ends when memory comes back."""
+    """The wait goes on, and ends when memory comes back."""
     pool = BufferPool(MIB, timeout=60, name="tested")
     asked = asks(pool)[ask]
     held = [pool.empty(MIB, "u1")]
@@ -134,7 +133,7 @@ def test_a_handler_returns_while_a_thread_waits(ask: str, alarm: Callable[..., N
 def test_signals_do_not_change_how_long_a_thread_waits(
     ask: str, alarm: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 51: a handler that returns again and again neither ends the wait nor starts it anew."""
+    """A handler that returns again and again neither ends the wait nor starts it anew."""
     # It would take most of the time in a large program, and no handler runs meanwhile.
     monkeypatch.setattr(gc, "collect", lambda: 0)
     pool = BufferPool(MIB, timeout=0.3, name="tested")
@@ -153,17 +152,9 @@ def test_signals_do_not_change_how_long_a_thread_waits(
     assert all_back(pool)
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("ask", ["empty", "array", "buffer", "with scratch"])
 def test_ctrl_c_while_a_thread_waits(ask: str, ctrl_c: Callable[[], None]) -> None:
-    """FAULTS 50, 51: SIGINT with Python's own handler, in a wait without end."""
+    """SIGINT with Python's own handler, in a wait without end."""
     pool = BufferPool(MIB, timeout=None, name="tested")
     asked = asks(pool)[ask]
     held = pool.empty(MIB, "u1")

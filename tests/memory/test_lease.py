@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import threading
 import tracemalloc
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from bufpool import BufferPool, BufpoolError, LimitError, ReleasedError
 from tests.support.accounting import all_back, conserved, run_python
 from tests.support.stale_names import N, leased, overwrite
+from tests.support.threads import in_thread
 
 HUGE = 3 << 20  # bytes: a block with a region of its own
 
@@ -43,7 +43,6 @@ def test_memory_is_back_after_the_block(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("nbytes", [64, N, HUGE])
 def test_stale_name_is_detached(pool: BufferPool, nbytes: int) -> None:
-    """FAULTS 9."""
     stale = leased(pool, nbytes)
     assert (stale.shape, stale.size, stale.nbytes) == ((0,), 0, 0)
     assert pool.stats().in_use_bytes == 0
@@ -102,7 +101,6 @@ USES = {
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_detached_array_is_safe_to_use(pool: BufferPool, use: Any) -> None:
-    """FAULTS 9."""
     stale = leased(pool)
     use(stale)
     overwrite(pool)
@@ -110,7 +108,6 @@ def test_detached_array_is_safe_to_use(pool: BufferPool, use: Any) -> None:
 
 
 def test_detached_array_cannot_grow_into_the_pool(pool: BufferPool) -> None:
-    """FAULTS 23."""
     stale = leased(pool)
     with pytest.raises(ValueError, match="own"):
         stale.resize(10, refcheck=False)
@@ -131,7 +128,7 @@ CHANGES = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_array_changed_by_its_borrower(pool: BufferPool, change: Any) -> None:
-    """FAULTS 23 to 26: whatever became of it, its memory comes back once."""
+    """Whatever became of it, its memory comes back once."""
 
     def leave() -> np.ndarray:
         with pool.lease(N, "u1") as a:
@@ -144,17 +141,13 @@ def test_array_changed_by_its_borrower(pool: BufferPool, change: Any) -> None:
 
 
 def test_ended_on_another_thread(pool: BufferPool) -> None:
-    """FAULTS 12."""
     lease = pool.lease(N, "u1")
     lease.__enter__()
-    thread = threading.Thread(target=lease.__exit__, args=(None, None, None))
-    thread.start()
-    thread.join()
+    in_thread(lease.__exit__, None, None, None)
     assert "ended" in repr(lease)
 
 
 def test_outlives_the_pool() -> None:
-    """FAULTS 11, 66."""
 
     def leave() -> np.ndarray:
         with BufferPool(name="gone").lease(N, "u1") as a:
@@ -166,7 +159,6 @@ def test_outlives_the_pool() -> None:
 
 @pytest.mark.parametrize("entered", [True, False])
 def test_serves_one_block(pool: BufferPool, entered: bool) -> None:
-    """FAULTS 1."""
     lease = pool.lease(N, "u1")
     if entered:
         with lease, pytest.raises(ReleasedError, match="tested"):
@@ -192,7 +184,7 @@ def test_refused_entry_can_be_tried_again() -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """FAULTS 47: the caller's own stale name is no obstacle."""
+    """The caller's own stale name is no obstacle."""
     pool = BufferPool(limit=N, name="one block")
     for step in range(5):
         with pool.lease(N, "u1") as a:
@@ -201,7 +193,6 @@ def test_pool_of_one_block_serves_a_loop() -> None:
 
 
 def test_pool_of_one_block_refuses_rather_than_alias() -> None:
-    """FAULTS 47."""
     pool = BufferPool(limit=N, name="one block")
     with pool.lease(N, "u1") as a:
         a[:] = 1
@@ -213,13 +204,11 @@ def test_pool_of_one_block_refuses_rather_than_alias() -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
 def test_cannot_be_copied(pool: BufferPool, duplicate: Any) -> None:
-    """FAULTS 14 to 16."""
     with pytest.raises(TypeError):
         duplicate(pool.lease(3))
 
 
 def test_cannot_be_made_or_derived_from() -> None:
-    """FAULTS 17, 18."""
     out = run_python("""
         from bufpool import BufpoolError, Lease
         for make in (Lease, lambda: type("L", (Lease,), {}), lambda: Lease.__new__(Lease).__enter__()):
@@ -232,7 +221,7 @@ def test_cannot_be_made_or_derived_from() -> None:
 
 
 def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> None:
-    """FAULTS 9: not through its address either."""
+    """Not through its address either."""
     with pool.lease(N, "u1") as a:
         address = a.ctypes.data
     assert a.size == 0
@@ -240,8 +229,8 @@ def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> No
     assert not pool.owns(a)
 
 
-def test_an_array_whose_memory_is_no_longer_the_pools_is_left_alone(pool: BufferPool) -> None:
-    """FAULTS 23: NumPy gave it other memory, which is not ours to give back."""
+def test_an_array_with_other_memory_is_left_alone(pool: BufferPool) -> None:
+    """NumPy gave it other memory, which is not ours to give back."""
     with pool.lease(N, "u1") as a:
         a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab"))
         assert not pool.owns(a)

@@ -19,7 +19,7 @@ from tests.support.stale_names import N, leased, overwrite
 
 @pytest.mark.parametrize("name", HOLDERS)
 def test_memory_stays_while_it_can_be_reached(pool: BufferPool, name: str) -> None:
-    """FAULTS 7, 8, 10: a view, an export, a container."""
+    """A view, an export, a container."""
     hold, look = HOLDERS[name]
 
     def leave() -> Any:
@@ -37,7 +37,7 @@ def test_memory_stays_while_it_can_be_reached(pool: BufferPool, name: str) -> No
 
 
 def test_name_bound_to_a_view_instead(pool: BufferPool) -> None:
-    """FAULTS 10: the reference count is that of the plain case."""
+    """The reference count is that of the plain case."""
 
     def leave() -> np.ndarray:
         with pool.lease(N, "u1") as a:
@@ -63,7 +63,7 @@ def test_variable_shared_with_an_inner_function(pool: BufferPool) -> None:
 
 
 def test_scalar_array_is_kept(pool: BufferPool) -> None:
-    """FAULTS 32: an array without dimensions cannot be made empty."""
+    """An array without dimensions cannot be made empty."""
 
     def leave() -> np.ndarray:
         with pool.lease((), "i8") as a:
@@ -77,14 +77,12 @@ def test_scalar_array_is_kept(pool: BufferPool) -> None:
 
 @pytest.mark.parametrize("shape", [0, (3, 0)])
 def test_zero_length(pool: BufferPool, shape: Any) -> None:
-    """FAULTS 32."""
     with pool.lease(shape) as a:
         assert a.size == 0
     assert a.size == 0
 
 
 def test_sub_array_dtype(pool: BufferPool) -> None:
-    """FAULTS 29."""
     with pool.lease(3, ("i4", (2, 2))) as a:
         assert a.shape == (3, 2, 2)
         a[:] = 5
@@ -152,7 +150,6 @@ def test_under_a_trace_function(pool: BufferPool) -> None:
 
 
 def test_exception_passes_and_the_name_is_detached(pool: BufferPool) -> None:
-    """FAULTS 49."""
     seen = []
 
     def fail() -> None:
@@ -179,7 +176,6 @@ def test_array_yielded_by_a_generator(pool: BufferPool) -> None:
 
 
 def test_generator_closed_while_it_holds(pool: BufferPool) -> None:
-    """FAULTS 52."""
 
     def give() -> Iterator[int]:
         with pool.lease(N, "u1"):
@@ -191,7 +187,7 @@ def test_generator_closed_while_it_holds(pool: BufferPool) -> None:
     assert pool.stats().in_use_bytes == 0
 
 
-def test_caller_of_exit_cannot_free_what_another_frame_names(pool: BufferPool) -> None:
+def test_exit_frees_nothing_that_another_frame_names(pool: BufferPool) -> None:
     """The frame that is looked at is not the one with the name."""
 
     def end(lease: Any, a: np.ndarray) -> None:
@@ -208,7 +204,6 @@ def test_caller_of_exit_cannot_free_what_another_frame_names(pool: BufferPool) -
 
 
 def test_weak_reference_sees_no_other_borrower(pool: BufferPool) -> None:
-    """FAULTS 19."""
 
     def leave() -> Any:
         with pool.lease(N, "u1") as a:
@@ -223,7 +218,7 @@ def test_weak_reference_sees_no_other_borrower(pool: BufferPool) -> None:
 
 
 def test_an_array_that_is_referred_to_weakly_is_not_emptied(pool: BufferPool) -> None:
-    """FAULTS 19: another thread may be taking hold of it."""
+    """Another thread may be taking hold of it."""
     with pool.lease(N, "u1") as a:
         a[:] = 1
         weak = weakref.ref(a)

@@ -76,7 +76,7 @@ def test_a_run_raises_them_and_a_plain_one_does_not(tmp_path: Path) -> None:
     assert told(run.format(["--plain", path])) == "True"
 
 
-def test_what_is_freed_at_the_top_of_the_heap_stays_up_to_64_mib() -> None:
+def test_the_freed_top_of_the_heap_stays_up_to_64_mib() -> None:
     code = """
         with bufpool.BufferPool(): pass
         for count in 3, 5:
@@ -88,7 +88,7 @@ def test_what_is_freed_at_the_top_of_the_heap_stays_up_to_64_mib() -> None:
     assert told(code).split() == ["True", "False"]
 
 
-def test_a_library_with_buffers_of_its_own_has_no_more_page_faults_than_in_a_plain_program() -> None:
+def test_a_librarys_own_buffers_cost_no_more_faults() -> None:
     """Its memory was returned to the system in each round, because glibc never saw NumPy's large arrays."""
     code = """
         import resource
@@ -127,7 +127,7 @@ def test_who_tunes_malloc_by_a_variable_is_left_alone(variables: dict[str, str])
     assert told(WITH, **variables) == "True"
 
 
-def test_a_variable_that_tunes_something_else_does_not_count() -> None:
+def test_a_variable_for_something_else_is_ignored() -> None:
     assert told(WITH, GLIBC_TUNABLES="glibc.rtld.optional_static_tls=16384") == "False"
 
 

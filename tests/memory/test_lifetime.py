@@ -13,6 +13,7 @@ import pytest
 
 from bufpool import BufferPool, LimitError
 from tests.support.accounting import all_back, conserved, in_use, run_python
+from tests.support.threads import in_thread, in_threads
 
 MIB = 1 << 20
 SIZES = [64, 5000, 300_000, 3 * MIB]  # bytes: parked, small, large, with a region of its own
@@ -46,7 +47,7 @@ def shows(thing: Any, value: int) -> bool:
 @making
 @pytest.mark.parametrize("n", SIZES)
 def test_outlives_the_pool(make: Any, n: int) -> None:
-    """FAULTS 11, 66: and no later pool gets its memory."""
+    """And no later pool gets its memory."""
     thing = make(BufferPool(), n)
     fill(thing, 1)
     gc.collect()
@@ -59,7 +60,7 @@ def test_outlives_the_pool(make: Any, n: int) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_array_can_be_used_after_the_pool(n: int) -> None:
-    """FAULTS 11, 35: views, arithmetic and shrinking; growing may be refused, and leaves the array as it was."""
+    """Views, arithmetic and shrinking; growing may be refused, and leaves the array as it was."""
     a = BufferPool().full(n, 3, "u1")
     gc.collect()
     assert (a[::2] + a[::2] == 6).all()
@@ -71,7 +72,6 @@ def test_array_can_be_used_after_the_pool(n: int) -> None:
 
 
 def test_numpys_own_arrays_outlive_the_pool() -> None:
-    """FAULTS 35."""
 
     def work() -> np.ndarray:
         with BufferPool():
@@ -84,7 +84,6 @@ def test_numpys_own_arrays_outlive_the_pool() -> None:
 
 
 def test_pool_is_collected_with_arrays_out() -> None:
-    """FAULTS 66."""
     pool = BufferPool()
     weak = weakref.ref(pool)
     a = pool.ones(10)
@@ -95,7 +94,7 @@ def test_pool_is_collected_with_arrays_out() -> None:
 
 
 def test_pool_dropped_while_it_is_installed() -> None:
-    """FAULTS 35, 66: NumPy keeps working, and no later pool is taken for it."""
+    """NumPy keeps working, and no later pool is taken for it."""
     out = run_python("""
         import gc, bufpool, numpy as np
         def install():
@@ -126,7 +125,7 @@ def test_dropped_pool_gives_its_memory_back() -> None:
 
 @pytest.mark.parametrize("order", ["array first", "pool first", "pool elsewhere"])
 def test_many_pools_leak_nothing(order: str) -> None:
-    """FAULTS 66, 91: nor do those whose last reference another thread drops, or whose arrays stay behind."""
+    """Nor do those whose last reference another thread drops, or whose arrays stay behind."""
     import psutil
 
     def once() -> None:
@@ -142,9 +141,7 @@ def test_many_pools_leak_nothing(order: str) -> None:
             arrays.clear()
             box = [pool]
             del pool
-            thread = threading.Thread(target=box.clear)
-            thread.start()
-            thread.join()
+            in_thread(box.clear)
 
     process = psutil.Process()
     for _ in range(20):
@@ -162,7 +159,6 @@ def test_many_pools_leak_nothing(order: str) -> None:
 
 @making
 def test_cycle_is_collected(pool: BufferPool, make: Any) -> None:
-    """FAULTS 20."""
 
     class Node:
         pass
@@ -175,7 +171,7 @@ def test_cycle_is_collected(pool: BufferPool, make: Any) -> None:
 
 @pytest.mark.parametrize("name", [each for each in MAKERS if each != "view of a buffer"])
 def test_cycle_through_the_pool(name: str) -> None:
-    """FAULTS 18, 20: all but those through the base of an ndarray, which Python's collector cannot see."""
+    """All but those through the base of an ndarray, which Python's collector cannot see."""
     make = MAKERS[name]
 
     class Mine(BufferPool):
@@ -192,7 +188,6 @@ def test_cycle_through_the_pool(name: str) -> None:
 
 @making
 def test_resurrected_in_del(pool: BufferPool, make: Any) -> None:
-    """FAULTS 21."""
     saved = []
 
     class Keeper:
@@ -217,7 +212,6 @@ def test_resurrected_in_del(pool: BufferPool, make: Any) -> None:
 
 @making
 def test_del_that_acquires(pool: BufferPool, make: Any) -> None:
-    """FAULTS 22."""
     made = []
 
     class Acquires:
@@ -237,7 +231,7 @@ def test_del_that_acquires(pool: BufferPool, make: Any) -> None:
 
 
 def test_del_that_acquires_while_the_limit_collects() -> None:
-    """FAULTS 22, 65: garbage is collected at the limit, and its finalizer asks for more."""
+    """Garbage is collected at the limit, and its finalizer asks for more."""
     pool = BufferPool(MIB, name="tested")
     refused = []
 
@@ -261,7 +255,7 @@ def test_del_that_acquires_while_the_limit_collects() -> None:
 
 
 def test_weak_references_and_callbacks(pool: BufferPool) -> None:
-    """FAULTS 19: the callback may take the memory that just came back."""
+    """The callback may take the memory that just came back."""
     taken = []
     a = pool.full(1000, 1, "u1")
     weak = weakref.ref(a, lambda _: taken.append(pool.full(1000, 2, "u1")))
@@ -274,7 +268,6 @@ def test_weak_references_and_callbacks(pool: BufferPool) -> None:
 
 
 def test_finalizer_of_an_array(pool: BufferPool) -> None:
-    """FAULTS 19."""
     called = []
     a = pool.empty(3)
     weakref.finalize(a, called.append, 1)
@@ -288,11 +281,8 @@ def test_finalizer_of_an_array(pool: BufferPool) -> None:
 @making
 @pytest.mark.parametrize("n", SIZES)
 def test_freed_on_another_thread(pool: BufferPool, make: Any, n: int) -> None:
-    """FAULTS 12, 39."""
     box = [make(pool, n) for _ in range(5)]
-    thread = threading.Thread(target=box.clear)
-    thread.start()
-    thread.join()
+    in_thread(box.clear)
     assert in_use(pool) == 0
     assert conserved(pool)
 
@@ -309,7 +299,7 @@ def test_freed_on_another_thread(pool: BufferPool, make: Any, n: int) -> None:
 )
 @pytest.mark.parametrize("n", SIZES)
 def test_dropped_by_another_thread_while_its_maker_sleeps(pool: BufferPool, make: Any, n: int) -> None:
-    """FAULTS 12, 39: the memory is back at once, without the GIL too, where counts of references are their maker's."""
+    """The memory is back at once, without the GIL too, where counts of references are their maker's."""
     box = [make(pool, n) for _ in range(5)]
     seen: list[int] = []
 
@@ -317,33 +307,26 @@ def test_dropped_by_another_thread_while_its_maker_sleeps(pool: BufferPool, make
         box.clear()
         seen.append(pool.stats().in_use_bytes)
 
-    thread = threading.Thread(target=drop)
-    thread.start()
-    thread.join()
+    in_thread(drop)
     assert seen == [0]
 
 
 def test_made_by_a_thread_that_ended(pool: BufferPool) -> None:
-    """FAULTS 39, 91."""
     box: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: box.extend(pool.full(n, 1, "u1") for n in SIZES))
-    thread.start()
-    thread.join()
+    in_thread(lambda: box.extend(pool.full(n, 1, "u1") for n in SIZES))
     assert all((each == 1).all() for each in box)
     box.clear()
 
 
 def test_what_threads_parked_serves_others(pool: BufferPool) -> None:
-    """FAULTS 91: small blocks that a thread kept for itself come back when it ends."""
+    """Small blocks that a thread kept for itself come back when it ends."""
 
     def work() -> None:
         arrays = [pool.empty(64, "u1") for _ in range(30)]
         arrays.clear()
 
     for _ in range(50):
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_thread(work)
     assert pool.stats().reserved_bytes <= 100 * 64
     assert conserved(pool)
 
@@ -352,14 +335,12 @@ def test_pool_closed_on_another_thread(pool: BufferPool) -> None:
     a = pool.full(1000, 1, "u1")
     small = [pool.empty(64, "u1") for _ in range(10)]
     small.clear()
-    thread = threading.Thread(target=pool.close)
-    thread.start()
-    thread.join()
+    in_thread(pool.close)
     assert (a == 1).all()
 
 
 def test_many_threads_conserve(pool: BufferPool) -> None:
-    """FAULTS 12, 39: arrays go from hand to hand, each with its owner's number."""
+    """Arrays go from hand to hand, each with its owner's number."""
     start = threading.Barrier(4)
     exchange: list[tuple[int, np.ndarray]] = []
     wrong = []
@@ -378,11 +359,7 @@ def test_many_threads_conserve(pool: BufferPool) -> None:
             if not (other == expected).all():
                 wrong.append(expected)
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(4))
     exchange.clear()
     assert wrong == []
     assert in_use(pool) == 0
@@ -417,12 +394,11 @@ AT_EXIT = {
 
 @pytest.mark.parametrize("what", AT_EXIT.values(), ids=AT_EXIT)
 def test_alive_at_exit(what: str) -> None:
-    """FAULTS 40, 88, 89."""
     run_python(f"import sys, bufpool, numpy as np\npool = bufpool.BufferPool()\n{what}")
 
 
 def test_frequent_collection() -> None:
-    """FAULTS 20 to 22: the collector runs at every chance."""
+    """The collector runs at every chance."""
     out = run_python("""
         import gc, bufpool, numpy as np
         gc.set_threshold(1)

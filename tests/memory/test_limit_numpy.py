@@ -71,7 +71,7 @@ def test_garbage_makes_room_for_numpy() -> None:
     assert pool.stats().refused == 0
 
 
-def test_garbage_that_others_leave_while_numpy_waits_makes_room(full: tuple[BufferPool, list[Any]]) -> None:
+def test_garbage_makes_room_while_numpy_waits(full: tuple[BufferPool, list[Any]]) -> None:
     pool, held = full
     cycle: list[Any] = [held.pop()]
     cycle.append(cycle)
@@ -87,7 +87,6 @@ def test_garbage_that_others_leave_while_numpy_waits_makes_room(full: tuple[Buff
 
 
 def test_numpy_and_the_pool_wait_in_one_queue(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 60."""
     pool, held = full
     served: list[int] = []
 
@@ -152,7 +151,7 @@ def test_without_the_gil_a_hook_does_not_wait(full: tuple[BufferPool, list[Any]]
 
 @alarms
 def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 51: NumPy raises, and KeyboardInterrupt comes at once."""
+    """NumPy raises, and KeyboardInterrupt comes at once."""
     pool, _ = full
     # A background job of a shell ignores Ctrl-C. And callbacks of the collector, which other packages have, would lose
     # what the handler raises.
@@ -181,7 +180,7 @@ def test_ctrl_c_ends_the_wait(full: tuple[BufferPool, list[Any]]) -> None:
 
 @alarms
 def test_other_signals_wait_until_numpy_is_done(full: tuple[BufferPool, list[Any]]) -> None:
-    """FAULTS 51: what a handler raises could not pass through NumPy."""
+    """What a handler raises could not pass through NumPy."""
     pool, held = full
     order: list[str] = []
     before = signal.signal(signal.SIGALRM, lambda *_: order.append("handler"))
@@ -241,7 +240,7 @@ def test_a_memory_error_of_others_gets_no_note() -> None:
     assert notes(caught.value) == ""
 
 
-def test_a_note_on_an_error_without_a_size_says_that_the_refusal_may_be_another() -> None:
+def test_the_note_on_an_error_without_a_size() -> None:
     pool = BufferPool(MIB, name="tested")
 
     def handles_one_and_raises_another() -> None:
@@ -254,7 +253,7 @@ def test_a_note_on_an_error_without_a_size_says_that_the_refusal_may_be_another(
     assert notes(caught.value).startswith("the last refusal in this block: pool 'tested': requested 2 MiB")
 
 
-def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
+def test_a_refusal_by_another_pool_is_left_to_it() -> None:
     """It did not itself lack memory: it neither tries again nor says so."""
     mine = BufferPool(name="mine")
     other = BufferPool(MIB, name="other")
@@ -274,7 +273,7 @@ def test_a_constructor_leaves_the_refusal_of_another_pool_to_it() -> None:
     assert all_back(mine)
 
 
-def test_the_next_pool_does_not_serve_who_waited_for_one_that_is_gone() -> None:
+def test_no_pool_serves_waiters_of_a_former_one() -> None:
     """A finalizer drops the installed pool while NumPy waits, and makes another, which gets the arena."""
     assert (
         run_python("""
@@ -391,7 +390,7 @@ def test_closing_while_a_constructor_waits_loses_no_block() -> None:
 def test_with_a_signal_pending_no_garbage_is_collected(
     full: tuple[BufferPool, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 51: a finalizer would run the handler, and lose what that raises."""
+    """A finalizer would run the handler, and lose what that raises."""
     pool, held = full
     collections: list[float] = []
 
@@ -426,7 +425,7 @@ def test_with_a_signal_pending_no_garbage_is_collected(
     assert len(collections) == 4
 
 
-def test_a_collection_that_fails_is_reported_and_the_request_refused(
+def test_a_failed_collection_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail() -> int:
@@ -446,7 +445,7 @@ def test_a_collection_that_fails_is_reported_and_the_request_refused(
     assert all_back(pool)
 
 
-def test_without_the_gil_nothing_waits_whatever_interpreters_there_were() -> None:
+def test_without_the_gil_nothing_waits() -> None:
     """CPython says yes to `PyGILState_Check` for ever, once there was a subinterpreter."""
     run_python(
         """

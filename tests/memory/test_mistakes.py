@@ -22,7 +22,7 @@ def pool() -> Iterator[BufferPool]:
     assert all_back(pool)
 
 
-def test_prewarm_beyond_what_may_stay_idle_is_refused_before_it_is_touched() -> None:
+def test_prewarm_beyond_max_retained_is_refused_early() -> None:
     pool = BufferPool(max_retained=16 << 20, name="kept")
     with pytest.raises(
         SizeError, match=r"'kept': requested 64 blocks of 1 MiB; .* at most 16 MiB idle \(max_retained\)"
@@ -35,7 +35,7 @@ def test_prewarm_beyond_what_may_stay_idle_is_refused_before_it_is_touched() -> 
     assert (16 << 20) - 65_536 <= pool.stats().idle_bytes <= 16 << 20
 
 
-def test_prewarm_beyond_the_limit_is_refused_before_it_is_touched(pool: BufferPool) -> None:
+def test_prewarm_beyond_the_limit_is_refused_early(pool: BufferPool) -> None:
     with pytest.raises(LimitError, match="requested 33 blocks of 32 KiB; .*limit is 1 MiB"):
         pool.prewarm(33, 32 << 10, "u1")
     assert pool.stats().reserved_bytes <= 32 << 10
@@ -48,7 +48,7 @@ def test_a_closed_pool_makes_no_executor(pool: BufferPool) -> None:
 
 
 @pytest.mark.parametrize("ask", [lambda p: p.install(), lambda p: p.array([1])], ids=["install", "array"])
-def test_a_closed_pool_does_not_speak_of_sizes_that_nobody_asked_for(ask: Any) -> None:
+def test_a_closed_pools_error_names_no_other_size(ask: Any) -> None:
     pool = BufferPool()
     pool.close()
     with pytest.raises(ClosedError) as caught:
@@ -93,7 +93,7 @@ def test_an_initializer_is_a_function(pool: BufferPool) -> None:
         pool.thread_pool(initializer=5)
 
 
-def test_a_default_pool_that_another_thread_made_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_make_one_default_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     first = BufferPool(name="first")
 
     def make(name: str) -> BufferPool:

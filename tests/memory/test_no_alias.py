@@ -423,7 +423,6 @@ POOLS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_no_borrower_sees_another(pool: dict[str, Any]) -> None:
-    """FAULTS 5 to 12, 23, 33, 34, 37."""
     machine = type("Machine", (NoAlias,), {"settings": pool})
     run_state_machine_as_test(
         machine,
@@ -439,7 +438,7 @@ def test_no_borrower_sees_another(pool: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("limit", [None, LIMIT])
 def test_no_thread_sees_another(limit: int | None) -> None:
-    """FAULTS 12, 39: the same between threads, which share the pool, a scratch, and what they let go of."""
+    """The same between threads, which share the pool, a scratch, and what they let go of."""
     pool = BufferPool(limit, name="threads")
     scratch = pool.scratch(5000, "u1")
     shelf: list[Borrowed] = []

@@ -19,7 +19,7 @@ from tests.verify.stress import LACKS_SOURCES
 
 @pytest.mark.skipif(bool(faults.LACKS_TESTCAPI), reason=faults.LACKS_TESTCAPI)
 def test_an_allocation_of_pythons_fails() -> None:
-    """FAULTS 92: a `MemoryError` or success; nothing lost, no reference left, nothing installed, and again it works."""
+    """A `MemoryError` or success; nothing lost, no reference left, nothing installed, and again it works."""
     found = faults.python_allocations(every=2)
     assert found.violations == ()
     assert int(found.size.split()[0].replace(",", "")) > 800
@@ -29,7 +29,7 @@ def test_an_allocation_of_pythons_fails() -> None:
     bool(faults.LACKS_FORK or faults.LACKS_SHIM), reason=faults.LACKS_FORK or faults.LACKS_SHIM
 )
 def test_a_system_call_fails() -> None:
-    """FAULTS 92: malloc, mmap, mlock and so on, from a process's first pool on; a fork then finds no lock shut."""
+    """Malloc, mmap, mlock and so on, from a process's first pool on; a fork then finds no lock shut."""
     found = faults.system_calls(every=20)
     assert found.violations == ()
     assert int(found.size.split()[0].replace(",", "")) > 40
@@ -38,7 +38,7 @@ def test_a_system_call_fails() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(bool(LACKS_COMPILER or LACKS_SOURCES), reason=LACKS_COMPILER or LACKS_SOURCES)
 def test_a_system_call_of_the_core_fails() -> None:
-    """FAULTS 91, 92: also releases beside a thread that holds the lock, and from threads that end inside C."""
+    """Also releases beside a thread that holds the lock, and from threads that end inside C."""
     assert faults.core_alone().violations == ()
 
 
@@ -55,7 +55,7 @@ def nothing_left() -> Any:
 def test_a_release_needs_no_memory(
     pool: BufferPool, nothing_left: Any, make: Callable[[BufferPool, int], Any], n: int
 ) -> None:
-    """FAULTS 92: what is dropped comes back though Python has no memory at all."""
+    """What is dropped comes back though Python has no memory at all."""
     things = [make(pool, n) for _ in range(5)]
     nothing_left.set_nomemory(0)
     things.clear()
@@ -68,7 +68,7 @@ def test_a_release_needs_no_memory(
 def test_the_collector_needs_no_memory_for_a_release(
     pool: BufferPool, nothing_left: Any, make: Callable[[BufferPool, int], Any]
 ) -> None:
-    """FAULTS 20, 92: the same from the middle of a garbage collection."""
+    """The same from the middle of a garbage collection."""
 
     class Node:
         pass
@@ -95,7 +95,7 @@ def test_the_collector_needs_no_memory_for_a_release(
 
 
 def test_a_lease_ends_without_memory(pool: BufferPool, nothing_left: Any) -> None:
-    """FAULTS 50, 92: it cannot look for names, leaves the array to them, and raises nothing that would mask another."""
+    """It cannot look for names, leaves the array to them, and raises nothing that would mask another."""
     lease = pool.lease(1000)
     leave = lease.__exit__
     # So many names that Python has no used tuple ready for the list of them.
@@ -110,7 +110,7 @@ def test_a_lease_ends_without_memory(pool: BufferPool, nothing_left: Any) -> Non
 
 
 def test_pool_stays_usable_when_it_was_never_set_up(nothing_left: Any) -> None:
-    """FAULTS 92: a pool for whose records there was no memory is refused by name, and the next one is made."""
+    """A pool for whose records there was no memory is refused by name, and the next one is made."""
     for number in range(60):
         nothing_left.set_nomemory(number, number + 1)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from bufpool import Buffer, BufferPool
+from tests.support.threads import in_threads
 
 N = 8 << 20
 MIB = 1 << 20
@@ -38,7 +38,7 @@ def traced() -> Iterator[Callable[[], int]]:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_all_kinds_of_bytes_have_the_size_that_was_asked_for(kind: str, pool: BufferPool) -> None:
+def test_all_kinds_of_bytes_have_the_requested_size(kind: str, pool: BufferPool) -> None:
     assert N <= sys.getsizeof(MAKERS[kind](pool)) < N + 200
 
 
@@ -71,9 +71,7 @@ def test_a_buffer_that_is_over_has_its_own_size_alone(
     assert pool.stats().in_use_bytes == 0
 
 
-def test_a_buffer_whose_block_waits_for_its_exports_still_counts_it(
-    pool: BufferPool, traced: Callable[[], int]
-) -> None:
+def test_a_block_waiting_for_exports_is_still_counted(pool: BufferPool, traced: Callable[[], int]) -> None:
     with pool.buffer(N) as buffer:
         view = memoryview(buffer)
     assert buffer.released
@@ -103,7 +101,7 @@ def test_a_block_is_traced_at_the_line_that_has_it_now(pool: BufferPool, traced:
     del kept
 
 
-def test_a_buffer_from_before_the_tracing_is_released_in_peace(pool: BufferPool) -> None:
+def test_a_buffer_from_before_the_tracing_is_released(pool: BufferPool) -> None:
     buffer, other = pool.buffer(N), pool.buffer(N)
     tracemalloc.start()
     try:
@@ -123,11 +121,7 @@ def test_buffers_that_threads_hand_on_leave_no_trace(pool: BufferPool, traced: C
             if i % 2:
                 buffer.release()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, 4)
     kept = [pool.buffer(100_000) for _ in range(4)]
     domain = tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)
 

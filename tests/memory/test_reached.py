@@ -33,7 +33,7 @@ def racing(work: Callable[[], Any], count: int = 1) -> list[threading.Thread]:
     getattr(sys, "_is_gil_enabled", lambda: True)(), reason="with the GIL the counts tell all"
 )
 def test_what_was_weakly_referenced_is_not_handed_out_again(pool: BufferPool) -> None:
-    """FAULTS 19: not even when the weak reference is gone: another thread may just be making a reference out of it."""
+    """Not even when the weak reference is gone: another thread may just be making a reference out of it."""
     scratch = pool.scratch(100, "u1")
     a = scratch.acquire()
     number = id(a)
@@ -45,7 +45,7 @@ def test_what_was_weakly_referenced_is_not_handed_out_again(pool: BufferPool) ->
 
 
 def test_a_list_read_without_its_lock(pool: BufferPool) -> None:
-    """FAULTS 12: the slot that `pop` leaves behind still points to the array."""
+    """The slot that `pop` leaves behind still points to the array."""
     scratch = pool.scratch(1000, "u1")
     shared: list[Any] = [None]
     handed_out: list[Any] = [None]
@@ -83,7 +83,7 @@ def test_a_list_read_without_its_lock(pool: BufferPool) -> None:
 
 
 def test_a_weak_reference_called_while_a_lease_ends(pool: BufferPool) -> None:
-    """FAULTS 19: what another thread holds by then is not emptied."""
+    """What another thread holds by then is not emptied."""
     mail: list[weakref.ref[Any]] = []
     emptied: list[tuple[int, ...]] = []
     end = time.monotonic() + SECONDS
@@ -116,7 +116,7 @@ def test_a_weak_reference_called_while_a_lease_ends(pool: BufferPool) -> None:
 
 
 def test_threads_that_enter_and_leave_the_same_leases(pool: BufferPool) -> None:
-    """FAULTS 2: each is entered by one and left by one."""
+    """Each is entered by one and left by one."""
     for _ in range(15):
         leases = [pool.lease(100, "u1") for _ in range(300)]
         entered: list[int] = []
@@ -146,7 +146,7 @@ def test_threads_that_enter_and_leave_the_same_leases(pool: BufferPool) -> None:
 
 
 def test_threads_share_a_scratch_by_with(pool: BufferPool) -> None:
-    """FAULTS 2, 12: each array has one holder, and in the end all are idle."""
+    """Each array has one holder, and in the end all are idle."""
     scratch = pool.scratch(16, "i8")
     start = threading.Barrier(3)
     wrong: list[int] = []
@@ -181,8 +181,8 @@ class Lazy:
         return np.ones(3)
 
 
-def test_a_generator_that_enters_a_pool_while_another_builds(pool: BufferPool) -> None:
-    """FAULTS 36: when it ends, nothing is installed."""
+def test_a_generator_enters_a_pool_amid_another(pool: BufferPool) -> None:
+    """When it ends, nothing is installed."""
     other = BufferPool(name="other")
 
     def holding() -> Any:
@@ -199,7 +199,7 @@ def test_a_generator_that_enters_a_pool_while_another_builds(pool: BufferPool) -
 
 
 def test_a_context_copied_while_a_pool_builds() -> None:
-    """FAULTS 36, 66: it holds the pool, so that the next pool is not taken for it."""
+    """It holds the pool, so that the next pool is not taken for it."""
     from contextvars import Context, copy_context
 
     pool = BufferPool(name="first")

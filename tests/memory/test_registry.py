@@ -30,7 +30,7 @@ def test_each_pool_is_what_its_own_stats_say() -> None:
     del kept
 
 
-def test_the_order_is_that_of_making_also_where_an_arena_is_used_again() -> None:
+def test_pools_are_in_order_of_creation() -> None:
     first = BufferPool(name="order, first")
     later = BufferPool(name="order, later")
     del first
@@ -57,7 +57,7 @@ def test_memory_of_arrays_whose_pool_is_gone_is_counted() -> None:
     assert bufpool.pools().reserved_bytes == before
 
 
-def test_a_pool_that_holds_nothing_is_there_until_it_is_gone() -> None:
+def test_an_empty_pool_is_listed_until_it_is_gone() -> None:
     pool = BufferPool(name="empty")
     assert [each.state for each in of("empty")] == ["open"]
     pool.close()
@@ -117,7 +117,7 @@ def test_a_process_without_pools() -> None:
     )
 
 
-def test_a_reading_is_a_snapshot_that_cannot_be_changed_and_can_be_sent() -> None:
+def test_a_snapshot_is_frozen_and_can_be_pickled() -> None:
     pool = BufferPool(name="snapshot")
     found = bufpool.pools()
     assert isinstance(found, PoolsReading)

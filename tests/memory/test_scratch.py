@@ -124,7 +124,6 @@ SPECS = [
 
 @pytest.mark.parametrize(("shape", "dtype", "order"), SPECS)
 def test_shape_dtype_and_order_of_numpy(pool: BufferPool, shape: Any, dtype: Any, order: str) -> None:
-    """FAULTS 29 to 32."""
     scratch = pool.scratch(shape, dtype, order)
     expected = np.empty(shape, dtype, order)
     for _ in range(3):
@@ -142,7 +141,6 @@ def test_shape_dtype_and_order_of_numpy(pool: BufferPool, shape: Any, dtype: Any
 
 @pytest.mark.parametrize("name", HOLDERS)
 def test_not_handed_out_while_it_can_be_reached(pool: BufferPool, name: str) -> None:
-    """FAULTS 6 to 8, 10."""
     scratch = pool.scratch(N, "u1")
     hold, look = HOLDERS[name]
     a = scratch.acquire()
@@ -158,7 +156,6 @@ def test_not_handed_out_while_it_can_be_reached(pool: BufferPool, name: str) -> 
 
 
 def test_not_handed_out_while_a_name_stands(pool: BufferPool) -> None:
-    """FAULTS 9."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     a[:] = 1
@@ -168,7 +165,6 @@ def test_not_handed_out_while_a_name_stands(pool: BufferPool) -> None:
 
 
 def test_not_reached_through_a_weak_reference(pool: BufferPool) -> None:
-    """FAULTS 19."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     weak = weakref.ref(a)
@@ -194,7 +190,6 @@ CHANGES = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_changed_array_is_not_handed_out(pool: BufferPool, change: Any) -> None:
-    """FAULTS 23 to 26."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     change(a)
@@ -207,7 +202,7 @@ def test_changed_array_is_not_handed_out(pool: BufferPool, change: Any) -> None:
 
 
 def test_alignment_survives_resize(pool: BufferPool) -> None:
-    """FAULTS 37: growing moves the data, shrinking gives the old shape on memory that is aligned less."""
+    """Growing moves the data, shrinking gives the old shape on memory that is aligned less."""
     scratch = pool.scratch(N, "u1", alignment=1 << 16)
     for _ in range(8):
         a = scratch.acquire()
@@ -222,7 +217,6 @@ def test_alignment_survives_resize(pool: BufferPool) -> None:
 
 
 def test_double_release(pool: BufferPool) -> None:
-    """FAULTS 1."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     scratch.release(a)
@@ -267,7 +261,6 @@ def foreign_arrays(pool: BufferPool, scratch: Scratch) -> dict[str, Any]:
 
 @pytest.mark.parametrize("what", foreign_arrays(BufferPool(), BufferPool().scratch(1)))
 def test_release_of_a_foreign_object(pool: BufferPool, what: str) -> None:
-    """FAULTS 3, 4."""
     scratch = pool.scratch(N, "u1")
     array = foreign_arrays(pool, scratch)[what]
     with pytest.raises(ForeignReleaseError, match=f"'tested'.*{type(array).__name__}") as caught:
@@ -278,7 +271,6 @@ def test_release_of_a_foreign_object(pool: BufferPool, what: str) -> None:
 
 
 def test_exception_in_the_block(pool: BufferPool) -> None:
-    """FAULTS 49."""
     scratch = pool.scratch(N, "u1")
     with pytest.raises(KeyError), scratch:
         raise KeyError
@@ -286,7 +278,7 @@ def test_exception_in_the_block(pool: BufferPool) -> None:
 
 
 def test_closed_pool(pool: BufferPool) -> None:
-    """FAULTS 64: an idle array is refused too; what is out can be given back."""
+    """An idle array is refused too; what is out can be given back."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     scratch.pool.close()
@@ -310,7 +302,7 @@ def test_limit_refuses_and_loses_nothing() -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """FAULTS 47: the caller's own stale name is no obstacle."""
+    """The caller's own stale name is no obstacle."""
     pool = BufferPool(limit=N, name="one block")
     scratch = pool.scratch(N, "u1")
 
@@ -324,7 +316,7 @@ def test_pool_of_one_block_serves_a_loop() -> None:
 
 
 def test_stale_name_is_not_waited_for() -> None:
-    """FAULTS 47, 55: with a timeout, or for ever, the caller would wait for itself."""
+    """With a timeout, or for ever, the caller would wait for itself."""
     pool = BufferPool(limit=N, timeout=2, name="one block")
     scratch = pool.scratch(N, "u1")
     started = time.monotonic()
@@ -339,8 +331,8 @@ def test_stale_name_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["moved", "first stride", "last stride"])
-def test_an_array_that_no_longer_looks_as_it_was_made_is_not_handed_out(pool: BufferPool, spoil: str) -> None:
-    """FAULTS 23, 25: among its looks are where it lies and its strides."""
+def test_a_moved_or_reshaped_array_is_not_reused(pool: BufferPool, spoil: str) -> None:
+    """Among its looks are where it lies and its strides."""
     shape = (1, 5) if spoil != "last stride" else (5, 1)
     strides = np.empty(shape).strides
     first = pool.empty(5)  # whatever moves does not come to lie at the beginning of a region
@@ -382,7 +374,6 @@ def test_dropped_scratch_returns_its_arrays(pool: BufferPool) -> None:
 
 
 def test_array_outlives_scratch_and_pool() -> None:
-    """FAULTS 10, 11."""
     a = BufferPool().scratch(N, "u1").acquire()
     a[:] = 1
     gc.collect()
@@ -391,7 +382,7 @@ def test_array_outlives_scratch_and_pool() -> None:
     assert (other == 2).all()
 
 
-def test_a_scratch_is_gone_with_its_last_name_not_with_the_next_collection(pool: BufferPool) -> None:
+def test_a_scratch_ends_with_its_last_name(pool: BufferPool) -> None:
     """The bound methods that it keeps for `with` must not hold it."""
     scratch = pool.scratch(N, "u1")
     weak = weakref.ref(scratch)
@@ -418,7 +409,6 @@ def test_a_block_outlives_the_name_of_its_scratch(pool: BufferPool) -> None:
 
 
 def test_weak_reference_to_the_scratch(pool: BufferPool) -> None:
-    """FAULTS 19."""
     scratch = pool.scratch(3)
     weak = weakref.ref(scratch)
     assert weak() is scratch
@@ -428,7 +418,7 @@ def test_weak_reference_to_the_scratch(pool: BufferPool) -> None:
 
 
 def test_callbacks_that_come_back_in() -> None:
-    """FAULTS 19, 22: giving up an array that is weakly referenced runs its owner's code in the middle of `acquire`."""
+    """Giving up an array that is weakly referenced runs its owner's code in the middle of `acquire`."""
     out = run_python("""
         import weakref, bufpool
         pool = bufpool.BufferPool()
@@ -449,14 +439,12 @@ def test_callbacks_that_come_back_in() -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
 def test_cannot_be_copied(pool: BufferPool, duplicate: Any) -> None:
-    """FAULTS 14 to 16."""
     scratch = pool.scratch(N, "u1")
     with pytest.raises(TypeError):
         duplicate(scratch)
 
 
 def test_cannot_be_made_or_derived_from() -> None:
-    """FAULTS 17, 18."""
     out = run_python("""
         from bufpool import BufpoolError, Scratch
         def enter():
@@ -472,7 +460,6 @@ def test_cannot_be_made_or_derived_from() -> None:
 
 
 def test_wiping_wipes_between_users_of_a_scratch():
-    """FAULTS 93."""
     scratch = BufferPool(wipe=True).scratch(1000, "u1")
     a = scratch.acquire()
     a[:] = 7
@@ -482,7 +469,7 @@ def test_wiping_wipes_between_users_of_a_scratch():
 
 
 def test_a_refused_request_of_a_scratch_is_counted_once() -> None:
-    """FAULTS 65: it tries before it empties stale names, and again after."""
+    """It tries before it empties stale names, and again after."""
     pool = BufferPool(limit=N, name="one block")
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()

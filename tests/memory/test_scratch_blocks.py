@@ -52,7 +52,7 @@ def bounded(blocks: int) -> tuple[BufferPool, Scratch[Any]]:
     return pool, pool.scratch(N, "u1")
 
 
-def test_an_array_whose_name_was_rebound_stays_with_its_block() -> None:
+def test_an_array_with_a_rebound_name_stays_in_use() -> None:
     _, scratch = bounded(3)
 
     def nested() -> int:
@@ -156,8 +156,8 @@ def test_a_name_is_not_emptied_while_any_block_is_open() -> None:
     in_turn()
 
 
-def test_code_that_runs_while_names_are_looked_for_finds_a_whole_scratch() -> None:
-    """FAULTS 22: a garbage collection in the middle of the look, and a finaliser that uses the scratch."""
+def test_code_run_by_a_name_search_sees_it_whole() -> None:
+    """A garbage collection in the middle of the look, and a finaliser that uses the scratch."""
     out = run_python("""
         import gc, os, sys, bufpool
         N = 1 << 16
@@ -233,7 +233,7 @@ def test_names_that_borrow_their_reference_prove_nothing() -> None:
 
 
 def test_a_block_that_failed_is_over() -> None:
-    """FAULTS 49: a name that it left is no obstacle at the limit."""
+    """A name that it left is no obstacle at the limit."""
     _, scratch = bounded(1)
 
     def work() -> int:

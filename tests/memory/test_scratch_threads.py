@@ -13,12 +13,13 @@ from bufpool import (
     BufpoolError,
     DoubleReleaseError,
 )
+from tests.support.threads import in_thread, in_threads
 
 N = 24 << 10  # bytes
 
 
 def test_concurrent_double_release(pool: BufferPool) -> None:
-    """FAULTS 2: of many, one succeeds."""
+    """Of many, one succeeds."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     start = threading.Barrier(4)
@@ -32,16 +33,12 @@ def test_concurrent_double_release(pool: BufferPool) -> None:
         except DoubleReleaseError:
             outcomes.append("refused")
 
-    threads = [threading.Thread(target=release) for _ in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(release, 4)
     assert sorted(outcomes) == ["refused"] * 3 + ["released"]
 
 
 def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
-    """FAULTS 2: threads release the same arrays in the same order, and run into each other at many of them."""
+    """Threads release the same arrays in the same order, and run into each other at many of them."""
     for _ in range(20):
         scratch = pool.scratch(16, "u1")
         arrays = [scratch.acquire() for _ in range(300)]
@@ -62,18 +59,14 @@ def test_concurrent_double_release_of_many(pool: BufferPool) -> None:
                 except DoubleReleaseError:
                     pass
 
-        threads = [threading.Thread(target=release) for _ in range(3)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        in_threads(release, 3)
         assert sorted(released) == list(range(300))
         assert repr(scratch).endswith(": 0 out, 300 idle>")
         arrays.clear()
 
 
 def test_threads_share_a_scratch(pool: BufferPool) -> None:
-    """FAULTS 2, 12: each array has one holder, and all are found again."""
+    """Each array has one holder, and all are found again."""
     scratch = pool.scratch(16, "i8")
     start = threading.Barrier(3)
     wrong: list[object] = []
@@ -92,27 +85,20 @@ def test_threads_share_a_scratch(pool: BufferPool) -> None:
         except BufpoolError as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(1, 4))
     assert wrong == []
     assert ": 0 out, " in repr(scratch)
 
 
 def test_released_on_another_thread(pool: BufferPool) -> None:
-    """FAULTS 12."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
-    thread = threading.Thread(target=scratch.release, args=(a,))
-    thread.start()
-    thread.join()
+    in_thread(scratch.release, a)
     with pytest.raises(DoubleReleaseError):
         scratch.release(a)
 
 
-def test_overlapping_blocks_of_threads_never_empty_an_array_in_use():
+def test_overlapping_blocks_leave_arrays_in_use_alone():
     n = 1 << 16
     scratch = BufferPool(limit=100 * n).scratch(n, "u1")
     entered, leave, left, end = (threading.Event() for _ in range(4))

@@ -16,6 +16,7 @@ import pytest
 
 from bufpool import BufferPool
 from tests.support.accounting import threads_ended
+from tests.support.threads import in_threads
 
 MIB = 1 << 20
 
@@ -34,11 +35,7 @@ def called_by(count: int, call: Callable[[], object], times: int, pause: float =
                 time.sleep(pause)
 
     start = threading.Barrier(count)
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, count)
 
 
 def uncounted(pool: BufferPool) -> bool:
@@ -99,7 +96,7 @@ def test_any_other_pool_is_freed_by_its_last_reference(call: Callable[[BufferPoo
     assert weak() is None
 
 
-def test_memory_of_a_dropped_one_goes_back_with_the_next_collection() -> None:
+def test_a_collection_returns_a_dropped_ones_memory() -> None:
     """The pool too, where the collector can see it."""
     pool = shared()
     for n in (1000, 300_000, 8 * MIB):

@@ -135,7 +135,7 @@ def answer(stats: tuple[PoolStats, ObjectStats], pipe: Any) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_sent_to_a_process_that_starts_afresh_and_come_back() -> None:
+def test_stats_survive_a_trip_to_a_spawned_process() -> None:
     stats = of_a_buffer_pool(), of_a_used_pool()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

@@ -172,7 +172,7 @@ def test_the_table_says_where_memory_is(pool: BufferPool) -> None:
     del survivor, large
 
 
-def test_the_last_line_of_pools_that_can_return_nothing_and_all(pool: BufferPool) -> None:
+def test_the_last_line_of_pools_says_what_is_left(pool: BufferPool) -> None:
     assert str(pool.stats()).endswith("trim() would return nothing: nothing is idle.")
     pool.empty(3 * MIB, "u1")
     assert str(pool.stats()).endswith("trim() would return all that is idle.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 import bufpool
 from bufpool import BufferPool, LimitError
 from tests.support.programs import Programs
+from tests.support.threads import in_threads
 
 MIB = 1 << 20
 
@@ -56,7 +56,7 @@ def programs(tmp_path: Path) -> Programs:
 
 @needs_glibc
 @pytest.mark.parametrize("nbytes", [100_000, 200_000, 3 * MIB, 30 * MIB])
-def test_malloc_has_each_large_block_from_checkout_to_release(pool: BufferPool, nbytes: int) -> None:
+def test_malloc_holds_large_blocks_until_release(pool: BufferPool, nbytes: int) -> None:
     total = 20 * nbytes
     for _ in range(4):  # so often that a pool that recycles would have given the class a list
         before = allocated()
@@ -148,11 +148,7 @@ def test_threads_share_it(pool: BufferPool) -> None:
             if (array != mine).any():
                 wrong.append(size)
 
-    threads = [threading.Thread(target=work, args=(mine,)) for mine in range(4)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(work, range(4))
     assert not wrong
     pool.trim()
     assert pool.stats().reserved_bytes == 0

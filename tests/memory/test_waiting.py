@@ -64,7 +64,7 @@ def test_a_return_wakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_first_come_first_served() -> None:
-    """FAULTS 60: also where all would fit at once when room comes."""
+    """Also where all would fit at once when room comes."""
     pool = BufferPool(limit=8 * MIB, timeout=60)
     held = [pool.empty(8 * MIB, "u1")]
     served: list[int] = []
@@ -97,7 +97,7 @@ def test_first_come_first_served() -> None:
 
 @pytest.mark.slow
 def test_equal_threads_get_equal_shares() -> None:
-    """FAULTS 61: a thread that has just returned its block does not take it again before those who wait."""
+    """A thread that has just returned its block does not take it again before those who wait."""
     pool = BufferPool(limit=64 * MIB, timeout=10)
     served = [0, 0, 0]
     stop = time.monotonic() + 2
@@ -118,7 +118,7 @@ def test_equal_threads_get_equal_shares() -> None:
 
 
 def test_small_requests_do_not_starve_a_large_one() -> None:
-    """FAULTS 61: room accumulates for it, though at any moment some small ones are out."""
+    """Room accumulates for it, though at any moment some small ones are out."""
     pool = BufferPool(limit=64 * MIB, timeout=30)
     done = threading.Event()
 
@@ -139,7 +139,7 @@ def test_small_requests_do_not_starve_a_large_one() -> None:
     assert pool.stats().refused == 0
 
 
-def test_who_holds_memory_and_needs_more_is_not_stuck_behind_a_large_request() -> None:
+def test_a_holder_passes_a_large_waiting_request() -> None:
     """All would wait for ever: the large one for memory of this one, and this one for its turn."""
     pool = BufferPool(limit=64 * MIB, timeout=None)
     held = [pool.empty(20 * MIB, "u1")]
@@ -174,7 +174,7 @@ def test_a_time_out_lets_the_next_one_in() -> None:
     assert all_back(pool)
 
 
-def test_a_request_that_waited_and_was_served_was_not_refused() -> None:
+def test_a_request_served_after_waiting_is_no_refusal() -> None:
     pool = BufferPool(limit=MIB, timeout=30)
     for _ in range(3):
         held = [pool.empty(MIB, "u1")]
@@ -192,7 +192,7 @@ class StopError(Exception):
 
 @alarms
 def test_who_is_interrupted_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FAULTS 51: and the next one is served."""
+    """And the next one is served."""
     # The collector's callbacks, which other packages install, would lose the exception.
     monkeypatch.setattr(gc, "collect", lambda: 0)
     pool = BufferPool(limit=4 * MIB, timeout=60)
@@ -218,8 +218,8 @@ def test_who_is_interrupted_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @alarms
-def test_a_handler_is_not_stuck_behind_the_request_that_it_interrupted() -> None:
-    """FAULTS 51: room is kept for that one, which cannot go on before the handler is done."""
+def test_a_signal_handler_passes_the_waiting_request() -> None:
+    """Room is kept for that one, which cannot go on before the handler is done."""
     pool = BufferPool(limit=4 * MIB, timeout=60)
     held = [pool.empty(2 * MIB, "u1")]
     took: list[float] = []
@@ -243,7 +243,7 @@ def test_a_handler_is_not_stuck_behind_the_request_that_it_interrupted() -> None
 @forks
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_the_queue_begins_anew_in_a_forks_child() -> None:
-    """FAULTS 85: nothing is kept there for a thread that is not there."""
+    """Nothing is kept there for a thread that is not there."""
     pool = BufferPool(limit=4 * MIB, timeout=20)
     held = [pool.empty(2 * MIB, "u1")]
     waiter = client(lambda: pool.empty(4 * MIB, "u1") is None)

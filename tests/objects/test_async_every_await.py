@@ -13,7 +13,7 @@ from tests.verify.stepping_loop import EndlessError, SteppingLoop
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
 def test_tasks_cancelled_at_every_await(scenario: Scenario) -> None:
-    """FAULTS 63, 76-80: each moment, each task, up to two of them."""
+    """Each moment, each task, up to two of them."""
     runs, violations = explore(scenario)
     assert violations == []
     assert runs > 100
@@ -21,7 +21,7 @@ def test_tasks_cancelled_at_every_await(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", [each for each in ORDERS if each.turns == 1], ids=lambda each: each.name)
 def test_tasks_cancelled_at_every_await_in_other_orders(scenario: Scenario) -> None:
-    """FAULTS 77: who is ready does not run in order."""
+    """Who is ready does not run in order."""
     runs, violations = explore(scenario)
     assert violations == []
     assert runs > 100

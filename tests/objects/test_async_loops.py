@@ -14,20 +14,7 @@ from typing import Any
 import pytest
 
 from bufpool import AsyncPool, ClosedError
-
-
-class Thing:
-    """What is pooled."""
-
-
-def whole(pool: AsyncPool[Any]) -> bool:
-    """Nothing is out, nobody waits."""
-    return (pool.in_use, pool.waiting, pool.size) == (0, 0, pool.idle)
-
-
-async def turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+from tests.support.clients import Thing, turns, whole
 
 
 def left_behind(loop: asyncio.AbstractEventLoop, pool: AsyncPool[Any], count: int) -> list[asyncio.Task[Any]]:
@@ -53,7 +40,7 @@ def forget(tasks: list[asyncio.Task[Any]]) -> None:
 
 @pytest.mark.parametrize("count", [1, 30_000])
 def test_a_loop_that_is_closed_while_its_tasks_wait(count: int) -> None:
-    """FAULTS 81: the others are served, however many there were; what it was given is not lost."""
+    """The others are served, however many there were; what it was given is not lost."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     over = asyncio.new_event_loop()
     held = over.run_until_complete(pool.acquire())
@@ -74,8 +61,8 @@ def test_a_loop_that_is_closed_while_its_tasks_wait(count: int) -> None:
     assert (pool.idle, pool.size) == (1, 1)
 
 
-def test_a_loop_that_is_closed_when_its_task_was_given_an_object() -> None:
-    """FAULTS 81: until the task is gone, nobody knows that it will not come; then the next one has the object."""
+def test_a_loop_closed_after_its_task_got_an_object() -> None:
+    """Until the task is gone, nobody knows that it will not come; then the next one has the object."""
     pool = AsyncPool(Thing, max_size=1, fair=True)
     over = asyncio.new_event_loop()
     held = over.run_until_complete(pool.acquire())
@@ -87,8 +74,8 @@ def test_a_loop_that_is_closed_when_its_task_was_given_an_object() -> None:
     assert (pool.idle, pool.in_use) == (1, 0)
 
 
-def test_a_loop_that_is_closed_while_its_task_is_in_a_callback() -> None:
-    """FAULTS 81, 78: the task is destroyed; its place is free, no failure is counted."""
+def test_a_loop_closed_while_its_task_is_in_a_callback() -> None:
+    """The task is destroyed; its place is free, no failure is counted."""
     for what in ("factory", "check", "reset"):
 
         async def never(*_: object) -> None:
@@ -115,7 +102,7 @@ def test_a_loop_that_is_closed_while_its_task_is_in_a_callback() -> None:
 
 
 def test_run_ends_its_tasks_and_the_pool_goes_on() -> None:
-    """FAULTS 81: as `asyncio.run` does it, by cancelling."""
+    """As `asyncio.run` does it, by cancelling."""
     pool = AsyncPool(Thing, max_size=1)
 
     async def main() -> None:
@@ -136,7 +123,7 @@ def test_run_ends_its_tasks_and_the_pool_goes_on() -> None:
 
 
 def test_two_loops_one_pool() -> None:
-    """FAULTS 82: first come, first served across them, and no object in two hands."""
+    """First come, first served across them, and no object in two hands."""
     pool = AsyncPool(Thing, max_size=2, timeout=30)
     hands: dict[Thing, int] = {}
     wrong: list[str] = []
@@ -162,82 +149,67 @@ def test_two_loops_one_pool() -> None:
     assert pool.stats().checkouts == 1000
 
 
-def test_a_release_from_a_thread_wakes_the_task() -> None:
-    """FAULTS 83: of another loop, while this one sleeps."""
-
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=1)
-        held = await pool.acquire()
-        waiter = asyncio.create_task(pool.acquire(timeout=None))
-        await turns()
-        thread = threading.Thread(target=asyncio.run, args=(pool.release(held),))
-        thread.start()
-        assert await asyncio.wait_for(waiter, 20) is held
-        thread.join()
-
-    asyncio.run(main())
+async def test_a_release_from_a_thread_wakes_the_task() -> None:
+    """Of another loop, while this one sleeps."""
+    pool = AsyncPool(Thing, max_size=1)
+    held = await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire(timeout=None))
+    await turns()
+    thread = threading.Thread(target=asyncio.run, args=(pool.release(held),))
+    thread.start()
+    assert await asyncio.wait_for(waiter, 20) is held
+    thread.join()
 
 
-def test_a_close_from_a_thread_is_told_to_the_task() -> None:
-    """FAULTS 64, 82."""
-
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=1)
-        await pool.acquire()
-        waiter = asyncio.create_task(pool.acquire(timeout=None))
-        await turns()
-        thread = threading.Thread(target=asyncio.run, args=(pool.close(),))
-        thread.start()
-        with pytest.raises(ClosedError):
-            await asyncio.wait_for(waiter, 20)
-        thread.join()
-
-    asyncio.run(main())
+async def test_a_close_from_a_thread_is_told_to_the_task() -> None:
+    pool = AsyncPool(Thing, max_size=1)
+    await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire(timeout=None))
+    await turns()
+    thread = threading.Thread(target=asyncio.run, args=(pool.close(),))
+    thread.start()
+    with pytest.raises(ClosedError):
+        await asyncio.wait_for(waiter, 20)
+    thread.join()
 
 
 # --- leases that are dropped ---
 
 
 @pytest.mark.parametrize("slow", [False, True])
-def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
-    async def main() -> None:
-        did: list[Thing] = []
+async def test_a_dropped_lease_comes_back_within_the_loop(slow: bool) -> None:
+    did: list[Thing] = []
 
-        async def reset(thing: Thing) -> None:
-            await asyncio.sleep(0)
-            did.append(thing)
+    async def reset(thing: Thing) -> None:
+        await asyncio.sleep(0)
+        did.append(thing)
 
-        pool = AsyncPool(Thing, reset=reset if slow else None)
-        for _ in range(40):  # none of those that ended well takes the finaliser of the next with it
-            async with pool.lease():
-                pass
-        did.clear()
-        lease = pool.lease()
-        await lease.__aenter__()
-        with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
-            del lease
-            gc.collect()
-        await turns()
-        assert (pool.idle, pool.size, len(did)) == (1, 1, slow)
-
-    asyncio.run(main())
+    pool = AsyncPool(Thing, reset=reset if slow else None)
+    for _ in range(40):  # none of those that ended well takes the finaliser of the next with it
+        async with pool.lease():
+            pass
+    did.clear()
+    lease = pool.lease()
+    await lease.__aenter__()
+    with pytest.warns(ResourceWarning, match="dropped without its end"):  # noqa: PT031 - it is dropped there
+        del lease
+        gc.collect()
+    await turns()
+    assert (pool.idle, pool.size, len(did)) == (1, 1, slow)
 
 
-def test_a_lease_dropped_from_a_pool_that_shrank_counts_as_resized() -> None:
-    async def main() -> None:
-        pool = AsyncPool(Thing, max_size=2)
-        kept = await pool.acquire()
-        lease = pool.lease()
-        await lease.__aenter__()
-        await pool.resize(max_size=1)
-        with pytest.warns(ResourceWarning, match="dropped without its end"):
-            del lease
-        await turns()
-        discards = pool.stats().discards
-        assert (discards["resized"], discards["overflow"], pool.size) == (1, 0, 1)
-        await pool.release(kept)
-
-    asyncio.run(main())
+async def test_a_lease_dropped_by_a_shrunk_pool_is_resized() -> None:
+    pool = AsyncPool(Thing, max_size=2)
+    kept = await pool.acquire()
+    lease = pool.lease()
+    await lease.__aenter__()
+    await pool.resize(max_size=1)
+    with pytest.warns(ResourceWarning, match="dropped without its end"):
+        del lease
+    await turns()
+    discards = pool.stats().discards
+    assert (discards["resized"], discards["overflow"], pool.size) == (1, 0, 1)
+    await pool.release(kept)
 
 
 @pytest.mark.parametrize(
@@ -294,40 +266,36 @@ def test_upkeep_is_the_timers() -> None:
     assert threading.active_count() == before
 
 
-def test_upkeep_is_on_behalf_of_nobody() -> None:
+async def test_upkeep_is_on_behalf_of_nobody() -> None:
     """It neither sees nor keeps what the first client had in its context."""
     who: ContextVar[Any] = ContextVar("who", default=None)
+    seen: list[Any] = []
+    checked = asyncio.Event()
 
-    async def main() -> None:
-        seen: list[Any] = []
-        checked = asyncio.Event()
+    async def check(_: Thing) -> None:
+        seen.append(who.get())
+        checked.set()
 
-        async def check(_: Thing) -> None:
-            seen.append(who.get())
-            checked.set()
+    pool = AsyncPool(Thing, check=check, check_on="idle", check_interval=0.0)
+    secret = Thing()
+    known = weakref.ref(secret)
 
-        pool = AsyncPool(Thing, check=check, check_on="idle", check_interval=0.0)
-        secret = Thing()
-        known = weakref.ref(secret)
+    async def client(secret: Thing) -> None:
+        who.set(secret)
+        async with pool.lease():
+            pass
 
-        async def client(secret: Thing) -> None:
-            who.set(secret)
-            async with pool.lease():
-                pass
-
-        await asyncio.create_task(client(secret))
-        del secret
-        await asyncio.wait_for(checked.wait(), 20)
-        await turns()
-        gc.collect()
-        assert seen[0] is None
-        assert known() is None
-
-    asyncio.run(main())
+    await asyncio.create_task(client(secret))
+    del secret
+    await asyncio.wait_for(checked.wait(), 20)
+    await turns()
+    gc.collect()
+    assert seen[0] is None
+    assert known() is None
 
 
 def test_upkeep_does_not_multiply_with_the_loops() -> None:
-    """FAULTS 82: each loop that makes objects has one timer, however often they take turns."""
+    """Each loop that makes objects has one timer, however often they take turns."""
     pool = AsyncPool(Thing, max_idle=3600.0, max_size=100)
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for _ in range(10):
@@ -354,19 +322,14 @@ def test_a_pool_that_is_dropped_is_not_kept_by_its_timer() -> None:
         asyncio.run(main())
 
 
-def test_a_leak_is_told_with_the_name_of_the_task() -> None:
-    async def main() -> None:
-        pool = AsyncPool(Thing, leak_threshold=0.01, debug=True, name="leaky")
+async def test_a_leak_is_told_with_the_name_of_the_task() -> None:
+    pool = AsyncPool(Thing, leak_threshold=0.01, debug=True, name="leaky")
 
-        async def takes() -> Thing:
-            return await pool.acquire()
+    async def takes() -> Thing:
+        return await pool.acquire()
 
-        thing = await asyncio.create_task(takes(), name="leaker")
-        time.sleep(0.03)  # the coarse clock moves on
-        with pytest.warns(
-            ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"
-        ):
-            await pool.maintain()
-        await pool.release(thing)
-
-    asyncio.run(main())
+    thing = await asyncio.create_task(takes(), name="leaker")
+    time.sleep(0.03)  # the coarse clock moves on
+    with pytest.warns(ResourceWarning, match="'leaky'.* has been out for .*task leaker.*\n(.*\n)*.*in takes"):
+        await pool.maintain()
+    await pool.release(thing)

@@ -10,23 +10,11 @@ from bufpool import Pool
 from bufpool.errors import ClosedError, PoolTimeoutError, SettingError
 from tests.support.clients import A_WHILE, Client, Gate, Maker, Thing, filled, usable, waiting_client
 
-
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 
 def test_a_pool_may_shrink_below_what_is_out(maker: Maker) -> None:
-    """FAULTS 75: idle objects go now, the others when they come back, and no more go than must."""
+    """Idle objects go now, the others when they come back, and no more go than must."""
     pool = filled(maker, 6)
     held = [pool.acquire() for _ in range(4)]
     pool.resize(max_size=2)
@@ -43,7 +31,6 @@ def test_a_pool_may_shrink_below_what_is_out(maker: Maker) -> None:
 @by_hand
 @pytest.mark.parametrize("how", ["reset", "check"])
 def test_a_pool_that_shrinks_while_a_callback_has_an_object(maker: Maker, how: str) -> None:
-    """FAULTS 75."""
     gate = Gate()
     settings = (
         {"reset": gate} if how == "reset" else {"check": gate, "check_on": ["idle"], "check_interval": 0}
@@ -60,8 +47,7 @@ def test_a_pool_that_shrinks_while_a_callback_has_an_object(maker: Maker, how: s
     assert usable(pool)
 
 
-def test_a_pool_that_shrank_serves_who_waits_when_its_turn_comes(maker: Maker) -> None:
-    """FAULTS 75, 65."""
+def test_a_shrunk_pool_serves_waiters_in_turn(maker: Maker) -> None:
     pool = Pool(maker, close=maker.close, max_size=3)
     held = [pool.acquire() for _ in range(3)]
     client = waiting_client(pool, pool.acquire, 30)
@@ -77,7 +63,7 @@ def test_a_pool_that_shrank_serves_who_waits_when_its_turn_comes(maker: Maker) -
 
 
 def test_a_pool_may_grow(maker: Maker) -> None:
-    """FAULTS 75: who waits gets a new object at once."""
+    """Who waits gets a new object at once."""
     pool = filled(maker, 1)
     thing = pool.acquire()
     clients = [waiting_client(pool, pool.acquire, 30) for _ in range(3)]
@@ -90,7 +76,6 @@ def test_a_pool_may_grow(maker: Maker) -> None:
 
 
 def test_wrong_bounds_change_nothing(maker: Maker) -> None:
-    """FAULTS 75, 41, 42."""
     pool = Pool(maker, min_size=2, max_size=5, name="bounded")
     for bounds in ((-1, None), (6, None), (None, 0), (None, 1), (3, 2), (None, -1), (None, 2**31)):
         with pytest.raises(SettingError, match="pool 'bounded': m.._size must be from"):
@@ -119,7 +104,7 @@ def test_objects_can_be_made_ahead(maker: Maker) -> None:
 
 
 def test_who_waits_for_objects_in_the_making_is_told(maker: Maker) -> None:
-    """FAULTS 53, 64: in time, when they are there, or when the pool is closed."""
+    """In time, when they are there, or when the pool is closed."""
     gate = Gate(maker)
     pool = Pool(gate, max_size=1, name="ahead")
     client = Client(pool.acquire)
@@ -146,8 +131,7 @@ def test_who_waits_for_objects_in_the_making_is_told(maker: Maker) -> None:
     assert pool.size == 0
 
 
-def test_what_another_client_failed_to_make_is_made_by_who_waits_for_it(maker: Maker) -> None:
-    """FAULTS 62, 67."""
+def test_a_waiter_retries_a_creation_that_failed(maker: Maker) -> None:
     gate = Gate()
 
     def make() -> Thing:

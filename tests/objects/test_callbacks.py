@@ -51,10 +51,10 @@ every_error = pytest.mark.parametrize("error", ERRORS, ids=ids)
 
 @every_error
 @pytest.mark.parametrize("role", ["check", "reset", "close"])
-def test_what_other_callbacks_raise_costs_the_object_and_no_more(
+def test_an_error_in_a_callback_costs_only_its_object(
     error: BaseException, role: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """FAULTS 68, 69, 73, 74: an `Exception` is logged; anything else passes on; the accounting is done first."""
+    """An `Exception` is logged; anything else passes on; the accounting is done first."""
     caplog.set_level(logging.INFO, "bufpool")
     maker = Maker()
     callback = Once(error)
@@ -91,7 +91,6 @@ def test_what_other_callbacks_raise_costs_the_object_and_no_more(
 
 @pytest.mark.parametrize("answer", [False, 0, "", ()])
 def test_an_object_that_fails_its_check_is_replaced(answer: Any) -> None:
-    """FAULTS 69."""
     maker = Maker()
     pool = Pool(maker, max_size=1, close=maker.close, check=Once(answer))
     first = pool.acquire()
@@ -105,7 +104,7 @@ def test_an_object_that_fails_its_check_is_replaced(answer: Any) -> None:
 
 @pytest.mark.parametrize("answer", [None, True, 1, "yes", object()])
 def test_an_object_that_passes_its_check_is_kept(answer: Any) -> None:
-    """FAULTS 69: None is what a check returns that raises when it finds something."""
+    """None is what a check returns that raises when it finds something."""
     pool = Pool(Thing, check=lambda thing: answer)
     first = pool.acquire()
     pool.release(first)
@@ -113,7 +112,6 @@ def test_an_object_that_passes_its_check_is_kept(answer: Any) -> None:
 
 
 def test_an_answer_that_is_neither_true_nor_false_is_no() -> None:
-    """FAULTS 69, 72."""
 
     class Neither:
         def __bool__(self) -> bool:
@@ -126,7 +124,7 @@ def test_an_answer_that_is_neither_true_nor_false_is_no() -> None:
 
 
 def test_all_idle_objects_may_be_broken() -> None:
-    """FAULTS 69: each is found out, and a new one is made."""
+    """Each is found out, and a new one is made."""
     maker = Maker()
     pool = Pool(maker, max_size=5, close=maker.close, check=Once(False, times=5))
     pool.wait(5)
@@ -143,7 +141,7 @@ def test_all_idle_objects_may_be_broken() -> None:
     "error", [ValueError("mine"), BreakError("mine")], ids=["Exception", "BaseException"]
 )
 def test_who_waits_is_served_whatever_a_callback_does(role: str, error: BaseException) -> None:
-    """FAULTS 62, 68, 69, 73, 74: the place of an object that is lost to a callback goes to who waits."""
+    """The place of an object that is lost to a callback goes to who waits."""
     settings: dict[str, Any] = {role: Once(error)}
     if role == "check":
         settings["check_on"] = "return"
@@ -162,8 +160,7 @@ def test_who_waits_is_served_whatever_a_callback_does(role: str, error: BaseExce
     assert usable(pool)
 
 
-def test_the_error_in_the_block_passes_on_though_reset_fails() -> None:
-    """FAULTS 49, 68."""
+def test_the_blocks_error_passes_on_though_reset_fails() -> None:
     pool = Pool(Thing, reset=Once(ValueError("reset")))
     with pytest.raises(KeyError, match="block"), pool.lease():
         raise KeyError("block")
@@ -188,7 +185,6 @@ def test_callbacks_run_outside_every_lock() -> None:
 
 @pytest.mark.parametrize("role", ["factory", "check", "reset", "close"])
 def test_a_coroutine_function_is_no_callback_of_threads(role: str, caplog: pytest.LogCaptureFixture) -> None:
-    """FAULTS 71."""
 
     async def coroutine(*_: object) -> None:
         raise AssertionError
@@ -220,8 +216,8 @@ def test_a_coroutine_function_is_no_callback_of_threads(role: str, caplog: pytes
 
 @pytest.mark.parametrize("role", ["factory", "check", "reset", "close"])
 @pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire"])
-def test_a_callback_that_asks_its_own_pool_does_not_wait_for_itself(role: str, ask: str) -> None:
-    """FAULTS 70: it is told so, in whatever callback, and nothing is lost."""
+def test_a_callback_never_waits_for_its_own_pool(role: str, ask: str) -> None:
+    """It is told so, in whatever callback, and nothing is lost."""
     told: list[BaseException] = []
 
     def again(*_: object) -> Thing:
@@ -246,7 +242,7 @@ def test_a_callback_that_asks_its_own_pool_does_not_wait_for_itself(role: str, a
 
 
 def test_a_callback_that_a_task_runs_into_is_told_so_too() -> None:
-    """FAULTS 70, for a pool for threads that is used in a task: the callback blocks the task's thread."""
+    """For a pool for threads that is used in a task: the callback blocks the task's thread."""
 
     def again() -> Thing:
         with pool.lease(timeout=1):
@@ -260,8 +256,7 @@ def test_a_callback_that_a_task_runs_into_is_told_so_too() -> None:
     asyncio.run(follow())
 
 
-def test_a_callback_may_have_what_is_idle_and_what_another_pool_has() -> None:
-    """FAULTS 70."""
+def test_a_callback_may_acquire_idle_objects() -> None:
     inner = Pool(Thing, max_size=1)
 
     def make() -> Thing:
@@ -278,8 +273,8 @@ def test_a_callback_may_have_what_is_idle_and_what_another_pool_has() -> None:
     assert usable(inner)
 
 
-def test_a_thread_that_a_callback_starts_is_a_client_like_all() -> None:
-    """FAULTS 70: it may wait; only the callback's own thread may not."""
+def test_a_thread_started_by_a_callback_is_a_client() -> None:
+    """It may wait; only the callback's own thread may not."""
 
     def make() -> Thing:
         if len(pool.leases()) == 0 and pool.size == 1:

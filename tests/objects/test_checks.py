@@ -30,12 +30,6 @@ def check() -> Checked:
     return Checked()
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 
@@ -141,8 +135,8 @@ def test_at_every_moment(check: Checked) -> None:
 
 
 @by_hand
-def test_a_slow_check_of_one_idle_object_keeps_the_others_free() -> None:
-    """FAULTS 69: upkeep has one in hand at a time."""
+def test_a_slow_check_leaves_other_objects_free() -> None:
+    """Upkeep has one in hand at a time."""
     gate = Gate(lambda _: True)
     pool, _ = make(gate, check_on="idle", check_interval=0, max_size=3)
     pool.wait(3)
@@ -158,8 +152,7 @@ def test_a_slow_check_of_one_idle_object_keeps_the_others_free() -> None:
     assert usable(pool)
 
 
-def test_an_object_in_a_check_is_not_released_by_somebody_else() -> None:
-    """FAULTS 1, 69."""
+def test_an_object_in_a_check_cannot_be_released() -> None:
     from bufpool.errors import DoubleReleaseError
 
     gate = Gate(lambda _: True)
@@ -176,7 +169,7 @@ def test_an_object_in_a_check_is_not_released_by_somebody_else() -> None:
 
 
 def test_checkouts_are_those_that_got_an_object(check: Checked) -> None:
-    """FAULTS 69: one that met a broken object on its way counts once."""
+    """One that met a broken object on its way counts once."""
     pool, _ = make(check)
     use(pool)
     check.broken.add(0)

@@ -16,11 +16,6 @@ from bufpool.errors import ClosedError, ForeignReleaseError, PoolTimeoutError, S
 from tests.support.clients import Client, Gate, Maker, Thing, balanced, overdue, until, usable, waiting_client
 
 
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
 def test_a_closed_pool_hands_out_nothing_more(maker: Maker) -> None:
     pool = Pool(maker, name="ended", close=maker.close)
     pool.release(pool.acquire())
@@ -39,7 +34,7 @@ def test_a_closed_pool_hands_out_nothing_more(maker: Maker) -> None:
 
 
 def test_who_waits_is_told_at_once(maker: Maker) -> None:
-    """FAULTS 64: all of them, also those that have waited for long, and while objects are out."""
+    """All of them, also those that have waited for long, and while objects are out."""
     pool = Pool(maker, max_size=1, timeout=None, close=maker.close)
     thing = pool.acquire()
     clients = [waiting_client(pool, pool.acquire) for _ in range(3)]
@@ -57,7 +52,7 @@ def test_who_waits_is_told_at_once(maker: Maker) -> None:
 
 @pytest.mark.parametrize("how", ["release", "end", "discard", "dropped"])
 def test_what_is_out_is_closed_when_it_comes_back(maker: Maker, how: str) -> None:
-    """FAULTS 66: however it comes back; a second time is an error with a name."""
+    """However it comes back; a second time is an error with a name."""
     pool = Pool(maker, close=maker.close)
     lease = pool.lease()
     lease.__enter__()
@@ -85,7 +80,6 @@ def test_what_is_out_is_closed_when_it_comes_back(maker: Maker, how: str) -> Non
 
 
 def test_what_is_out_is_not_reset_for_nobody(maker: Maker) -> None:
-    """FAULTS 66."""
     resets: list[Thing] = []
     pool = Pool(maker, close=maker.close, reset=resets.append)
     with pool.lease():
@@ -95,7 +89,6 @@ def test_what_is_out_is_not_reset_for_nobody(maker: Maker) -> None:
 
 
 def test_close_waits_for_what_is_out(maker: Maker) -> None:
-    """FAULTS 64."""
     pool = Pool(maker, close=maker.close, name="ended")
     with (
         pool.lease(),
@@ -120,7 +113,6 @@ def test_close_waits_for_what_is_out(maker: Maker) -> None:
 
 @pytest.mark.parametrize("timeout", [-1, float("nan")])
 def test_a_close_with_a_wrong_time_does_nothing(timeout: float) -> None:
-    """FAULTS 54, 57."""
     pool = Pool(Thing, name="ended")
     with pytest.raises(SettingError, match="'ended': timeout must be 0 seconds or more"):
         pool.close(timeout)
@@ -128,7 +120,7 @@ def test_a_close_with_a_wrong_time_does_nothing(timeout: float) -> None:
     assert usable(pool)
 
 
-def test_close_waits_for_what_is_in_the_making_and_for_what_is_beyond_its_size(maker: Maker) -> None:
+def test_close_waits_for_creations_and_surplus_objects(maker: Maker) -> None:
     gate = Gate(maker)
     pool = Pool(gate, close=maker.close, max_size=1, overflow="create")
     client = Client(pool.acquire)
@@ -180,7 +172,7 @@ BUSY_WITH: dict[str, tuple[dict[str, Any], Callable[[Pool[Any]], None]]] = {
 def test_what_a_callback_has_at_the_end_is_closed_too(
     maker: Maker, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 64: nothing idle is left in a pool that was closed meanwhile."""
+    """Nothing idle is left in a pool that was closed meanwhile."""
     settings, use = BUSY_WITH[what]
     monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
     gate = Gate()
@@ -223,7 +215,7 @@ def test_a_pool_may_be_closed_again_and_by_several_at_once(maker: Maker) -> None
 
 
 def test_a_pool_goes_with_objects_out() -> None:
-    """FAULTS 66: nobody's object is touched; a lease keeps the pool until its end; a late release is harmless."""
+    """Nobody's object is touched; a lease keeps the pool until its end; a late release is harmless."""
     maker = Maker()
     pool = Pool(maker, close=maker.close)
     gone = weakref.ref(pool)
@@ -243,15 +235,13 @@ def test_a_pool_goes_with_objects_out() -> None:
 
 
 def test_a_pool_dropped_in_the_block_of_its_lease() -> None:
-    """FAULTS 66."""
     reset: list[Thing] = []
     with Pool(Thing, reset=reset.append).lease() as thing:
         gc.collect()
     assert reset == [thing]
 
 
-def test_a_pool_that_is_dropped_while_a_client_waits_serves_it() -> None:
-    """FAULTS 66."""
+def test_a_dropped_pool_serves_its_waiters() -> None:
     pool = Pool(Thing, max_size=1, timeout=30)
 
     def get(lease: Any) -> Thing:
@@ -266,7 +256,6 @@ def test_a_pool_that_is_dropped_while_a_client_waits_serves_it() -> None:
 
 
 def test_a_dropped_pool_lets_its_objects_go() -> None:
-    """FAULTS 66."""
     pool = Pool(Thing)
     thing = weakref.ref(pool.acquire())
     pool.release(thing())

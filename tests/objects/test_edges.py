@@ -24,6 +24,7 @@ from bufpool import (
     ReleasedError,
 )
 from tests.support.clients import Thing, balanced, until, waiting_client
+from tests.support.threads import in_threads
 
 
 @pytest.mark.parametrize("reset", [None, lambda thing: None])
@@ -76,7 +77,7 @@ def test_a_lease_that_got_nothing_may_be_entered_again() -> None:
         lease.__enter__()
 
 
-def test_a_lease_may_be_looked_at_while_another_thread_ends_it() -> None:
+def test_a_lease_is_read_while_another_thread_ends_it() -> None:
     """Without the GIL the object may go at any moment; and it is never one of somebody else's."""
     pool = Pool(Thing, max_size=1)
     current: list[PoolLease[Thing] | None] = [None]
@@ -104,8 +105,8 @@ def test_a_lease_may_be_looked_at_while_another_thread_ends_it() -> None:
     assert balanced(pool)
 
 
-def test_what_is_a_leases_is_nobody_elses_to_release_whatever_comes_after_it() -> None:
-    """FAULTS 1, 3: between the look for the object and the taking of it, its number may become another's."""
+def test_only_its_lease_releases_an_object() -> None:
+    """Between the look for the object and the taking of it, its number may become another's."""
     pool = Pool(Thing, max_size=1)
     current: list[Thing | None] = [None]
     over = threading.Event()
@@ -148,11 +149,7 @@ def test_drained_by_several_at_once_it_still_reuses() -> None:
         for _ in range(500):
             pool.drain()
 
-    threads = [threading.Thread(target=drain) for _ in range(3)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_threads(drain, 3)
     before = pool.stats().created
     for _ in range(10):
         with pool.lease():
@@ -160,8 +157,7 @@ def test_drained_by_several_at_once_it_still_reuses() -> None:
     assert pool.stats().created - before <= 1
 
 
-def test_a_task_is_woken_by_its_loop_in_whatever_thread_that_runs_now() -> None:
-    """FAULTS 62, 83."""
+def test_a_task_is_woken_in_its_loops_present_thread() -> None:
     loop = asyncio.new_event_loop()
     pool = AsyncPool(Thing, max_size=1)
     shared = pool._core
@@ -186,8 +182,8 @@ def test_a_task_is_woken_by_its_loop_in_whatever_thread_that_runs_now() -> None:
     loop.close()
 
 
-def test_who_was_given_a_broken_object_does_not_begin_again_at_the_end() -> None:
-    """FAULTS 60: the factory is left alone, so no other can be made in its place."""
+def test_a_broken_object_costs_no_place_in_the_queue() -> None:
+    """The factory is left alone, so no other can be made in its place."""
     broken: set[Thing] = set()
     fails = False
 
@@ -221,33 +217,27 @@ def test_who_was_given_a_broken_object_does_not_begin_again_at_the_end() -> None
     assert second.result() is two
 
 
-def test_what_a_callback_started_is_not_in_it_when_it_is_over() -> None:
-    """FAULTS 70."""
+async def test_a_task_outlives_the_callback_that_started_it() -> None:
+    done = asyncio.Event()
 
-    async def main() -> None:
-        done = asyncio.Event()
+    def later() -> None:
+        pool.release(pool.acquire())
+        done.set()
 
-        def later() -> None:
-            pool.release(pool.acquire())
-            done.set()
+    def factory() -> Thing:
+        if not pool.size - 1:
+            asyncio.get_running_loop().call_later(0.001, later)
+        return Thing()
 
-        def factory() -> Thing:
-            if not pool.size - 1:
-                asyncio.get_running_loop().call_later(0.001, later)
-            return Thing()
-
-        pool = Pool(factory, max_size=2)
-        held: list[Thing] = []
-        asyncio.get_running_loop().call_soon(lambda: held.append(pool.acquire()))
-        await asyncio.wait_for(done.wait(), 10)
-        pool.release(held[0])
-        assert pool.size == 2
-
-    asyncio.run(main())
+    pool = Pool(factory, max_size=2)
+    held: list[Thing] = []
+    asyncio.get_running_loop().call_soon(lambda: held.append(pool.acquire()))
+    await asyncio.wait_for(done.wait(), 10)
+    pool.release(held[0])
+    assert pool.size == 2
 
 
-def test_waiting_for_objects_heeds_that_the_pool_was_made_smaller() -> None:
-    """FAULTS 75."""
+def test_waiting_for_objects_sees_a_smaller_pool() -> None:
     pool = Pool(Thing, max_size=5)
     held = [pool.acquire() for _ in range(2)]
     pool.resize(max_size=2)

@@ -30,8 +30,7 @@ every_error = pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__
 
 @every_error
 @pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire", "wait", "enter"])
-def test_what_the_factory_raises_passes_on_and_leaves_no_trace(error: BaseException, ask: str) -> None:
-    """FAULTS 67, 74."""
+def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> None:
     factory = Failing(error)
     pool = Pool(factory, max_size=2, min_size=1, backoff=(1e-6, 1e-6))
     calls: dict[str, Callable[[], Any]] = {
@@ -55,7 +54,7 @@ def test_what_the_factory_raises_passes_on_and_leaves_no_trace(error: BaseExcept
 
 
 def test_after_a_failure_the_factory_is_left_alone() -> None:
-    """FAULTS 67: who comes meanwhile waits, and its time-out has the failure as its cause."""
+    """Who comes meanwhile waits, and its time-out has the failure as its cause."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(60, 60), name="down")
     with pytest.raises(OSError, match="down"):
@@ -74,7 +73,7 @@ def test_after_a_failure_the_factory_is_left_alone() -> None:
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
 def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -> None:
-    """FAULTS 67: the factory's error, not that it is full, whatever the time-out."""
+    """The factory's error, not that it is full, whatever the time-out."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(60, 60), overflow="fail", timeout=timeout)
     with pytest.raises(OSError, match="down"):
@@ -85,8 +84,8 @@ def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -
     assert factory.calls == 1
 
 
-def test_the_pause_after_a_failure_costs_no_time_of_the_processor() -> None:
-    """FAULTS 67: who waits sleeps until the factory may be tried again."""
+def test_the_pause_after_a_failure_costs_no_cpu() -> None:
+    """Who waits sleeps until the factory may be tried again."""
     gate = Gate()
     calls: list[float] = []
 
@@ -115,7 +114,7 @@ def test_the_pause_after_a_failure_costs_no_time_of_the_processor() -> None:
 
 
 def test_a_factory_that_recovers_serves_all_who_wait() -> None:
-    """FAULTS 67: each failure goes to one client; then the others get their objects, though they sleep for longer."""
+    """Each failure goes to one client; then the others get their objects, though they sleep for longer."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, max_size=3, backoff=(0.2, 0.4), timeout=30)
     with pytest.raises(OSError, match="down"):
@@ -137,7 +136,7 @@ def test_a_factory_that_recovers_serves_all_who_wait() -> None:
 
 
 def test_while_the_factory_fails_what_comes_back_serves() -> None:
-    """FAULTS 67: a pause is none for objects that are there."""
+    """A pause is none for objects that are there."""
     factory = Failing()
     pool = Pool(factory, max_size=3, backoff=(60, 60))
     thing = pool.acquire()
@@ -153,8 +152,8 @@ def test_while_the_factory_fails_what_comes_back_serves() -> None:
     assert balanced(pool)
 
 
-def test_who_gives_up_in_the_pause_leaves_the_next_try_to_another() -> None:
-    """FAULTS 67, 63: also if it would have been the first to try again."""
+def test_a_timeout_in_the_pause_leaves_the_next_try() -> None:
+    """Also if it would have been the first to try again."""
     gate = Gate()
     factory = Failing()
 
@@ -183,7 +182,6 @@ def test_who_gives_up_in_the_pause_leaves_the_next_try_to_another() -> None:
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    """FAULTS 67."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(0.02, 0.05), timeout=10)
     pauses = []
@@ -200,17 +198,15 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert pool._core.lifecycle._pause == 0
 
 
-@pytest.mark.parametrize("nothing", [None])
-def test_a_factory_that_returns_nothing_is_an_error(nothing: None) -> None:
-    """FAULTS 71."""
-    pool = Pool(lambda: nothing, name="empty", backoff=(1e-6, 1e-6))
+def test_a_factory_that_returns_nothing_is_an_error() -> None:
+    pool = Pool(lambda: None, name="empty", backoff=(1e-6, 1e-6))
     with pytest.raises(FactoryError, match="'empty': the factory returned None"):
         pool.acquire()
     assert (pool.size, pool.in_use) == (0, 0)
 
 
-def test_a_factory_that_returns_the_same_object_twice_is_an_error() -> None:
-    """FAULTS 71: while it is idle, out, or leased; after it was closed it may come again."""
+def test_a_factory_must_return_new_objects() -> None:
+    """While it is idle, out, or leased; after it was closed it may come again."""
     thing = Thing()
     pool = Pool(lambda: thing, name="same", backoff=(1e-6, 1e-6))
     message = r"'same': the factory returned an object that the pool has already: Thing\(0\)"
@@ -232,8 +228,8 @@ def test_a_factory_that_returns_the_same_object_twice_is_an_error() -> None:
     assert balanced(pool)
 
 
-def test_errors_of_another_pool_inside_the_factory_are_the_factorys() -> None:
-    """FAULTS 67: also those that look like this pool's own refusals."""
+def test_errors_of_a_pool_inside_a_factory() -> None:
+    """Also those that look like this pool's own refusals."""
     inner = Pool(Thing, max_size=1, timeout=0)
     inner_thing = inner.acquire()
     pool = Pool(inner.acquire, backoff=(1e-6, 1e-6))

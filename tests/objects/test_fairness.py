@@ -26,7 +26,7 @@ def queue_up(pool: Pool[Any]) -> Turn:
 @pytest.mark.parametrize("fair", [False, True])
 @pytest.mark.parametrize("lifo", [False, True])
 def test_first_come_first_served(fair: bool, lifo: bool) -> None:
-    """FAULTS 60: twelve that come one after the other are served in that order, though their threads start as they
+    """Twelve that come one after the other are served in that order, though their threads start as they
     like."""
     pool = Pool(Thing, max_size=2, fair=fair, lifo=lifo)
     held = [pool.acquire(), pool.acquire()]
@@ -52,8 +52,8 @@ def test_first_come_first_served(fair: bool, lifo: bool) -> None:
     assert usable(pool)
 
 
-def test_an_object_goes_straight_to_who_has_waited_a_millisecond() -> None:
-    """FAULTS 60: a running client cannot take it."""
+def test_after_a_millisecond_a_waiter_is_handed_one() -> None:
+    """A running client cannot take it."""
     pool = Pool(Thing, max_size=1)
     thing = pool.acquire()
     turn = queue_up(pool)
@@ -69,7 +69,7 @@ def test_an_object_goes_straight_to_who_has_waited_a_millisecond() -> None:
 
 
 def test_before_that_a_running_client_is_quicker() -> None:
-    """FAULTS 60: it costs no switch of threads; who waited is then the first in the queue, and is given the object."""
+    """It costs no switch of threads; who waited is then the first in the queue, and is given the object."""
     pool = Pool(Thing, max_size=1)
     thing = pool.acquire()
     for _ in range(1000):  # one of them within a millisecond, whatever else this machine does
@@ -94,7 +94,7 @@ def test_before_that_a_running_client_is_quicker() -> None:
 
 
 def test_a_fair_pool_is_strict() -> None:
-    """FAULTS 60: within the millisecond, too."""
+    """Within the millisecond, too."""
     pool = Pool(Thing, max_size=1, fair=True)
     for _ in range(100):
         thing = pool.acquire()
@@ -108,7 +108,7 @@ def test_a_fair_pool_is_strict() -> None:
 
 @pytest.mark.parametrize("fair", [False, True])
 def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
-    """FAULTS 60: room for a new object goes in turn as well."""
+    """Room for a new object goes in turn as well."""
     pool = Pool(Thing, max_size=1, fair=fair)
     thing = pool.acquire()
     turn = queue_up(pool)
@@ -119,8 +119,8 @@ def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
     assert usable(pool)
 
 
-def test_a_hundred_that_wait_are_served_though_one_never_stops() -> None:
-    """FAULTS 61: the one takes the object again as soon as it has returned it."""
+def test_a_busy_client_starves_no_waiters() -> None:
+    """The one takes the object again as soon as it has returned it."""
     pool = Pool(Thing, max_size=1, timeout=60)
     thing = pool.acquire()
 
@@ -144,7 +144,7 @@ def test_a_hundred_that_wait_are_served_though_one_never_stops() -> None:
 
 @pytest.mark.parametrize("fair", [False, True])
 def test_no_wake_up_is_lost(fair: bool) -> None:
-    """FAULTS 62: with two objects for six threads, most checkouts wait; a lost wake-up would be a time-out."""
+    """With two objects for six threads, most checkouts wait; a lost wake-up would be a time-out."""
     pool = Pool(Thing, max_size=2, fair=fair, timeout=30)
     barrier = threading.Barrier(6)
 
@@ -163,7 +163,7 @@ def test_no_wake_up_is_lost(fair: bool) -> None:
 
 
 def test_a_time_out_that_meets_a_hand_over_loses_nothing() -> None:
-    """FAULTS 63: who was given an object as its time ran out has it; otherwise the next one, or the pool."""
+    """Who was given an object as its time ran out has it; otherwise the next one, or the pool."""
     pool = Pool(Thing, max_size=1, fair=True)
     generator = random.Random(7)
     outcomes = {"served": 0, "timed out": 0}
@@ -190,8 +190,8 @@ def test_a_time_out_that_meets_a_hand_over_loses_nothing() -> None:
     assert usable(pool)
 
 
-def test_who_goes_with_an_object_just_given_to_it_hands_it_on() -> None:
-    """FAULTS 63: from thread to thread, without a thread: each step is one call."""
+def test_a_waiter_that_leaves_hands_its_object_on() -> None:
+    """From thread to thread, without a thread: each step is one call."""
     pool = Pool(Thing, max_size=1, fair=True)
     thing = pool.acquire()
     first, second, third = queue_up(pool), queue_up(pool), queue_up(pool)
@@ -205,7 +205,7 @@ def test_who_goes_with_an_object_just_given_to_it_hands_it_on() -> None:
 
 
 def test_a_turn_that_is_dropped_gives_back_what_it_had() -> None:
-    """FAULTS 63: in the queue it cannot be dropped; with an object in hand it can."""
+    """In the queue it cannot be dropped; with an object in hand it can."""
     pool = Pool(Thing, max_size=1, fair=True)
     thing = pool.acquire()
     turn = queue_up(pool)

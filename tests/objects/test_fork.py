@@ -54,7 +54,7 @@ def run(program: str) -> str:
 
 
 def test_a_child_begins_with_an_empty_pool() -> None:
-    """FAULTS 85, 86: idle objects and those that are out are the parent's."""
+    """Idle objects and those that are out are the parent's."""
     out = run("""
         pool = Pool(Thing, max_size=3, close=close, min_size=1)
         out, idle = pool.acquire(), pool.acquire()
@@ -78,8 +78,8 @@ def test_a_child_begins_with_an_empty_pool() -> None:
     assert out == "well\n"
 
 
-def test_a_hook_that_runs_before_any_of_ours_gets_no_object_of_the_parent() -> None:
-    """FAULTS 85: hooks run in the order in which they were registered, and this one is older than the package."""
+def test_a_fork_hook_gets_no_object_of_the_parent() -> None:
+    """Hooks run in the order in which they were registered, and this one is older than the package."""
     out = run_python(
         textwrap.dedent("""
         import os, threading
@@ -110,7 +110,7 @@ def test_a_hook_that_runs_before_any_of_ours_gets_no_object_of_the_parent() -> N
 
 
 def test_threads_of_the_child_begin_with_one_pool() -> None:
-    """FAULTS 85: whichever uses it first."""
+    """Whichever uses it first."""
     out = run("""
         pool = Pool(Thing, max_size=4, close=close)
         pool.release(pool.acquire())
@@ -138,7 +138,7 @@ def test_threads_of_the_child_begin_with_one_pool() -> None:
 
 
 def test_what_was_inherited_is_returned_in_silence() -> None:
-    """FAULTS 86: by whatever way, as often as one likes, and nothing comes of it."""
+    """By whatever way, as often as one likes, and nothing comes of it."""
     out = run("""
         pool = Pool(Thing, close=close, reset=close, check=close)
         a, b, c, idle = [pool.acquire() for _ in range(4)]
@@ -186,7 +186,6 @@ def test_what_was_inherited_is_returned_in_silence() -> None:
 
 
 def test_the_block_of_a_lease_ends_in_parent_and_child() -> None:
-    """FAULTS 86, 49."""
     out = run("""
         pool = Pool(Thing, close=close)
         with pool.lease() as thing:
@@ -201,7 +200,7 @@ def test_the_block_of_a_lease_ends_in_parent_and_child() -> None:
 
 
 def test_a_pool_that_goes_in_the_child_touches_nothing() -> None:
-    """FAULTS 66, 86: not even by the destructors of what it inherited... unless the process ends."""
+    """Not even by the destructors of what it inherited... unless the process ends."""
     out = run("""
         pools = [Pool(Thing, close=close)]
         pools[0].wait(2)
@@ -216,7 +215,6 @@ def test_a_pool_that_goes_in_the_child_touches_nothing() -> None:
 
 
 def test_a_closed_pool_is_closed_in_the_child() -> None:
-    """FAULTS 64, 85."""
     out = run("""
         pool = Pool(Thing, close=close)
         pool.close()
@@ -234,7 +232,7 @@ def test_a_closed_pool_is_closed_in_the_child() -> None:
     not has_gil(), reason="without the GIL a fork may find CPython's own locks taken by other threads"
 )
 def test_waiters_of_the_parent_are_none_in_the_child() -> None:
-    """FAULTS 85: threads that wait, make, check and return while the process forks again and again."""
+    """Threads that wait, make, check and return while the process forks again and again."""
     out = run("""
         pool = Pool(Thing, max_size=2, close=close, reset=lambda thing: None)
         end = threading.Event()
@@ -265,7 +263,7 @@ def test_waiters_of_the_parent_are_none_in_the_child() -> None:
 
 
 def test_the_child_has_a_maintenance_thread_of_its_own() -> None:
-    """FAULTS 85: the parent's thread is not in the child."""
+    """The parent's thread is not in the child."""
     out = run("""
         pool = Pool(Thing, max_idle=0.04, close=close)
         pool.release(pool.acquire())
@@ -283,7 +281,7 @@ def test_the_child_has_a_maintenance_thread_of_its_own() -> None:
 
 @pytest.mark.parametrize("role", ["factory", "check", "reset", "close"])
 def test_a_callback_may_fork(role: str) -> None:
-    """FAULTS 85: and the child may come back from it into the pool."""
+    """And the child may come back from it into the pool."""
     out = run(f"""
         role = {role!r}
         parent = os.getpid()
@@ -324,10 +322,8 @@ def test_a_callback_may_fork(role: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_after_a_callback_that_forks_others_of_the_parent_follow(
-    role: str, settings: dict[str, object], use: str
-) -> None:
-    """FAULTS 85: the child comes back into the middle of what the pool does to several objects, or by several steps."""
+def test_a_fork_in_a_callback_leaves_others_in_turn(role: str, settings: dict[str, object], use: str) -> None:
+    """The child comes back into the middle of what the pool does to several objects, or by several steps."""
     out = run(f"""
         parent = os.getpid()
         forks = []

@@ -88,7 +88,7 @@ def kind(request: pytest.FixtureRequest) -> Any:
 
 
 def test_any_object_can_be_pooled(kind: Any) -> None:
-    """FAULTS 72: by leases, by hand, discarded, drained."""
+    """By leases, by hand, discarded, drained."""
     closed: list[Any] = []
     pool = Pool(kind, max_size=4, close=closed.append, check=lambda thing: None, reset=lambda thing: None)
     with pool.lease() as a:
@@ -106,7 +106,7 @@ def test_any_object_can_be_pooled(kind: Any) -> None:
 
 
 def test_errors_name_any_object(kind: Any) -> None:
-    """FAULTS 72: whatever its `repr` does, a release too many is the error that it is."""
+    """Whatever its `repr` does, a release too many is the error that it is."""
     pool = Pool(kind, name="any")
     thing = pool.acquire()
     pool.release(thing)
@@ -122,14 +122,13 @@ def test_errors_name_any_object(kind: Any) -> None:
 
 
 def test_the_repr_of_a_lease_shows_any_object(kind: Any) -> None:
-    """FAULTS 72."""
     lease = Pool(kind, name="any").lease()
     with lease:
         assert "any" in repr(lease)
 
 
 def test_an_object_may_change_while_it_is_out() -> None:
-    """FAULTS 72: contents, hash, equality and class."""
+    """Contents, hash, equality and class."""
 
     class Other:
         pass
@@ -153,7 +152,7 @@ def test_an_object_may_change_while_it_is_out() -> None:
 
 
 def test_equal_objects_are_told_apart() -> None:
-    """FAULTS 72: a hundred that are all equal, returned in another order, some discarded."""
+    """A hundred that are all equal, returned in another order, some discarded."""
     pool = Pool(EqualToAll, max_size=100)
     things = [pool.acquire() for _ in range(100)]
     for thing in things[::2]:
@@ -169,8 +168,7 @@ def test_equal_objects_are_told_apart() -> None:
     assert usable(pool)
 
 
-def test_an_object_that_refers_to_its_pool_does_not_keep_both_alive() -> None:
-    """FAULTS 20."""
+def test_a_cycle_of_object_and_pool_is_collected() -> None:
     import gc
     import weakref
 

@@ -102,7 +102,6 @@ def nothing_lost(pool: Pool[Any], client: Callable[[Pool[Any]], None]) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_at_every_opcode(path: str) -> None:
-    """FAULTS 50."""
     make, client = PATHS[path]
     for opcode in count(1):
         pool = make()
@@ -120,7 +119,7 @@ def test_at_every_opcode(path: str) -> None:
 
 @pytest.mark.parametrize("fair", [False, True])
 def test_at_every_opcode_of_a_wait(fair: bool) -> None:
-    """FAULTS 50, 63: before, during and after it, the hand-over too. The object comes back once somebody waits."""
+    """Before, during and after it, the hand-over too. The object comes back once somebody waits."""
     begin, done = threading.Semaphore(0), threading.Semaphore(0)
     current: list[Any] = []
 
@@ -158,7 +157,7 @@ def test_at_every_opcode_of_a_wait(fair: bool) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 def test_by_a_signal_at_any_moment() -> None:
-    """FAULTS 50, 51: of a loop over all paths, as a user does it."""
+    """Of a loop over all paths, as a user does it."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     pools = [(make(), client) for make, client in PATHS.values()]
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -16,15 +14,12 @@ import pytest
 from bufpool import Pool
 from tests.support.accounting import run_python
 from tests.support.clients import Client, Maker, Thing, balanced, until, usable
-from tests.support.programs import beside_places
+from tests.support.programs import beside_places, python
 
 LEAK = 0.03
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def told(pool: Pool[Any]) -> list[str]:
@@ -106,10 +101,7 @@ for _ in range(3):
         print(pool.leases()[0].stack is not None)
 """
     for flags, expected in (([], "True\nFalse\nFalse\n"), (["-X", "dev"], "True\n" * 3)):
-        ran = subprocess.run(
-            [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True, timeout=60
-        )
-        assert ran.stdout == expected
+        assert python(*flags, "-c", program).stdout == expected
 
 
 def test_the_maintenance_thread_reports_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +114,7 @@ def test_the_maintenance_thread_reports_leaks(monkeypatch: pytest.MonkeyPatch) -
     assert "'leaky'" in str(caught[0].message)
 
 
-def test_a_warning_that_is_an_error_does_not_hide_other_leaks() -> None:
+def test_a_warning_as_an_error_hides_no_other_leak() -> None:
     pool = Pool(Thing, leak_threshold=LEAK, max_size=40)
     held = [pool.acquire() for _ in range(3)]
     time.sleep(2 * LEAK)
@@ -172,7 +164,7 @@ def test_a_holder_whose_thread_is_gone_has_its_number() -> None:
     pool.release(thing)
 
 
-def test_what_is_idle_or_in_the_pools_own_hand_is_held_by_nobody() -> None:
+def test_idle_objects_have_no_holder() -> None:
     seen: list[int] = []
     pool = Pool(Thing, reset=lambda thing: seen.append(len(pool.leases())))
     with pool.lease():
@@ -241,7 +233,6 @@ def test_a_dropped_leases_object_is_reset_or_retired() -> None:
 
 
 def test_a_dropped_lease_in_a_cycle_comes_back() -> None:
-    """FAULTS 20."""
     pool = Pool(Thing, max_size=1)
     cycle: list[Any] = entered(pool)
     cycle.append(cycle)
@@ -252,7 +243,7 @@ def test_a_dropped_lease_in_a_cycle_comes_back() -> None:
 
 
 def test_a_lease_goes_with_its_pool() -> None:
-    """FAULTS 20, 66: one in a cycle through the object and the pool that nobody else knows."""
+    """One in a cycle through the object and the pool that nobody else knows."""
     gone: list[Thing] = []
     pool: Any = Pool(dict, reset=gone.append)
     leases = entered(pool)
@@ -263,7 +254,6 @@ def test_a_lease_goes_with_its_pool() -> None:
 
 
 def test_a_dropped_lease_wakes_who_waits() -> None:
-    """FAULTS 62."""
     pool = Pool(Thing, max_size=1)
     leases = entered(pool)
     client = Client(pool.acquire)
@@ -289,7 +279,7 @@ def test_a_lease_that_ended_is_dropped_in_silence() -> None:
     assert balanced(pool)
 
 
-def test_a_checkout_is_traced_while_another_thread_imports_asyncio() -> None:
+def test_a_trace_does_not_race_an_import_of_asyncio() -> None:
     """The module is there then, and has no functions yet. As soon as it has them, tasks are named."""
     out = run_python("""
         import bufpool, sys, types

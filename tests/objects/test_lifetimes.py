@@ -25,18 +25,6 @@ from tests.support.clients import (
     usable,
 )
 
-
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks after pools but the test."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
-
-
 by_hand = pytest.mark.usefixtures("alone")
 
 
@@ -70,7 +58,7 @@ def test_or_the_one_idle_longest(maker: Maker) -> None:
 
 
 @by_hand
-def test_what_is_idle_too_long_goes_down_to_the_least_size(maker: Maker) -> None:
+def test_max_idle_goes_down_to_min_size(maker: Maker) -> None:
     pool = filled(maker, 5, min_size=2, max_idle=A_WHILE / 2)
     assert pool.size == 5
     time.sleep(A_WHILE)
@@ -93,7 +81,7 @@ def test_what_is_used_is_not_idle(maker: Maker) -> None:
 
 
 @by_hand
-def test_a_lifetime_ends_on_checkout_on_return_and_in_upkeep(maker: Maker) -> None:
+def test_where_a_lifetime_ends(maker: Maker) -> None:
     pool = filled(maker, 2, max_lifetime=A_WHILE)
     first = pool.acquire()
     time.sleep(A_WHILE)
@@ -143,7 +131,7 @@ def test_drained_objects_are_replaced(maker: Maker) -> None:
 
 @by_hand
 @pytest.mark.parametrize("how", ["reset", "check on return", "check on idle", "check on checkout", "factory"])
-def test_what_a_callback_has_while_the_pool_is_drained_is_replaced_too(maker: Maker, how: str) -> None:
+def test_drain_replaces_what_a_callback_holds(maker: Maker, how: str) -> None:
     """Nobody who comes after `drain` gets what existed before it."""
     gate = Gate(lambda *_: None)
     settings: dict[str, Any] = {"check": gate, "check_on": how.rpartition(" ")[2], "check_interval": 0}
@@ -184,8 +172,7 @@ def test_upkeep_makes_what_is_missing(maker: Maker) -> None:
 
 
 @by_hand
-def test_upkeep_passes_on_what_the_factory_raises_and_heeds_its_pause() -> None:
-    """FAULTS 67."""
+def test_upkeep_passes_on_the_error_of_a_factory() -> None:
     factory = Failing(OSError("down"))
     pool = Pool(factory, min_size=1, backoff=(60, 60))
     with pytest.raises(OSError, match="down"):
@@ -206,10 +193,10 @@ def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1), KeyboardInterrupt()])
-def test_the_maintenance_thread_survives_whatever_a_callback_raises(
+def test_maintenance_survives_errors_of_callbacks(
     maker: Maker, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """FAULTS 73, 74: of one pool; it goes on with that and with the others."""
+    """Of one pool; it goes on with that and with the others."""
 
     def fail(thing: Thing) -> None:
         failed.append(thing)
@@ -230,8 +217,8 @@ def test_the_maintenance_thread_survives_whatever_a_callback_raises(
         until(lambda: [each.exc_value for each in told] == [error, error], "two reports")
 
 
-def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
-    """FAULTS 19: garbage is collected in the middle of its look at the list, and takes pools off it."""
+def test_maintenance_survives_pools_that_vanish() -> None:
+    """Garbage is collected in the middle of its look at the list, and takes pools off it."""
 
     class Looked:
         period, over = 0.0, False
@@ -265,7 +252,6 @@ def test_the_maintenance_thread_survives_pools_that_go_while_it_looks() -> None:
 
 
 def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
-    """FAULTS 66."""
     import weakref
 
     pool = filled(maker, 1, max_idle=0.05)
@@ -274,9 +260,7 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
     until(lambda: gone() is None)
 
 
-def test_the_maintenance_thread_keeps_a_least_size_set_later(
-    maker: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_maintenance_keeps_a_min_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     from bufpool.objects.manager import Manager
 
     monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))

@@ -43,28 +43,22 @@ def maintenance(monkeypatch: pytest.MonkeyPatch) -> MaintenanceThread:
     return mine
 
 
-@pytest.fixture
-def maker() -> Maker:
-    return Maker()
-
-
 # --- exits ---
 
 
 @pytest.mark.parametrize("kind", exits.PROGRAMS)
 def test_a_program_ends(kind: str) -> None:
-    """FAULTS 88: whatever its pool had for the maintenance thread to do. `make exits` runs each 500 times."""
+    """Whatever its pool had for the maintenance thread to do. `make exits` runs each 500 times."""
     assert exits.programs(4, kind).violations == ()
 
 
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 def test_forks_while_the_thread_starts() -> None:
-    """FAULTS 85."""
     assert exits.forks(30).violations == ()
 
 
-def test_the_thread_has_ended_before_the_interpreter_kills_threads() -> None:
-    """FAULTS 88: so it has no lock of `logging` or of an import in its hand. What was registered before runs after."""
+def test_thread_ends_before_the_interpreter_kills_it() -> None:
+    """So it has no lock of `logging` or of an import in its hand. What was registered before runs after."""
     out = run_python(f"""
         import atexit, threading
         atexit.register(lambda: print([each.name for each in threading.enumerate()]))
@@ -77,7 +71,7 @@ def test_the_thread_has_ended_before_the_interpreter_kills_threads() -> None:
 
 
 def test_a_callback_that_hangs_does_not_hang_the_exit() -> None:
-    """FAULTS 88: the thread is in it for ever."""
+    """The thread is in it for ever."""
     began = time.monotonic()
     out = run_python("""
         import bufpool, threading
@@ -97,7 +91,7 @@ def test_a_callback_that_hangs_does_not_hang_the_exit() -> None:
 
 
 def test_a_round_may_finish_at_exit() -> None:
-    """FAULTS 88: a callback that takes a while is not cut off."""
+    """A callback that takes a while is not cut off."""
     out = run_python("""
         import bufpool, threading, time
         closing = threading.Event()
@@ -114,8 +108,8 @@ def test_a_round_may_finish_at_exit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Pool", "AsyncPool"])
-def test_nothing_is_called_for_a_lease_that_the_interpreters_end_drops(kind: str) -> None:
-    """FAULTS 88: a daemon thread was killed in a callback, with its lock; the same callback would wait for ever."""
+def test_no_callback_for_a_lease_dropped_at_exit(kind: str) -> None:
+    """A daemon thread was killed in a callback, with its lock; the same callback would wait for ever."""
     out = run_python(
         f"""
         import asyncio, bufpool, sys, threading, warnings
@@ -298,7 +292,7 @@ def fork_while_held(dictionary, in_child):
 
 
 def test_the_thread_never_imports_logging() -> None:
-    """FAULTS 85: a child that logs would wait for the thread's import, which is not going on there."""
+    """A child that logs would wait for the thread's import, which is not going on there."""
     out = run_python("""
         import bufpool, sys
         assert "logging" not in sys.modules
@@ -311,8 +305,8 @@ def test_the_thread_never_imports_logging() -> None:
 
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 @pytest.mark.skipif(has_gil(), reason="with the GIL a dictionary has no lock")
-def test_a_child_does_not_wait_for_the_parents_list_of_pools() -> None:
-    """FAULTS 85: without the GIL CPython may hand its lock to a thread that waits, at the moment of the fork."""
+def test_a_child_needs_no_lock_of_the_parents_pools() -> None:
+    """Without the GIL CPython may hand its lock to a thread that waits, at the moment of the fork."""
     out = run_python(
         HELD_AT_FORK
         + textwrap.dedent("""
@@ -330,7 +324,7 @@ def test_a_child_does_not_wait_for_the_parents_list_of_pools() -> None:
 
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 def test_a_callback_of_the_thread_may_fork() -> None:
-    """FAULTS 85: the child ends when it leaves the thread, and does not go on with the parent's upkeep."""
+    """The child ends when it leaves the thread, and does not go on with the parent's upkeep."""
     out = run_python("""
         import bufpool, os, signal, threading, time, warnings
         warnings.simplefilter("ignore", DeprecationWarning)

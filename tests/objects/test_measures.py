@@ -110,7 +110,7 @@ def test_a_snapshot_stays_as_it_is() -> None:
     assert pool.stats().discards["discarded"] == 1
 
 
-def test_the_difference_of_two_snapshots_says_what_happened_in_between() -> None:
+def test_the_difference_of_two_snapshots() -> None:
     pool = Pool(lambda: time.sleep(0.01) or Thing(), max_size=2)
     use(pool, 3)
     before = pool.stats()
@@ -269,7 +269,7 @@ def test_it_is_too_small(how: str) -> None:
     assert str(advice).startswith("The pool pays; its size is too small.\n- ")
 
 
-def test_who_went_without_because_of_the_factory_does_not_make_it_too_small() -> None:
+def test_a_slow_factory_is_no_sign_of_a_small_pool() -> None:
     factory = Failing()
     pool = Pool(factory, max_size=4, backoff=(60, 60))
     use(pool, 100)

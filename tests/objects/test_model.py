@@ -306,7 +306,6 @@ class Threads(RuleBasedStateMachine):
 
     @rule(which=SOME, how=st.sampled_from(["release", "discard"]))
     def give_back_what_is_not_out(self, which: int, how: str) -> None:
-        """FAULTS 1, 3."""
         if not self.things:
             return
         thing = which % len(self.things) + 1
@@ -333,7 +332,7 @@ class Threads(RuleBasedStateMachine):
     @precondition(lambda self: not self.model.closed and not self.model.idle and not self.model.queue)
     @rule()
     def fails_to_make(self) -> None:
-        """FAULTS 67: the client sees the error, and when its pause is over the factory is asked again."""
+        """The client sees the error, and when its pause is over the factory is asked again."""
         if self.model.size < self.model.most or self.model.overflow == "create":
             self.fails = True
             assert self.call("acquire") is OSError
@@ -342,7 +341,6 @@ class Threads(RuleBasedStateMachine):
 
     @rule(least=st.integers(0, 2), more=st.integers(0, 3))
     def resize(self, least: int, more: int) -> None:
-        """FAULTS 75."""
         most = max(1, least + more)
         assert self.call("resize", least, most) is None
         self.model.resize(least, most)
@@ -436,7 +434,6 @@ class Tasks(Threads):
     @precondition(lambda self: self.waiters)
     @rule(which=SOME)
     def cancel(self, which: int) -> None:
-        """FAULTS 79."""
         number, task, _ = self.waiters.pop(which % len(self.waiters))
         self.model.queue.remove(number)
         task.cancel()
@@ -467,7 +464,7 @@ class Tasks(Threads):
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", [Threads, Tasks])
 def test_a_pool_is_as_its_model(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FAULTS 60, 64, 65, 67-69, 75: 300 lives of 50 steps each."""
+    """300 lives of 50 steps each."""
     monkeypatch.setattr(logging.getLogger("bufpool"), "disabled", True)  # thousands of callbacks fail here
     run_state_machine_as_test(
         machine,

@@ -72,7 +72,6 @@ kinds = pytest.mark.parametrize("kind", [Pool, AsyncPool])
 @kinds
 @pytest.mark.parametrize(("what", "expected", "value"), cases(OUT_OF_RANGE))
 def test_setting_out_of_range(kind: Any, what: str, expected: str, value: Any) -> None:
-    """FAULTS 41, 42, 44, 54, 57."""
     with pytest.raises(SettingError) as caught:
         kind(Thing, name="wrong", **{what: value})
     message = str(caught.value)
@@ -85,7 +84,6 @@ def test_setting_out_of_range(kind: Any, what: str, expected: str, value: Any) -
 @kinds
 @pytest.mark.parametrize(("what", "expected", "value"), cases(WRONG_KIND))
 def test_setting_of_the_wrong_kind(kind: Any, what: str, expected: str, value: Any) -> None:
-    """FAULTS 45."""
     with pytest.raises(TypeError, match="^pool 'wrong': ") as caught:
         kind(Thing, name="wrong", **{what: value})
     assert str(caught.value).startswith(f"pool 'wrong': {what} {expected}")
@@ -133,7 +131,6 @@ LONG: list[Any] = [INF, 1e300, 1e9 + 1, pytest.param(10**400, id="10**400"), Non
 @pytest.mark.parametrize("value", LONG)
 @pytest.mark.parametrize("what", ["timeout", "max_idle", "max_lifetime", "leak_threshold"])
 def test_a_time_may_have_no_end(what: str, value: Any) -> None:
-    """FAULTS 55, 56, 58."""
     pool = Pool(Thing, **{what: value})
     assert usable(pool)
     pool.maintain()
@@ -147,7 +144,6 @@ def test_a_time_may_have_no_end(what: str, value: Any) -> None:
     "what", ["timeout", "max_lifetime", "leak_threshold", "check_after", "check_interval"]
 )
 def test_a_time_may_be_short_or_long(what: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FAULTS 53, 58."""
     monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
     pool = Pool(Thing, check=lambda thing: True, check_on=["checkout", "idle"], **{what: value})
     pool.release(pool.acquire())

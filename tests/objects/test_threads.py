@@ -96,7 +96,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_no_object_is_in_two_hands_and_none_is_lost(flavour: str) -> None:
-    """FAULTS 2, 62, 63, 75: leases, acquisitions, discards, time-outs, changes of size, drainings, upkeep, at once."""
+    """Leases, acquisitions, discards, time-outs, changes of size, drainings, upkeep, at once."""
     factory = Factory()
     pool = Pool(factory, max_size=4, close=Counted.close, **FLAVOURS[flavour])
 
@@ -136,7 +136,7 @@ def test_no_object_is_in_two_hands_and_none_is_lost(flavour: str) -> None:
 
 
 def test_failures_lose_nothing() -> None:
-    """FAULTS 67, 68, 69, 73: a factory, a check, a reset and a close that fail now and then."""
+    """A factory, a check, a reset and a close that fail now and then."""
     generator = random.Random(5)
 
     def flaky(thing: Counted) -> None:
@@ -166,7 +166,7 @@ def test_failures_lose_nothing() -> None:
 
 
 def test_objects_may_go_from_thread_to_thread() -> None:
-    """FAULTS 12: taken by one, returned by another."""
+    """Taken by one, returned by another."""
     import queue
 
     factory = Factory()
@@ -196,7 +196,7 @@ def test_objects_may_go_from_thread_to_thread() -> None:
 
 @pytest.mark.parametrize("ending", ["close", "drain"])
 def test_the_end_comes_while_all_are_at_work(ending: str) -> None:
-    """FAULTS 64: every object is closed once, whoever has it."""
+    """Every object is closed once, whoever has it."""
     from bufpool.errors import ClosedError
 
     for _ in range(20):
@@ -232,7 +232,7 @@ def test_the_end_comes_while_all_are_at_work(ending: str) -> None:
 
 
 def test_a_slow_factory_hinders_nobody_else() -> None:
-    """FAULTS 70: who can have an object that is there has it at once."""
+    """Who can have an object that is there has it at once."""
     maker = Maker()
     pool = Pool(maker, max_size=3)
     held = pool.acquire()
@@ -256,7 +256,7 @@ def test_a_slow_factory_hinders_nobody_else() -> None:
     assert usable(pool)
 
 
-def test_who_waits_for_a_slow_factory_takes_what_comes_back_first() -> None:
+def test_behind_a_slow_factory_a_release_is_served() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=2)
     held = pool.acquire()
@@ -275,7 +275,6 @@ def test_who_waits_for_a_slow_factory_takes_what_comes_back_first() -> None:
 
 @pytest.mark.parametrize("role", ["check", "reset", "close"])
 def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
-    """FAULTS 68, 69, 73."""
     gate = Gate(lambda thing: True)
     pool = Pool(Thing, max_size=2, **{role: gate})
     first, second = pool.acquire(), pool.acquire()

@@ -12,10 +12,7 @@ import pytest
 
 from bufpool import ClosedError, Pool
 from bufpool.errors import FactoryError, PoolTimeoutError, ReentrantError
-
-
-class Thing:
-    """What is pooled."""
+from tests.support.clients import Thing, turns, whole
 
 
 class Gate:
@@ -33,16 +30,6 @@ class Gate:
 
     async def reached(self) -> None:
         assert await asyncio.to_thread(self.entered.wait, 20)
-
-
-def whole(pool: Pool[Any]) -> bool:
-    """Nothing is out, nobody waits."""
-    return (pool.in_use, pool.waiting, pool.size) == (0, 0, pool.idle)
-
-
-async def turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def takes(pool: Pool[Any]) -> None:
@@ -80,7 +67,7 @@ def test_they_are_the_same_objects() -> None:
     assert whole(pool)
 
 
-def test_callbacks_run_beside_the_loop_with_the_context_of_the_client() -> None:
+def test_callbacks_run_in_a_thread_with_the_context() -> None:
     who: ContextVar[str] = ContextVar("who")
     seen: list[tuple[str, str, bool]] = []
 
@@ -105,23 +92,20 @@ def test_callbacks_run_beside_the_loop_with_the_context_of_the_client() -> None:
     assert seen == [(what, "client", False) for what in ("factory", "reset", "check", "reset", "close")]
 
 
-def test_the_loop_goes_on_while_a_thread_makes_an_object() -> None:
-    async def main() -> None:
-        gate = Gate(Thing)
-        pool = Pool(gate)
-        making = asyncio.create_task(takes(pool))
-        await gate.reached()
-        await turns()
-        assert not making.done()
-        gate.open.set()
-        await making
-        assert whole(pool)
-
-    asyncio.run(main())
+async def test_the_loop_goes_on_while_a_thread_makes_an_object() -> None:
+    gate = Gate(Thing)
+    pool = Pool(gate)
+    making = asyncio.create_task(takes(pool))
+    await gate.reached()
+    await turns()
+    assert not making.done()
+    gate.open.set()
+    await making
+    assert whole(pool)
 
 
 @pytest.mark.parametrize("what", ["factory", "check", "reset", "close"])
-def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
+async def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
     """It would be called, and never run: a check would pass."""
 
     async def coroutine() -> None:
@@ -130,56 +114,43 @@ def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
     def callback(*_: object) -> Any:
         return coroutine()
 
-    async def main() -> None:
-        pool: Pool[Any] = Pool(callback) if what == "factory" else Pool(Thing, **{what: callback})
-        tasks = pool.as_async()
-        if what == "factory":
-            with pytest.raises(FactoryError, match="returned a coroutine"):
-                await tasks.acquire()
-        else:
-            first = await tasks.acquire()
-            await tasks.release(first)
-            if what != "close":
-                assert await tasks.acquire() is not first
-            await tasks.close()
-        assert pool.idle == 0
-
-    asyncio.run(main())
+    pool: Pool[Any] = Pool(callback) if what == "factory" else Pool(Thing, **{what: callback})
+    tasks = pool.as_async()
+    if what == "factory":
+        with pytest.raises(FactoryError, match="returned a coroutine"):
+            await tasks.acquire()
+    else:
+        first = await tasks.acquire()
+        await tasks.release(first)
+        if what != "close":
+            assert await tasks.acquire() is not first
+        await tasks.close()
+    assert pool.idle == 0
 
 
-def test_a_factory_that_asks_its_own_pool() -> None:
-    """FAULTS 70."""
-
-    async def main() -> None:
-        pool: Pool[Any] = Pool(lambda: pool.acquire(), max_size=1)
-        with pytest.raises(ReentrantError):
-            await pool.as_async().acquire()
-        assert whole(pool)
-
-    asyncio.run(main())
+async def test_a_factory_that_asks_its_own_pool() -> None:
+    pool: Pool[Any] = Pool(lambda: pool.acquire(), max_size=1)
+    with pytest.raises(ReentrantError):
+        await pool.as_async().acquire()
+    assert whole(pool)
 
 
-def test_a_thread_that_releases_wakes_a_task_and_a_task_a_thread() -> None:
-    """FAULTS 83."""
-
-    async def main() -> None:
-        pool = Pool(Thing, max_size=1, fair=True)
-        held = pool.acquire()
-        waiter = asyncio.create_task(pool.as_async().acquire(timeout=20))
-        await turns()
-        await asyncio.to_thread(pool.release, held)
-        assert await waiter is held
-        thread = asyncio.create_task(asyncio.to_thread(pool.acquire, 20))
-        while not pool.waiting:
-            await asyncio.sleep(0)
-        await pool.as_async().release(held)
-        assert await thread is held
-
-    asyncio.run(main())
+async def test_threads_and_tasks_wake_each_other() -> None:
+    pool = Pool(Thing, max_size=1, fair=True)
+    held = pool.acquire()
+    waiter = asyncio.create_task(pool.as_async().acquire(timeout=20))
+    await turns()
+    await asyncio.to_thread(pool.release, held)
+    assert await waiter is held
+    thread = asyncio.create_task(asyncio.to_thread(pool.acquire, 20))
+    while not pool.waiting:
+        await asyncio.sleep(0)
+    await pool.as_async().release(held)
+    assert await thread is held
 
 
 def test_threads_and_tasks_at_once() -> None:
-    """FAULTS 82, 83: no object in two hands, all of it comes back, nobody starves."""
+    """No object in two hands, all of it comes back, nobody starves."""
     made: list[Thing] = []
     closed: list[Thing] = []
     hands: dict[Thing, object] = {}
@@ -237,52 +208,40 @@ async def cancel(task: asyncio.Task[Any], gate: Gate) -> None:
     assert task.cancelled()
 
 
-def test_cancelled_while_a_thread_makes_its_object() -> None:
-    """FAULTS 78, 79: the orphan is closed."""
-
-    async def main() -> None:
-        closed: list[Thing] = []
-        gate = Gate(Thing)
-        pool = Pool(gate, max_size=1, close=closed.append)
-        await cancel(asyncio.create_task(takes(pool)), gate)
-        assert len(closed) == 1
-        assert (pool.size, pool.in_use) == (0, 0)
-        await takes(pool)
-        assert (pool.idle, len(closed)) == (1, 1)
-
-    asyncio.run(main())
+async def test_cancelled_while_a_thread_makes_its_object() -> None:
+    """The orphan is closed."""
+    closed: list[Thing] = []
+    gate = Gate(Thing)
+    pool = Pool(gate, max_size=1, close=closed.append)
+    await cancel(asyncio.create_task(takes(pool)), gate)
+    assert len(closed) == 1
+    assert (pool.size, pool.in_use) == (0, 0)
+    await takes(pool)
+    assert (pool.idle, len(closed)) == (1, 1)
 
 
-def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
-    """FAULTS 78, 79."""
+async def test_cancelled_while_a_thread_fails_to_make_its_object() -> None:
 
     def fails() -> Thing:
         raise OSError
 
-    async def main() -> None:
-        gate = Gate(fails)
-        pool = Pool(gate, max_size=1)
-        await cancel(asyncio.create_task(takes(pool)), gate)
-        assert (pool.size, pool.in_use) == (0, 0)
-
-    asyncio.run(main())
+    gate = Gate(fails)
+    pool = Pool(gate, max_size=1)
+    await cancel(asyncio.create_task(takes(pool)), gate)
+    assert (pool.size, pool.in_use) == (0, 0)
 
 
 @pytest.mark.parametrize("what", ["check", "reset", "close"])
-def test_cancelled_while_a_thread_has_its_object(what: str) -> None:
-    """FAULTS 78, 79: it is closed when the thread is done with it, once."""
-
-    async def main() -> None:
-        closed: list[Thing] = []
-        gate = Gate(closed.append if what == "close" else lambda _: None)
-        callbacks: dict[str, Any] = {"close": closed.append} | {what: gate}
-        pool = Pool(Thing, max_size=1, max_uses=1 if what == "close" else None, **callbacks)
-        pool.wait(1)
-        await cancel(asyncio.create_task(takes(pool)), gate)
-        assert len(closed) == 1
-        assert (pool.size, pool.in_use) == (0, 0)
-
-    asyncio.run(main())
+async def test_cancelled_while_a_thread_has_its_object(what: str) -> None:
+    """It is closed when the thread is done with it, once."""
+    closed: list[Thing] = []
+    gate = Gate(closed.append if what == "close" else lambda _: None)
+    callbacks: dict[str, Any] = {"close": closed.append} | {what: gate}
+    pool = Pool(Thing, max_size=1, max_uses=1 if what == "close" else None, **callbacks)
+    pool.wait(1)
+    await cancel(asyncio.create_task(takes(pool)), gate)
+    assert len(closed) == 1
+    assert (pool.size, pool.in_use) == (0, 0)
 
 
 # --- leases that are dropped ---
@@ -311,20 +270,16 @@ def test_a_dropped_lease_comes_back_and_is_reset(within: bool) -> None:
     assert whole(pool)
 
 
-def test_upkeep_is_the_maintenance_threads() -> None:
+async def test_upkeep_is_the_maintenance_threads() -> None:
     """However many ask for the pool of tasks, it is looked after once, and their loop has no timer for it."""
-
-    async def main() -> None:
-        pool = Pool(Thing, max_idle=3600.0)
-        for _ in range(5):
-            await pool.as_async().acquire()
-        assert not any("_upkeep" in repr(each) for each in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
-
-    asyncio.run(main())
+    pool = Pool(Thing, max_idle=3600.0)
+    for _ in range(5):
+        await pool.as_async().acquire()
+    assert not any("_upkeep" in repr(each) for each in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
 
 
-def test_an_async_with_on_a_lease_for_threads_names_the_pool_for_tasks() -> None:
-    """FAULTS 76: Python's own error says only that it is no asynchronous context manager."""
+def test_async_with_on_a_plain_lease_names_async_pool() -> None:
+    """Python's own error says only that it is no asynchronous context manager."""
     pool = Pool(Thing, name="shared")
 
     async def main() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,7 +41,7 @@ def one_out(**settings: Any) -> tuple[Pool[Thing], Thing]:
 
 
 def test_without_time_there_is_no_wait(ask: Callable[..., Any]) -> None:
-    """FAULTS 53: 0 seconds, of the pool or the call; the message has the figures."""
+    """0 seconds, of the pool or the call; the message has the figures."""
     pool, thing = one_out(timeout=0)
     for timeout in ((), (0,), (0.0,), (False,)):
         state = r"'one': no object within 0 s: 1 of 1 object in use, 0 waiting; leases\(\) says who has them"
@@ -53,7 +52,6 @@ def test_without_time_there_is_no_wait(ask: Callable[..., Any]) -> None:
 
 
 def test_what_is_idle_needs_no_time() -> None:
-    """FAULTS 53."""
     pool = Pool(Thing, timeout=0, max_size=2)
     first = pool.acquire(0)
     pool.release(first)
@@ -64,7 +62,7 @@ def test_what_is_idle_needs_no_time() -> None:
 
 @pytest.mark.parametrize("timeout", [-1, -1e-300, -math.inf, math.nan])
 def test_a_negative_time_or_no_number_is_refused(ask: Callable[..., Any], timeout: float) -> None:
-    """FAULTS 54, 57: also where nobody would have to wait."""
+    """Also where nobody would have to wait."""
     pool = Pool(Thing, name="one")
     for _ in range(2):
         with pytest.raises(
@@ -77,7 +75,6 @@ def test_a_negative_time_or_no_number_is_refused(ask: Callable[..., Any], timeou
 
 @pytest.mark.parametrize("timeout", ["1", b"1", [], object(), 1j])
 def test_a_time_is_a_number(ask: Callable[..., Any], timeout: Any) -> None:
-    """FAULTS 54."""
     with pytest.raises(TypeError, match="pool 'one': timeout must be a number of seconds or None, not "):
         ask(Pool(Thing, name="one"), timeout)
 
@@ -85,7 +82,7 @@ def test_a_time_is_a_number(ask: Callable[..., Any], timeout: Any) -> None:
 @pytest.mark.parametrize("timeout", [None, math.inf, 1e300, 1e9, 1e18, pytest.param(10**400, id="10**400")])
 @pytest.mark.parametrize("whose", ["call", "pool"])
 def test_a_wait_may_have_no_end(timeout: Any, whose: str) -> None:
-    """FAULTS 55, 56, 58: it sleeps, and does not look again and again."""
+    """It sleeps, and does not look again and again."""
     pool, thing = one_out(**({"timeout": timeout} if whose == "pool" else {}))
 
     def get() -> float:
@@ -103,7 +100,6 @@ def test_a_wait_may_have_no_end(timeout: Any, whose: str) -> None:
 
 @pytest.mark.parametrize("timeout", [0.03, 1e-9, 5e-324])
 def test_a_wait_ends_in_time(ask: Callable[..., Any], timeout: float) -> None:
-    """FAULTS 53."""
     pool, thing = one_out(timeout=None)
     began = time.monotonic()
     with pytest.raises(PoolTimeoutError, match="'one': no object within .* s: 1 of 1 object in use"):
@@ -115,7 +111,7 @@ def test_a_wait_ends_in_time(ask: Callable[..., Any], timeout: float) -> None:
 
 
 def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FAULTS 59: by a day, forwards and backwards, while somebody waits."""
+    """By a day, forwards and backwards, while somebody waits."""
     pool, thing = one_out()
     wall = time.time
     for jump in (86400.0, -86400.0):
@@ -133,7 +129,7 @@ def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_wait_than_may() -> None:
-    """FAULTS 65: the next is told at once; a place in the queue that comes free can be had."""
+    """The next is told at once; a place in the queue that comes free can be had."""
     pool, thing = one_out(max_waiting=2)
     first = waiting_client(pool, pool.acquire)
     second = waiting_client(pool, pool.acquire, 1.0)
@@ -154,7 +150,6 @@ def test_no_more_wait_than_may() -> None:
 
 
 def test_nobody_may_wait() -> None:
-    """FAULTS 65."""
     pool, thing = one_out(max_waiting=0, timeout=None)
     with pytest.raises(TooManyWaitersError, match="max_waiting is 0"):
         pool.acquire()
@@ -163,7 +158,7 @@ def test_nobody_may_wait() -> None:
 
 
 def test_a_full_pool_that_does_not_wait_fails_at_once(ask: Callable[..., Any]) -> None:
-    """FAULTS 65: ``overflow="fail"``."""
+    """``overflow="fail"``."""
     pool, thing = one_out(overflow="fail", timeout=None)
     with pytest.raises(
         PoolExhaustedError, match="'one' is exhausted, and does not wait: 1 of 1 object in use"
@@ -176,7 +171,7 @@ def test_a_full_pool_that_does_not_wait_fails_at_once(ask: Callable[..., Any]) -
 
 
 def test_a_full_pool_may_make_objects_beyond_its_size() -> None:
-    """FAULTS 65: ``overflow="create"``: closed when they come back, and the pool's own are kept."""
+    """``overflow="create"``: closed when they come back, and the pool's own are kept."""
     closed: list[Thing] = []
     pool = Pool(Thing, max_size=1, overflow="create", close=closed.append)
     own = pool.acquire()
@@ -195,8 +190,8 @@ def test_a_full_pool_may_make_objects_beyond_its_size() -> None:
     assert balanced(pool)
 
 
-def test_a_full_pool_that_may_make_more_does_not_let_a_failing_factory_be_tried() -> None:
-    """FAULTS 65, 67: a pause after a failure is one for everybody."""
+def test_waiters_leave_a_failing_factory_alone() -> None:
+    """A pause after a failure is one for everybody."""
     factory = Failing()
     pool = Pool(factory, max_size=1, overflow="create", backoff=(60, 60))
     thing = pool.acquire()
@@ -213,7 +208,6 @@ def test_a_full_pool_that_may_make_more_does_not_let_a_failing_factory_be_tried(
 
 
 def test_trying_never_waits() -> None:
-    """FAULTS 53, 65."""
     pool, thing = one_out()
     assert pool.try_acquire() is None
     pool.release(thing)
@@ -238,7 +232,6 @@ FREES: dict[str, Callable[[Pool[Thing], Any], None]] = {
 @pytest.mark.parametrize("how", FREES)
 @pytest.mark.parametrize("patient", [False, True])
 def test_what_makes_room_wakes_who_waits(how: str, patient: bool) -> None:
-    """FAULTS 62, 65."""
     pool = Pool(Thing, max_size=1, discard_on=OSError)
     lease = pool.lease()
     lease.__enter__()
@@ -253,7 +246,7 @@ def test_what_makes_room_wakes_who_waits(how: str, patient: bool) -> None:
 
 
 def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
-    """FAULTS 62, 63: the one who was woken goes without asking; the next one gets the object."""
+    """The one who was woken goes without asking; the next one gets the object."""
     pool, thing = one_out(backoff=(0.01, 0.01))
     factory_fails = waiting_client(pool, pool.acquire, 60)
     second = waiting_client(pool, pool.acquire, 60)
@@ -265,20 +258,12 @@ def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
     assert second.error() is None or isinstance(second.error(), OSError)
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Sends SIGINT, which Python leaves ignored if its parent did: a shell does for what it runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield lambda: os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 @pytest.mark.parametrize("timeout", [None, 60.0])
 def test_ctrl_c_ends_a_wait(
     ask: Callable[..., Any], timeout: float | None, ctrl_c: Callable[[], None]
 ) -> None:
-    """FAULTS 50, 51: a real signal while blocked; the queue is as before."""
+    """A real signal while blocked; the queue is as before."""
     pool, thing = one_out()
 
     def interrupt() -> None:
@@ -296,7 +281,7 @@ def test_ctrl_c_ends_a_wait(
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 def test_a_signal_whose_handler_returns_changes_no_wait() -> None:
-    """FAULTS 51: neither longer nor shorter."""
+    """Neither longer nor shorter."""
     pool, thing = one_out()
     came: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, _: came.append(number))

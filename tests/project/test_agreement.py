@@ -20,7 +20,7 @@ def read(page: str) -> str:
 
 
 @in_checkout
-def test_the_expression_of_the_readme_is_the_one_that_is_measured() -> None:
+def test_the_readmes_expression_is_the_one_measured() -> None:
     """The example that a reader tries first, the table's first row, and what the benchmarks run."""
 
     def bare(expression: str) -> str:

@@ -60,9 +60,7 @@ def changed(before: str, after: str) -> str:
     old, new = parts(before), parts(after)
     gone, come = ([each for each in these if each not in those] for these, those in ((old, new), (new, old)))
     if any(gone) or any(come):
-        return (
-            f"{', '.join(filter(None, gone)) or 'nothing'}, now {', '.join(filter(None, come)) or 'nothing'}"
-        )
+        return f"{', '.join(filter(None, gone)) or 'nothing'}, now {', '.join(filter(None, come)) or 'nothing'}"
     return f"{before}, now {after}"
 
 
@@ -117,9 +115,7 @@ def test_what_the_reader_may_not_miss() -> None:
     assert names["bufpool.AsyncPool.acquire"].startswith("async def ")
     assert names["bufpool.ClassStats"].startswith("class bufpool.ClassStats(size: int, ")
     assert names["type bufpool._typing.Order"] == "type bufpool._typing.Order = Literal['C', 'F'] | None"
-    assert (
-        names["python -m bufpool demo --frames"] == "python -m bufpool demo --frames: N, positive, default 8"
-    )
+    assert names["python -m bufpool demo --frames"] == "python -m bufpool demo --frames: N, positive, default 8"
 
 
 def test_what_is_told_of_a_difference() -> None:

@@ -95,18 +95,14 @@ def test_the_second_build_is_somebody_elses() -> None:
     assert not one.settings.items() & another.settings.items()
     ask = "import os, time; print(f'{os.umask(0):o}', time.timezone, os.environ['LC_ALL'])"
     told = [
-        building.call(
-            sys.executable, "-c", ask, env={**building.environment(), **by.settings}, umask=by.umask
-        )
+        building.call(sys.executable, "-c", ask, env={**building.environment(), **by.settings}, umask=by.umask)
         for by in (one, another)
     ]
     assert told == ["22 0 C.UTF-8\n", f"77 {-(5 * 60 + 45) * 60} C\n"]
 
 
 @on_posix
-def test_auditwheel_packs_folders_alike_for_every_builder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auditwheel_packs_folders_alike_for_every_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the modes that its umask gives them: here, a program that tells its own."""
     building = tool("building")
     auditwheel = tmp_path / "auditwheel"
@@ -130,9 +126,7 @@ def test_a_wheel_is_built_in_folders_with_a_space(tmp_path: Path) -> None:
     project.mkdir()
     declared = '[build-system]\nrequires = ["backend"]\nbuild-backend = "backend"\n'
     (project / "pyproject.toml").write_text(declared, encoding="utf-8")
-    made = building.build_wheel(
-        Path(sys.executable), project, requirements, folder / "built", folder / "temporary"
-    )
+    made = building.build_wheel(Path(sys.executable), project, requirements, folder / "built", folder / "temporary")
     assert made.name == "bufpool-1-py3-none-any.whl"
 
 
@@ -210,7 +204,7 @@ def test_without_an_address_the_description_is_the_readme(light: Path, tmp_path:
     assert metadata.get_payload() == (light / "README.md").read_text(encoding="utf-8")
 
 
-def test_with_an_address_every_link_of_the_readme_leads_to_the_tag(light: Path, tmp_path: Path) -> None:
+def test_the_readmes_links_lead_to_the_tag(light: Path, tmp_path: Path) -> None:
     with_address(light)
     (light / "src" / "bufpool" / "_version.py").write_text('__version__ = "1.2.3rc1"\n', encoding="utf-8")
     metadata = described(light, tmp_path / "to")

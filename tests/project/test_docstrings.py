@@ -77,11 +77,7 @@ def test_every_parameter_is_described_and_no_other(name: Name) -> None:
     taker = vars(name.thing).get("__init__") if name.kind == "class" else name.thing
     if taker is None or name.path.startswith(TOLD_ELSEWHERE[:4]):
         return
-    taken = (
-        []
-        if not callable(taker) or repr(taker).startswith("<slot")
-        else [each.name for each in parameters(taker)]
-    )
+    taken = [] if not callable(taker) or repr(taker).startswith("<slot") else [each.name for each in parameters(taker)]
     own = entries(doc, "Parameters")
     assert set(own) <= set(taken), "described, but not taken"
     assert set(taken) <= described(doc, owner_of(name), module_of(name)), "taken, but not described"
@@ -93,9 +89,7 @@ def test_a_name_is_shown_in_use(name: Name) -> None:
     if name.path.startswith(TOLD_ELSEWHERE):
         return
     doc = text_of(name.thing)
-    twins = [doc] + [
-        text_of(other) for other in referred(doc.partition("\n")[0], owner_of(name), module_of(name))
-    ]
+    twins = [doc] + [text_of(other) for other in referred(doc.partition("\n")[0], owner_of(name), module_of(name))]
     assert any(">>>" in sections(each).get("Examples", "") for each in twins)
 
 

@@ -9,7 +9,6 @@ import importlib
 import inspect
 import operator
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,20 +19,10 @@ import pytest
 import bufpool
 from bufpool.objects.settings import CO_COROUTINE, _makes_coroutines
 from tests.support.accounting import run_python
-from tests.support.programs import environment
+from tests.support.programs import python
 
 #: What takes long to import, and what a pool of objects in threads does without.
-HEAVY = {
-    "asyncio",
-    "dataclasses",
-    "inspect",
-    "logging",
-    "multiprocessing",
-    "numpy",
-    "random",
-    "signal",
-    "traceback",
-}
+HEAVY = {"asyncio", "dataclasses", "inspect", "logging", "multiprocessing", "numpy", "random", "signal", "traceback"}
 
 NO_NUMPY = """
 import sys
@@ -47,7 +36,7 @@ sys.meta_path.insert(0, NoNumPy())
 """
 
 
-def test_a_pool_of_objects_loads_neither_numpy_nor_the_memory_wing() -> None:
+def test_an_object_pool_does_not_load_numpy() -> None:
     out = run_python(f"""
         import sys
         before = set(sys.modules)
@@ -129,9 +118,7 @@ def test_coroutine_functions_are_told_as_inspect_tells_them(function: Callable[.
 # What a module shows -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "first", ["", "bufpool.BufferPool().ones(9); bufpool.Pool(list); bufpool.resources.files;"]
-)
+@pytest.mark.parametrize("first", ["", "bufpool.BufferPool().ones(9); bufpool.Pool(list); bufpool.resources.files;"])
 def test_dir_shows_public_names_only(first: str) -> None:
     out = run_python(f"""
         import bufpool
@@ -195,7 +182,7 @@ def imported_for_types() -> Iterator[tuple[str, str]]:
                 yield from ((each.module or "", alias.name) for alias in each.names)
 
 
-def test_type_checkers_and_the_interpreter_find_each_name_in_the_same_place() -> None:
+def test_type_checkers_find_names_where_python_does() -> None:
     lazily = {(home, name) for name, home in bufpool._HOME_OF.items()}
     assert set(imported_for_types()) == lazily | {("bufpool", "resources")}
     eagerly = {*bufpool.errors.__all__, "__version__", "errors"}
@@ -210,7 +197,7 @@ def kept() -> list[object]:
     return [memory.stats(), objects.stats(), bufpool.pools(), bufpool.LimitError("full"), objects.advice()]
 
 
-def test_pickles_are_read_by_a_process_that_has_imported_nothing(tmp_path: Path) -> None:
+def test_pickles_are_read_before_anything_is_imported(tmp_path: Path) -> None:
     things = kept()
     (tmp_path / "things").write_bytes(pickle.dumps(things))
     out = run_python(f"""
@@ -233,7 +220,7 @@ def test_each_class_is_found_where_it_says_that_it_is() -> None:
             assert pickle.loads(pickle.dumps(thing)) is thing
 
 
-def test_threads_that_use_a_name_first_at_the_same_moment_find_one_object() -> None:
+def test_first_use_of_a_name_by_two_threads() -> None:
     """With a switch of threads at every chance; another name for each thread to begin with, in each order."""
     program = """
         import sys, threading, bufpool
@@ -262,7 +249,7 @@ def test_threads_that_use_a_name_first_at_the_same_moment_find_one_object() -> N
 
 
 @pytest.mark.parametrize("name", ["BufferPool", "default_pool", "Buffer", "Lease", "Scratch"])
-def test_without_numpy_object_pools_work_and_arrays_say_what_is_missing(name: str) -> None:
+def test_without_numpy_object_pools_work(name: str) -> None:
     program = f"""
 import bufpool
 for _ in range(2):
@@ -278,14 +265,7 @@ with bufpool.Pool(list).lease() as x:
     x.append(1)
 print(bufpool.good_size(1000), len(bufpool.pools()), x)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", NO_NUMPY + program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
+    done = python("-W", "error", "-c", NO_NUMPY + program)
     assert (done.returncode, done.stderr) == (0, "")
     said = f"bufpool.{name} needs NumPy: No module named 'numpy'; numpy"
     assert done.stdout.splitlines() == [said, said, said, f"{bufpool.good_size(1000)} 0 [1]"]

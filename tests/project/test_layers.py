@@ -235,16 +235,8 @@ def test_a_file_in_two_layers_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
             "#include <numpy/arrayobject.h>\n",
             "memory/core/slab.cpp:1: includes numpy/arrayobject.h",
         ),
-        (
-            "objects/core/object_pool.hpp",
-            "void f(PyObject* x);\n",
-            "objects/core/object_pool.hpp: names PyObject",
-        ),
-        (
-            "memory/core/arena.pxd",
-            "cdef extern from *:\n    object f()\n",
-            "memory/core/arena.pxd:2: names object",
-        ),
+        ("objects/core/object_pool.hpp", "void f(PyObject* x);\n", "objects/core/object_pool.hpp: names PyObject"),
+        ("memory/core/arena.pxd", "cdef extern from *:\n    object f()\n", "memory/core/arena.pxd:2: names object"),
         ("memory/core/arena.pxd", "cimport numpy as np\n", "memory/core/arena.pxd:1: names numpy"),
         ("memory/core/arena.py", "", "memory/core/arena.py: is Python"),
     ],

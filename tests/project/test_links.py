@@ -41,9 +41,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @in_checkout
 def test_pages_and_anchors_are_found() -> None:
-    assert {"README.md", "SECURITY.md", "docs/index.md", "benchmarks/README.md", "tests/FAULTS.md"} <= set(
-        PAGES
-    )
+    assert {"README.md", "SECURITY.md", "docs/index.md", "benchmarks/README.md", "tests/FAULTS.md"} <= set(PAGES)
     text = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
     assert sum(bool(link.anchor) for page in PAGES for link in links(text[page])) > 10
 
@@ -94,12 +92,5 @@ lines](two.md#there "title"), `[code](code.md)`, [out](https://example.org/#x), 
 
 [later]: later.md
 """
-    expected = {
-        ("one.md", ""),
-        ("two.md", "there"),
-        ("a.svg", ""),
-        ("b.svg", ""),
-        ("", "here"),
-        ("later.md", ""),
-    }
+    expected = {("one.md", ""), ("two.md", "there"), ("a.svg", ""), ("b.svg", ""), ("", "here"), ("later.md", "")}
     assert set(links(page)) == {Link(*link) for link in expected}

@@ -18,9 +18,7 @@ import pytest
 import bufpool
 
 INSTALLED = Path(bufpool.__file__).parent
-MODULES = sorted(
-    path for path in INSTALLED.glob("*/native/*") if path.name.endswith(tuple(EXTENSION_SUFFIXES))
-)
+MODULES = sorted(path for path in INSTALLED.glob("*/native/*") if path.name.endswith(tuple(EXTENSION_SUFFIXES)))
 
 
 def dotted(module: Path) -> str:
@@ -29,9 +27,7 @@ def dotted(module: Path) -> str:
 
 
 on_elf = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads ELF files")
-each_module = pytest.mark.parametrize(
-    "module", MODULES, ids=lambda path: dotted(path).removeprefix("bufpool.")
-)
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: dotted(path).removeprefix("bufpool."))
 
 
 def python(code: str) -> str:
@@ -73,9 +69,7 @@ def test_package_says_that_it_is_typed() -> None:
 
 def test_every_compiled_module_has_a_stub() -> None:
     assert MODULES, f"no compiled module in {INSTALLED}"
-    assert [
-        path.name for path in MODULES if not path.with_name(f"{path.name.split('.')[0]}.pyi").is_file()
-    ] == []
+    assert [path.name for path in MODULES if not path.with_name(f"{path.name.split('.')[0]}.pyi").is_file()] == []
 
 
 def test_contracts_are_installed_for_other_extensions() -> None:
@@ -142,9 +136,7 @@ def test_import_starts_no_thread() -> None:
     assert python("import threading; from bufpool import *; print(threading.active_count())").strip() == "1"
 
 
-@pytest.mark.skipif(
-    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this interpreter always has a GIL"
-)
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this interpreter always has a GIL")
 def test_the_gil_stays_off() -> None:
     """CPython turns the GIL on, with a warning, for a module that does not say it can do without."""
     names = ", ".join(["bufpool", *map(dotted, MODULES)])
@@ -172,9 +164,7 @@ def test_compiled_module_exports_only_its_init_function(module: Path) -> None:
 @each_module
 def test_compiled_module_needs_no_cpp_runtime(module: Path) -> None:
     needed = re.findall(r"\(NEEDED\).*\[(.+?)\]", tool("readelf", "-d", module))
-    assert [
-        name for name in needed if name.startswith(("libstdc++", "libc++", "libgcc_s", "libsupc++"))
-    ] == []
+    assert [name for name in needed if name.startswith(("libstdc++", "libc++", "libgcc_s", "libsupc++"))] == []
 
 
 @on_elf
@@ -184,9 +174,7 @@ def test_compiled_module_leaves_no_cpp_symbol_open(module: Path) -> None:
     wanted = [line.split()[-1] for line in tool("nm", "-D", "--undefined-only", module).splitlines()]
     libc = ("__cxa_atexit", "__cxa_finalize", "__cxa_thread_atexit_impl")
     assert [
-        name
-        for name in wanted
-        if name.startswith(("_Z", "__cxa_", "__gxx_")) and name.split("@")[0] not in libc
+        name for name in wanted if name.startswith(("_Z", "__cxa_", "__gxx_")) and name.split("@")[0] not in libc
     ] == []
 
 

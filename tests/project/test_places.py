@@ -13,16 +13,8 @@ import pytest
 
 import bufpool
 from tests.support.checkout import ROOT, git
-from tests.support.programs import beside_places
-from tests.verify.cpp_programs import (
-    CPP,
-    LACKS_COMPILER,
-    LACKS_LIBRARY,
-    NoSanitizerError,
-    build,
-    preloaded,
-    run,
-)
+from tests.support.programs import beside_places, python
+from tests.verify.cpp_programs import CPP, LACKS_COMPILER, LACKS_LIBRARY, NoSanitizerError, build, preloaded, run
 from tests.verify.sanitizers import Build
 
 PACKAGE = Path(bufpool.__file__).parent
@@ -50,9 +42,7 @@ ELSEWHERE = (
 ANY_NAME = f"a b/Prüfung/{'lang' * 32}/bufpool"
 
 
-def suite(
-    folder: Path, tests: Path, temporary: Path, before: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
+def suite(folder: Path, tests: Path, temporary: Path, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run the chosen files on the package that `folder` has."""
     temporary.mkdir(parents=True)
     variables = {
@@ -63,15 +53,8 @@ def suite(
         "HYPOTHESIS_STORAGE_DIRECTORY": str(temporary / "hypothesis"),
     }
     command = [*before, sys.executable, "-m", "pytest", *ELSEWHERE]
-    return subprocess.run(
-        command,
-        cwd=tests,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    env = os.environ | variables
+    return subprocess.run(command, cwd=tests, env=env, capture_output=True, text=True, timeout=600, check=False)
 
 
 def planted(folder: Path) -> Path:
@@ -106,7 +89,7 @@ def test_the_suite_passes_in_folders_of_any_name(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links and modes")
-def test_the_suite_passes_behind_symbolic_links_and_on_sources_that_cannot_be_written(tmp_path: Path) -> None:
+def test_the_suite_passes_on_linked_read_only_sources(tmp_path: Path) -> None:
     folder = planted(tmp_path / "real" / "bufpool")
     link, temporary = tmp_path / "link", tmp_path / "tmp"
     link.symlink_to(folder, target_is_directory=True)
@@ -130,10 +113,7 @@ def as_others() -> tuple[str, ...]:
 def test_what_is_said_beside_places() -> None:
     own = PACKAGE / "objects" / "pool.py"
     said = f"{sys.executable}: no file {ROOT / 'tests' / 'x.py'} in {os.path.realpath(sys.prefix)}; {own}"
-    assert (
-        beside_places(said)
-        == f"…: no file …{os.sep}x.py in …; …{os.sep}bufpool{os.sep}objects{os.sep}pool.py"
-    )
+    assert beside_places(said) == f"…: no file …{os.sep}x.py in …; …{os.sep}bufpool{os.sep}objects{os.sep}pool.py"
 
 
 # Names in variables that have a grammar of their own -----------------------------------------------------------------
@@ -149,13 +129,7 @@ def test_a_library_is_preloaded_from_a_folder_of_any_name(name: str, tmp_path: P
     folder.mkdir(parents=True)
     library = build(source, folder / "libloaded.so", flags=["-shared", "-fPIC"])
     program = "import ctypes; print(ctypes.CDLL(None).bufpool_is_loaded())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | preloaded(str(library)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", program, env=preloaded(str(library)))
     assert (done.stdout, done.stderr) == ("7\n", "")
 
 
@@ -166,9 +140,7 @@ def test_reports_of_sanitizers_lie_in_a_folder_of_any_name(tmp_path: Path) -> No
     folder = tmp_path / ODD
     folder.mkdir(parents=True)
     source = folder / "wrong.cpp"
-    source.write_text(
-        "int main() { int *a = new int[1]; delete[] a; return *(int *volatile &)a; }\n", "utf-8"
-    )
+    source.write_text("int main() { int *a = new int[1]; delete[] a; return *(int *volatile &)a; }\n", "utf-8")
     flags = ["-fsanitize=address", "-Wno-use-after-free"]
     try:
         program = build(source, folder / "wrong", flags=flags)
@@ -176,10 +148,7 @@ def test_reports_of_sanitizers_lie_in_a_folder_of_any_name(tmp_path: Path) -> No
         pytest.skip(str(error))
     variables = Build(folder, "address").environment(folder / "report")
     done = subprocess.run(
-        [str(program)],
-        env=os.environ | {"ASAN_OPTIONS": variables["ASAN_OPTIONS"]},
-        capture_output=True,
-        check=False,
+        [str(program)], env=os.environ | {"ASAN_OPTIONS": variables["ASAN_OPTIONS"]}, capture_output=True, check=False
     )
     (report,) = folder.glob("report.*")
     assert "ERROR: AddressSanitizer" in report.read_text(encoding="utf-8"), done.stderr
@@ -190,22 +159,17 @@ def test_reports_of_sanitizers_lie_in_a_folder_of_any_name(tmp_path: Path) -> No
     [
         ("/usr/bin/ld: cannot find -ltsan: No such file or directory", True),
         ("/usr/bin/ld: cannot find /usr/lib64/libasan.so.8.0.0: No such file or directory", True),
-        (
-            "ld: cannot find /usr/lib/clang/14/lib/linux/libclang_rt.tsan-x86_64.a: No such file or directory",
-            True,
-        ),
+        ("ld: cannot find /usr/lib/clang/14/lib/linux/libclang_rt.tsan-x86_64.a: No such file or directory", True),
         ("/usr/bin/ld: cannot find /home/susan/lib/work.o: No such file or directory", False),
         ("/home/susan/bufpool/x.cpp:1: error: cannot find it", False),
     ],
 )
-def test_a_compiler_without_sanitizers_is_known_by_its_words_and_not_by_a_name(
-    said: str, lacks: bool
-) -> None:
+def test_a_compiler_without_sanitizers_is_recognized(said: str, lacks: bool) -> None:
     assert bool(LACKS_LIBRARY.search(said)) is lacks
 
 
 @compiles
-def test_programs_of_the_core_are_compiled_in_a_folder_of_any_name(tmp_path: Path) -> None:
+def test_core_programs_compile_in_any_folder(tmp_path: Path) -> None:
     folder = tmp_path / ODD
     folder.mkdir(parents=True)
     program = build(CPP / "freelist_ladder.cpp", folder / "ladder")
@@ -238,9 +202,7 @@ def targets() -> list[str]:
     return sorted(set(phony.split()[1:]) - UNTRIED)
 
 
-@pytest.mark.skipif(
-    shutil.which("make") is None or not (ROOT / "Makefile").exists(), reason="no make, or no Makefile"
-)
+@pytest.mark.skipif(shutil.which("make") is None or not (ROOT / "Makefile").exists(), reason="no make, or no Makefile")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="runs the tools of Linux")
 def test_each_target_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
     """And with an interpreter that lies in such a folder: what is not quoted in a recipe falls apart there."""

@@ -57,19 +57,15 @@ def test_the_reference_has_every_member(owner: str) -> None:
 
 def test_the_reference_has_every_recipe() -> None:
     page = (DOCS / "reference/resources.md").read_text(encoding="utf-8")
-    modules = {
-        part.partition("\n")[0]: directives(part) for part in page.split(".. module:: bufpool.resources.")[1:]
-    }
+    modules = {part.partition("\n")[0]: directives(part) for part in page.split(".. module:: bufpool.resources.")[1:]}
     for source in (DOCS.parent / "src/bufpool/resources").glob("[a-z]*.py"):
-        listed = re.search(
-            r"^__all__ = \[(.*?)\]", source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-        )
+        listed = re.search(r"^__all__ = \[(.*?)\]", source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         assert listed, source.name
         assert set(re.findall(r'"(\w+)"', listed[1])) == set(modules[source.stem])
 
 
 @pytest.mark.parametrize("drawing", sorted((DOCS / "diagrams").glob("*.svg")), ids=lambda path: path.stem)
-def test_a_drawing_is_whole_and_takes_the_colours_of_its_page(drawing: Path) -> None:
+def test_a_drawing_is_whole_and_has_no_own_colours(drawing: Path) -> None:
     text = drawing.read_text(encoding="utf-8")
     root = ElementTree.fromstring(text)
     for name in "title", "desc":

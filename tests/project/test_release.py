@@ -17,9 +17,7 @@ pytestmark = needs_tools
 
 DAY = datetime.date(2030, 2, 28)
 STATED = '"""The version."""\n\n__version__ = "0.1.0"\n'
-CHANGES = (
-    "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.0.9] - 2029-01-01\n\n- Less.\n"
-)
+CHANGES = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Something.\n\n## [0.0.9] - 2029-01-01\n\n- Less.\n"
 PROJECT = '[project]\nname = "bufpool"\n\n[project.urls]\nSource = "https://forge.example/bufpool"\n'
 FILES = {
     "src/bufpool/_version.py": STATED,
@@ -95,9 +93,7 @@ def test_release_states_describes_and_tags(tree: Path) -> None:
     (tree / "CHANGELOG.md").write_text(changed, encoding="utf-8")
     commit(tree, "more")
     tool("release").release(tree, "0.2.0rc1", DAY, dry=False)
-    assert '__version__ = "0.2.0rc1"' in (tree / "src" / "bufpool" / "_version.py").read_text(
-        encoding="utf-8"
-    )
+    assert '__version__ = "0.2.0rc1"' in (tree / "src" / "bufpool" / "_version.py").read_text(encoding="utf-8")
     assert git(tree, "describe").strip() == "v0.2.0rc1"
 
 
@@ -121,12 +117,12 @@ def test_no_release_backwards(tree: Path, version: str) -> None:
     # The last one has digits, for `int` too, but PyPI would spell it another way.
     ["1", "v1.0.0", "1.0.0.dev1", "01.0.0", "1.00.0", "1.0.0a01", "1.0.0\n", "*", "1.0.1\u0663"],
 )
-def test_no_release_of_what_is_not_a_version_as_pypi_spells_it(tree: Path, version: str) -> None:
+def test_no_release_of_a_version_pypi_spells_otherwise(tree: Path, version: str) -> None:
     git(tree, "tag", "v0.0.9")
     assert "not a version" in refused(tree, version)
 
 
-def test_no_release_twice_from_a_branch_or_of_what_is_not_committed(tree: Path) -> None:
+def test_what_a_release_refuses(tree: Path) -> None:
     git(tree, "tag", "v0.3.0")
     assert "is a tag" in refused(tree, "0.3.0")
     assert "not newer" in refused(tree, "0.2.9")
@@ -171,13 +167,13 @@ def test_no_release_without_an_address_of_the_sources(tree: Path, dry: bool) -> 
     tool("release").release(tree, "0.1.0", DAY, dry=dry)
 
 
-def test_no_release_while_the_readme_says_that_there_is_none(tree: Path) -> None:
+def test_no_release_while_the_readme_denies_it(tree: Path) -> None:
     (tree / "README.md").write_text("# bufpool\n\nThere is no\nrelease on PyPI yet.\n", encoding="utf-8")
     commit(tree, "not yet")
     assert "README.md says" in refused(tree)
 
 
-def test_the_readme_says_how_to_install_a_release_or_that_there_is_none() -> None:
+def test_the_readme_must_say_how_to_install() -> None:
     """In the words that a release looks for: in others, the first one would be published beside them."""
     said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert (tool("release").UNPUBLISHED in said) != ("pip install bufpool" in said)
@@ -249,11 +245,7 @@ def test_what_others_did_meanwhile_is_not_undone(tree: Path) -> None:
     """A commit upon ours is not taken back, and it is said where main was."""
     release, before = tool("release"), git(tree, "rev-parse", "HEAD").strip()
     git(tree, "tag", "v0.1.0/in-the-way")
-    hook(
-        tree,
-        "post-commit",
-        "test -e .git/once && exit; touch .git/once; git commit -q --allow-empty -m theirs",
-    )
+    hook(tree, "post-commit", "test -e .git/once && exit; touch .git/once; git commit -q --allow-empty -m theirs")
     with pytest.raises(release.NoReleaseError, match=f"(?s)git tag:.*main went on.*main was at {before}"):
         release.release(tree, "0.1.0", DAY, dry=False)
     assert git(tree, "log", "--format=%s").split("\n")[:2] == ["theirs", "Release 0.1.0"]
@@ -275,7 +267,7 @@ def test_the_tag_of_a_release_is_published(published: Path) -> None:
     tool("tagged").check(published, "v0.1.0")
 
 
-def test_another_tag_than_the_stated_version_is_not_published(published: Path) -> None:
+def test_a_tag_of_another_version_is_not_published(published: Path) -> None:
     with pytest.raises(Exception, match=r"the tag is v0\.1\.1, and .* states 0\.1\.0"):
         tool("tagged").check(published, "v0.1.1")
 
@@ -286,7 +278,7 @@ def test_a_commit_that_is_not_on_main_is_not_published(published: Path) -> None:
         tool("tagged").check(published, "v0.1.0")
 
 
-def test_a_tag_that_make_release_would_not_make_is_not_published(tree: Path) -> None:
+def test_a_tag_not_made_by_release_is_not_published(tree: Path) -> None:
     with pytest.raises(Exception, match="says nothing of"):
         tool("tagged").check(tree, "v0.1.0")
     tool("release").release(tree, "0.1.0", DAY, dry=False)

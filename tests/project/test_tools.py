@@ -62,24 +62,18 @@ def test_built_twice_what_depends_on_its_builder_is_wrong(
         return to / name
 
     monkeypatch.setattr(wheels, "DIST", tmp_path / "dist")
-    monkeypatch.setattr(
-        building, "build_sdist", lambda to, place, by=building.ONE: made(to, "bufpool-1.tar.gz", by)
-    )
+    monkeypatch.setattr(building, "build_sdist", lambda to, place, by=building.ONE: made(to, "bufpool-1.tar.gz", by))
     monkeypatch.setattr(building, "unpack", lambda sdist, to: to)
     monkeypatch.setattr(building, "make_environment", lambda python, folder: folder)
     monkeypatch.setattr(building, "fetch_requirements", lambda python, sources, to: to)
     wheel = "bufpool-1-cp313-cp313-manylinux_2_17_x86_64.whl"
-    monkeypatch.setattr(
-        building, "build_wheel", lambda *where_and_by: made(where_and_by[3], wheel, where_and_by[5])
-    )
+    monkeypatch.setattr(building, "build_wheel", lambda *where_and_by: made(where_and_by[3], wheel, where_and_by[5]))
     monkeypatch.setattr(building, "repair", lambda built, to, by: built)
     monkeypatch.setattr(wheels.wheel_contents, "faults", lambda wheel, sources: ())
     options = argparse.Namespace(twice=True, untried=True)
     found = wheels.make([tool("pythons").ask(sys.executable)], options)
     wrong = [(each.package.name, *each.wrong) for each in found if each.wrong]
-    assert wrong == [
-        (name, f"built again as {name}, other bytes") for name in ("bufpool-1.tar.gz", wheel) if depends
-    ]
+    assert wrong == [(name, f"built again as {name}, other bytes") for name in ("bufpool-1.tar.gz", wheel) if depends]
 
 
 def test_interpreters_are_asked_for_their_version() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests.support import uninitialized_objects
 from tests.support.checkout import ROOT
-from tests.support.programs import environment
+from tests.support.programs import python
 
 SOURCES = ROOT / "src"
 
@@ -18,15 +16,7 @@ SOURCES = ROOT / "src"
 def test_nothing_that_one_can_do_with_a_bare_object_crashes() -> None:
     first, crashes = 0, []
     while True:
-        ran = subprocess.run(
-            [sys.executable, "-m", "tests.support.uninitialized_objects", str(first)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            cwd=ROOT,
-            env=environment(),
-            check=False,
-        )
+        ran = python("-m", "tests.support.uninitialized_objects", first, timeout=300, cwd=ROOT)
         *_, last = ran.stdout.splitlines() or [""]
         if last == "end" and ran.returncode == 0:
             break
@@ -37,9 +27,7 @@ def test_nothing_that_one_can_do_with_a_bare_object_crashes() -> None:
     assert crashes == []
 
 
-@pytest.mark.skipif(
-    not SOURCES.is_dir(), reason="no source tree here: this test runs beside an installed wheel"
-)
+@pytest.mark.skipif(not SOURCES.is_dir(), reason="no source tree here: this test runs beside an installed wheel")
 def test_every_compiled_class_is_tried() -> None:
     written = {
         (".".join(file.relative_to(SOURCES).with_suffix("").parts), name)

@@ -30,16 +30,8 @@ NEVER_ONE = {
 
 
 def test_a_noun_agrees_with_its_number() -> None:
-    assert [plural(number, "object") for number in (0, 1, 2, 1.5)] == [
-        "objects",
-        "object",
-        "objects",
-        "objects",
-    ]
-    assert [plural(number, "bound holds", "bounds hold") for number in (1, 2)] == [
-        "bound holds",
-        "bounds hold",
-    ]
+    assert [plural(number, "object") for number in (0, 1, 2, 1.5)] == ["objects", "object", "objects", "objects"]
+    assert [plural(number, "bound holds", "bounds hold") for number in (1, 2)] == ["bound holds", "bounds hold"]
 
 
 def figures_before_plurals(path: Path) -> Iterator[str]:
@@ -69,9 +61,7 @@ def _judged(figure: str, rest: str, path: Path) -> Iterator[str]:
 
 def test_such_a_place_is_found(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
-    path.write_text(
-        "f'{n} objects'\nf'{n:,} idle objects'\nf'{n} {plural(n, \"object\")}'\nf'{n!r} has it'", "utf-8"
-    )
+    path.write_text("f'{n} objects'\nf'{n:,} idle objects'\nf'{n} {plural(n, \"object\")}'\nf'{n!r} has it'", "utf-8")
     assert list(figures_before_plurals(path)) == ["module.py: {n} objects", "module.py: {n} idle objects"]
     path = tmp_path / "module.pyx"
     path.write_text("f'{self.count} exports'\nf'{self.count} {plural(self.count, \"export\")}'", "utf-8")

@@ -57,7 +57,7 @@ def test_sqlite_keeps_what_is_committed_and_nothing_else(database: Path) -> None
     assert events(database) == ["committed"]
 
 
-def test_a_sqlite_connection_serves_other_threads_than_its_maker(database: Path) -> None:
+def test_a_sqlite_connection_serves_other_threads(database: Path) -> None:
     def insert(i: int) -> int:
         with pool.lease() as connection, connection:
             connection.execute("INSERT INTO event VALUES (?)", (f"{i:02}",))
@@ -82,7 +82,7 @@ def test_a_connection_that_its_borrower_closed_is_replaced(database: Path) -> No
         assert pool.stats().discards["failed_reset"] == 1
 
 
-def test_options_of_sqlite_do_not_meet_the_settings_of_the_pool(database: Path) -> None:
+def test_options_of_sqlite_are_no_settings_of_the_pool(database: Path) -> None:
     with dbapi.sqlite(database, options={"timeout": 0.0, "isolation_level": None}, timeout=0.5) as pool:
         assert pool.timeout == 0.5
         with pool.lease() as connection:
@@ -225,14 +225,11 @@ class AsyncInterrupted:
         (Recorder(), ["SELECT 1", "rollback"]),
         (Beginner(status=0), ["autocommit True", "SELECT 1", "rollback", "autocommit False"]),
         (Recorder(status=0), ["autocommit True", "SELECT 1", "autocommit False"]),
-        (
-            Recorder(status=2),
-            ["SELECT 1", "rollback"],
-        ),  # its client, or its maker, has left a transaction open
+        (Recorder(status=2), ["SELECT 1", "rollback"]),  # its client, or its maker, has left a transaction open
         (Recorder(status=0, autocommit=True), ["SELECT 1", "rollback"]),  # as its maker wants it
     ],
 )
-def test_a_check_begins_no_transaction_where_that_is_for_nothing(driver: Recorder, asked: list[str]) -> None:
+def test_a_check_begins_no_needless_transaction(driver: Recorder, asked: list[str]) -> None:
     with dbapi.connections(lambda: driver, reset=None, min_size=1) as pool:
         pool.wait()
         with pool.lease() as connection:
@@ -318,9 +315,7 @@ def test_a_check_leaves_no_transaction_open(psycopg: Any, postgres: Server, admi
         assert last == "SELECT 1"  # one round trip: neither BEGIN nor ROLLBACK
 
 
-def test_a_transaction_that_is_left_open_on_purpose_fails_no_check(
-    psycopg: Any, postgres: Server, admin: Any
-) -> None:
+def test_an_open_transaction_fails_no_check(psycopg: Any, postgres: Server, admin: Any) -> None:
     with dbapi.connections(lambda: psycopg.connect(postgres.dsn), max_size=1, reset=None) as pool:
         with pool.lease() as connection:
             connection.execute("INSERT INTO event VALUES ('left open')")
@@ -329,9 +324,7 @@ def test_a_transaction_that_is_left_open_on_purpose_fails_no_check(
         assert pool.stats().created == 1
 
 
-def test_backends_killed_while_idle_are_noticed_and_replaced(
-    psycopg: Any, postgres: Server, admin: Any
-) -> None:
+def test_killed_backends_are_noticed_and_replaced(psycopg: Any, postgres: Server, admin: Any) -> None:
     with dbapi.connections(lambda: psycopg.connect(postgres.dsn), min_size=3, max_size=3) as pool:
         pool.wait()
         with pool.lease() as one, pool.lease() as two, pool.lease() as three:

@@ -93,7 +93,7 @@ def test_a_server_that_hung_up_is_noticed(server: Server) -> None:
         assert pool.stats().discards["broken"] == 1
 
 
-def test_a_connection_that_the_server_announced_to_close_opens_another_socket(server: Server) -> None:
+def test_a_connection_announced_to_close_is_reopened(server: Server) -> None:
     with recipe.connections(base(server), max_size=1) as pool:
         for _ in range(3):
             with pool.lease() as connection:
@@ -103,7 +103,7 @@ def test_a_connection_that_the_server_announced_to_close_opens_another_socket(se
 
 
 @pytest.mark.parametrize("unread", ["all", "half", "unasked"])
-def test_an_answer_that_was_not_read_never_meets_the_next_request(server: Server, unread: str) -> None:
+def test_an_unread_answer_never_meets_the_next_request(server: Server, unread: str) -> None:
     with recipe.connections(base(server), max_size=1) as pool:
         with pool.lease() as connection:
             connection.request("GET", "/a")
@@ -115,7 +115,7 @@ def test_an_answer_that_was_not_read_never_meets_the_next_request(server: Server
     assert len(server.peers) == 2
 
 
-def test_a_request_that_was_broken_off_closes_its_connection(server: Server) -> None:
+def test_an_interrupted_request_closes_its_connection(server: Server) -> None:
     with recipe.connections(base(server), max_size=1) as pool:
 
         def break_off() -> None:

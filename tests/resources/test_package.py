@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 
 from bufpool import AsyncPool, Pool
 from bufpool.resources import dbapi, files, http, sockets, workers
-from tests.support.programs import environment
+from tests.support.programs import python
 
 
 async def make() -> Any:
@@ -79,12 +77,5 @@ assert not [name for name in sys.modules if name.startswith("bufpool.resources")
 import bufpool.resources.dbapi
 assert not {"sqlite3", "psycopg", "sqlalchemy"} & set(sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
+    done = python("-c", program)
     assert done.returncode == 0, done.stderr

@@ -128,7 +128,7 @@ def test_a_connection_that_was_reset_is_noticed(server: EchoServer) -> None:
         assert pool.stats().discards["broken"] == 1
 
 
-def test_an_answer_that_nobody_read_never_reaches_the_next_borrower(server: EchoServer) -> None:
+def test_an_unread_answer_never_reaches_the_next(server: EchoServer) -> None:
     with sockets.connections(server.server_address, max_size=1) as pool:
         with pool.lease() as connection:
             assert ask(connection, b"more\n") == b"more\n"

@@ -77,7 +77,7 @@ def test_many_threads_share_the_connections_of_an_engine(url: str) -> None:
     engine.dispose()
 
 
-def test_waiting_too_long_is_the_error_that_sqlalchemy_users_know(url: str) -> None:
+def test_a_timeout_is_sqlalchemys_own_error(url: str) -> None:
     engine = make_engine(url, pool_size=1, pool_timeout=0.02)
     with engine.connect(), pytest.raises(exc.TimeoutError), engine.connect():
         pass
@@ -148,9 +148,7 @@ def test_an_invalidated_and_a_detached_connection_make_room(url: str) -> None:
 
 
 def test_a_creator_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
-    engine = make_engine(
-        f"sqlite:///{tmp_path / 'missing' / 'app.db'}", pool_settings={"backoff": (0.001, 0.001)}
-    )
+    engine = make_engine(f"sqlite:///{tmp_path / 'missing' / 'app.db'}", pool_settings={"backoff": (0.001, 0.001)})
     with pytest.raises(exc.OperationalError):
         engine.connect()
     (tmp_path / "missing").mkdir()
@@ -159,13 +157,13 @@ def test_a_creator_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_what_blocks_a_thread_is_refused_to_asynchronous_engines() -> None:
+def test_asynchronous_engines_are_refused() -> None:
     psycopg_or_skip()
     with pytest.raises(exc.ArgumentError, match="asyncio"):
         sqlalchemy.create_engine("postgresql+psycopg_async://", poolclass=BufpoolPool)
 
 
-def test_backends_killed_while_idle_are_replaced_by_pre_ping(postgres: Server) -> None:
+def test_pre_ping_replaces_killed_backends(postgres: Server) -> None:
     psycopg = psycopg_or_skip()
     engine = make_engine(postgres.url, pool_size=2, pool_pre_ping=True)
     pid = text("SELECT pg_backend_pid()")

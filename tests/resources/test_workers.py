@@ -69,7 +69,7 @@ def test_a_process_killed_while_idle_is_noticed() -> None:
         assert pool.stats().discards["broken"] == 1
 
 
-def test_a_process_that_dies_in_a_job_is_told_to_its_borrower_and_replaced() -> None:
+def test_a_process_that_dies_is_reported_and_replaced() -> None:
     with workers.processes(max_size=1) as pool:
         with pytest.raises(BrokenProcessPool), pool.lease() as worker:
             worker.submit(die).result()
@@ -78,7 +78,7 @@ def test_a_process_that_dies_in_a_job_is_told_to_its_borrower_and_replaced() -> 
         assert pool.stats().created == 2
 
 
-def test_a_worker_that_cannot_be_prepared_is_told_to_who_wanted_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_preparation_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with workers.threads(fail, backoff=(0.001, 0.001)) as pool:
         for _ in range(2):
             with pytest.raises(BrokenThreadPool), pool.lease():
@@ -112,7 +112,7 @@ def test_a_thread_keeps_what_must_stay_in_it() -> None:
     assert threading.active_count() == threads
 
 
-def test_a_job_that_was_left_is_done_before_the_next_borrower_comes() -> None:
+def test_an_abandoned_job_ends_before_the_next_client() -> None:
     may_end = threading.Event()
     done = []
 

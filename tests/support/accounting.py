@@ -11,6 +11,8 @@ import textwrap
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from bufpool import BufferPool, PoolStats
 
 
@@ -46,6 +48,11 @@ def all_back(pool: BufferPool) -> bool:
         return pool.stats().reserved_bytes == 0
 
     return threads_ended(nothing_left)
+
+
+def handler(*array: np.ndarray) -> str | None:
+    """The name of the allocator that NumPy uses in this context, or that an array is of."""
+    return np._core.multiarray.get_handler_name(*array)
 
 
 def threads_ended(so: Callable[[], object]) -> bool:

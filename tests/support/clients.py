@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from bufpool import Pool
+from bufpool import AsyncPool, Pool
 
 A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 PATIENCE = 30.0  # seconds after which a test says that something never came
@@ -164,3 +165,14 @@ def usable(pool: Pool[Any]) -> bool:
     for each in held:
         pool.release(each)
     return balanced(pool)
+
+
+def whole(pool: Pool[Any] | AsyncPool[Any]) -> bool:
+    """Nothing is out, nobody waits."""
+    return (pool.in_use, pool.waiting, pool.size) == (0, 0, pool.idle)
+
+
+async def turns(count: int = 3) -> None:
+    """Let the other tasks run until they wait."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -177,9 +177,7 @@ def generic(nodes: list[ast.stmt]) -> str:
 def type_words(module: str) -> Iterator[tuple[str, str]]:
     """Type variables and aliases of a module, and what each means."""
     for node in tree(module).body:
-        meaning = (
-            ast.unparse(node.value) if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value else ""
-        )
+        meaning = ast.unparse(node.value) if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value else ""
         is_alias = isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias"
         if is_alias or meaning.startswith(("TypeVar(", "ParamSpec(")):
             yield called(node), meaning

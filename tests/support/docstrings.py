@@ -13,9 +13,7 @@ import bufpool
 from bufpool import errors
 
 # A title, a line of dashes, and all up to the next title.
-SECTION = re.compile(
-    r"^(?P<title>[A-Z][a-z ]+)\n-{3,}\n(?P<text>.*?)(?=^[A-Z][A-Za-z ]+\n-{3,}\n|\Z)", re.M | re.S
-)
+SECTION = re.compile(r"^(?P<title>[A-Z][a-z ]+)\n-{3,}\n(?P<text>.*?)(?=^[A-Z][A-Za-z ]+\n-{3,}\n|\Z)", re.M | re.S)
 
 # "Arguments and errors as of `empty`", "As for `connections`", "as `numpy.zeros_like`".
 REFERENCE = re.compile(r"\b[Aa]s (?:(?:of|for) )?``?([\w.]+)(?:`|\()")

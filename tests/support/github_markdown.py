@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-FENCED = re.compile(
-    r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}).*?^(?P=indent)(?P=fence)[`~]* *$", re.MULTILINE | re.DOTALL
-)
+FENCED = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}).*?^(?P=indent)(?P=fence)[`~]* *$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<!`)(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(?P<words>.*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
@@ -31,9 +29,7 @@ class Link(NamedTuple):
 def anchors(page: str) -> set[str]:
     """What may stand behind ``#``: an anchor for each heading, and those of HTML."""
     text = COMMENT.sub("", FENCED.sub("", page))
-    words = sorted(
-        (match.start(), match["words"]) for kind in (HEADING, UNDERLINED) for match in kind.finditer(text)
-    )
+    words = sorted((match.start(), match["words"]) for kind in (HEADING, UNDERLINED) for match in kind.finditer(text))
     taken: Counter[str] = Counter()
     found = set()
     for _, heading in words:

@@ -120,8 +120,7 @@ def sources(package: Path) -> list[str]:
     return sorted(
         path.relative_to(package).as_posix()
         for path in package.rglob("*")
-        if path.suffix in PYTHON + CYTHON + CPP
-        and not (path.suffix == ".cpp" and path.with_suffix(".pyx").exists())
+        if path.suffix in PYTHON + CYTHON + CPP and not (path.suffix == ".cpp" and path.with_suffix(".pyx").exists())
     )
 
 
@@ -131,9 +130,7 @@ def python_statements(text: str) -> Iterator[Statement]:
             for alias in node.names:
                 yield Statement(node.lineno, alias.name)
         elif isinstance(node, ast.ImportFrom):
-            yield Statement(
-                node.lineno, "." * node.level + (node.module or ""), tuple(a.name for a in node.names)
-            )
+            yield Statement(node.lineno, "." * node.level + (node.module or ""), tuple(a.name for a in node.names))
 
 
 CYTHON_TOKEN = re.compile(
@@ -190,11 +187,7 @@ def cython_headers(text: str) -> Iterator[tuple[int, str]]:
     """Files named by ``cdef extern from "file"`` and ``include "file"``."""
     for line, tokens in cython_clauses(text):
         named = (
-            tokens[3:4]
-            if tokens[:3] == ["cdef", "extern", "from"]
-            else tokens[1:2]
-            if tokens[0] == "include"
-            else []
+            tokens[3:4] if tokens[:3] == ["cdef", "extern", "from"] else tokens[1:2] if tokens[0] == "include" else []
         )
         for token in named:
             if token[0] in "\"'":
@@ -206,9 +199,7 @@ def cython_headers(text: str) -> Iterator[tuple[int, str]]:
 
 def cpp_headers(text: str) -> Iterator[tuple[int, str]]:
     # Comments become blank lines, so that line numbers stay right.
-    code = re.sub(
-        r"//[^\n]*|/\*.*?\*/", lambda match: "\n" * match.group().count("\n"), text, flags=re.DOTALL
-    )
+    code = re.sub(r"//[^\n]*|/\*.*?\*/", lambda match: "\n" * match.group().count("\n"), text, flags=re.DOTALL)
     for number, line in enumerate(code.split("\n"), 1):
         if match := re.match(r"\s*#\s*include\s*[<\"]([^>\"]+)[>\"]", line):
             yield number, match.group(1)

@@ -31,10 +31,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
 
 
-def python(*arguments, cwd) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
+def python(*arguments, env=(), stdout=subprocess.PIPE, **settings) -> subprocess.CompletedProcess[str]:
+    """Run an interpreter that finds the package as this test did; `env` is added to its variables."""
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=cwd, env=environment(), check=False
+        [sys.executable, *map(str, arguments)],
+        env=environment() | dict(env),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        **{"timeout": 120} | settings,
     )
 
 

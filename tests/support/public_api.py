@@ -33,20 +33,7 @@ SNAPSHOT = ROOT / "tests" / "project" / "api.txt"
 SPECIAL = {
     f"__{name}__"
     for name in (
-        *(
-            "repr",
-            "str",
-            "bytes",
-            "format",
-            "hash",
-            "eq",
-            "bool",
-            "int",
-            "float",
-            "complex",
-            "index",
-            "fspath",
-        ),
+        *("repr", "str", "bytes", "format", "hash", "eq", "bool", "int", "float", "complex", "index", "fspath"),
         *("len", "getitem", "setitem", "missing", "iter", "next", "reversed", "contains", "getattr"),
         *("add", "sub", "mul", "truediv", "floordiv", "mod", "or", "and", "neg", "pos", "abs", "invert"),
         *("call", "enter", "exit", "aenter", "aexit", "await", "aiter", "anext", "class_getitem"),
@@ -125,9 +112,7 @@ def members(owner: Name) -> Iterator[Name]:
     for name, nodes in sorted(declarations.instance_attributes(owner.thing).items()):
         yield Name(f"{owner.path}.{name}", "attribute", None, nodes)
     for name in sorted(special_names(owner.thing, defined)):
-        yield Name(
-            f"{owner.path}.{name}", "special", defined.get(name), declarations.of_member(owner.thing, name)
-        )
+        yield Name(f"{owner.path}.{name}", "special", defined.get(name), declarations.of_member(owner.thing, name))
 
 
 def special_names(owner: type, defined: dict[str, Any]) -> set[str]:
@@ -160,9 +145,7 @@ def signature(found: list[inspect.Parameter], result: Any = inspect.Parameter.em
             parameter.VAR_POSITIONAL,
         ):
             shown.append("*")
-        stars = "*" * (
-            (parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD)
-        )
+        stars = "*" * ((parameter.kind is parameter.VAR_POSITIONAL) + 2 * (parameter.kind is parameter.VAR_KEYWORD))
         default, annotation = parameter.default, parameter.annotation
         shown_type, equals = ("", "=") if annotation is parameter.empty else (f": {annotation}", " = ")
         value = "" if default is parameter.empty else equals + ("..." if default is ... else repr(default))
@@ -179,10 +162,7 @@ def made_by(owner: type) -> str:
         return f"({typed(owner, fields)})"
     if is_typeddict(owner):
         return f"{{{typed(owner, owner.__annotations__)}}}"
-    init, nodes = (
-        ours(owner).get("__init__"),
-        declarations.functions(declarations.of_member(owner, "__init__")),
-    )
+    init, nodes = (ours(owner).get("__init__"), declarations.functions(declarations.of_member(owner, "__init__")))
     if getattr(owner, "_is_protocol", False):
         return ""
     if inspect.isfunction(init):
@@ -195,9 +175,7 @@ def typed(owner: type, fields: Any) -> str:
 
 
 def full_name(thing: type) -> str:
-    return (
-        thing.__qualname__ if thing.__module__ == "builtins" else f"{thing.__module__}.{thing.__qualname__}"
-    )
+    return thing.__qualname__ if thing.__module__ == "builtins" else f"{thing.__module__}.{thing.__qualname__}"
 
 
 def foreign(owner: type) -> str:
@@ -261,9 +239,7 @@ def cimported() -> Iterator[str]:
     """What ``cimport bufpool`` offers; the contracts in its subpackages are promised to nobody."""
     text = Path(bufpool.__file__).with_name("__init__.pxd").read_text(encoding="utf-8")
     found = [re.sub(r"\s*#.*", "", each) for each in text.splitlines()]
-    yield from [f"cimport bufpool: {each.strip()}" for each in found if each.strip()] or [
-        "cimport bufpool: nothing"
-    ]
+    yield from [f"cimport bufpool: {each.strip()}" for each in found if each.strip()] or ["cimport bufpool: nothing"]
 
 
 def snapshot() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bufpool import BufferPool
+from bufpool import Buffer, BufferPool
 
 N = 24 << 10  # bytes: a small block
 
@@ -20,3 +20,9 @@ def leased(pool: BufferPool, nbytes: int = N) -> np.ndarray:
     with pool.lease(nbytes, "u1") as a:
         a[:] = 1
     return a
+
+
+def filled(pool: BufferPool, value: int = 1) -> Buffer:
+    buffer = pool.buffer(N)
+    buffer[:] = bytes([value]) * N
+    return buffer

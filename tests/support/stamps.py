@@ -97,11 +97,7 @@ def check(view: np.ndarray, number: int) -> None:
     expected = head(number)
     first, last = view[:8].tobytes(), view[-8:].tobytes()
     pages = view[PAGE:-8:PAGE]
-    if (
-        first != expected[: len(first)]
-        or (len(view) >= 16 and last != expected)
-        or (pages != number & 255).any()
-    ):
+    if first != expected[: len(first)] or (len(view) >= 16 and last != expected) or (pages != number & 255).any():
         raise ViolationError(f"{len(view)} bytes of {number} bear {first.hex()} ... {last.hex()}")
 
 
@@ -129,10 +125,7 @@ class Hooks:
 
     def __init__(self, pool: BufferPool) -> None:
         capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-        capsule_pointer.restype, capsule_pointer.argtypes = (
-            ctypes.c_void_p,
-            (ctypes.py_object, ctypes.c_char_p),
-        )
+        capsule_pointer.restype, capsule_pointer.argtypes = (ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p))
         table = capsule_pointer(np._core._multiarray_umath._ARRAY_API, None)
         function = ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[self.GET_HANDLER]
         get_handler = ctypes.PYFUNCTYPE(ctypes.py_object)(function)

@@ -100,11 +100,7 @@ def makers(cls: type) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def members(cls: type) -> list[str]:
     """Names of what the class and its bases have, and `object` has not."""
-    return [
-        name
-        for name in dir(cls)
-        if any(name in vars(each) for each in cls.__mro__[:-1]) and name != "__new__"
-    ]
+    return [name for name in dir(cls) if any(name in vars(each) for each in cls.__mro__[:-1]) and name != "__new__"]
 
 
 def steps(cls: type, make: Callable[[], Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -120,10 +116,7 @@ def steps(cls: type, make: Callable[[], Any]) -> Iterator[tuple[str, Callable[[]
             words = f".{name}({', '.join(type(each).__name__ for each in arguments)})"
             yield words, lambda name=name, arguments=arguments: called(getattr(make(), name), arguments)  # type: ignore[misc]
         # The object as its own argument.
-        yield (
-            f".{name}(itself)",
-            lambda name=name: (lambda thing: called(getattr(thing, name), (thing,)))(make()),
-        )  # type: ignore[misc]
+        yield (f".{name}(itself)", lambda name=name: (lambda thing: called(getattr(thing, name), (thing,)))(make()))  # type: ignore[misc]
     yield "its words", lambda: (repr(make()), hash(make()))
     yield "memoryview", lambda: memoryview(make())
     yield "members, one after the other", lambda: one_after_the_other(make())

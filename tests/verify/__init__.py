@@ -16,18 +16,7 @@ The suite runs a short form of each, from the same functions.
 
 from __future__ import annotations
 
-from tests.verify import (
-    cancellation,
-    exits,
-    extension,
-    faults,
-    kills,
-    model,
-    mutants,
-    portability,
-    soak,
-    stress,
-)
+from tests.verify import cancellation, exits, extension, faults, kills, model, mutants, portability, soak, stress
 from tests.verify.check import Family
 
 FAMILIES: dict[str, Family] = {

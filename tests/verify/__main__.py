@@ -14,10 +14,7 @@ def main() -> int:
     what = "Try to break bufpool, and say how hard it was tried."
     parser = argparse.ArgumentParser(prog="make prove", description=what)
     parser.add_argument(
-        "families",
-        nargs="*",
-        metavar="family",
-        help=f"of {', '.join(FAMILIES)}; all but {APART[0]} by default",
+        "families", nargs="*", metavar="family", help=f"of {', '.join(FAMILIES)}; all but {APART[0]} by default"
     )
     parser.add_argument("--full", action="store_true", help="more of everything, about an hour")
     options = parser.parse_args()

@@ -79,11 +79,7 @@ def left_in_a_context(held: object) -> bool:
     Without memory for one of several nodes it loses the others: a leak of its own, in those processes in which the
     variables' hashes, which come from their addresses, make it need several.
     """
-    holders = [
-        each
-        for each in gc.get_referrers(held)
-        if type(each) is tuple or type(each).__name__.startswith("hamt")
-    ]
+    holders = [each for each in gc.get_referrers(held) if type(each) is tuple or type(each).__name__.startswith("hamt")]
     return any(type(each) is not tuple or left_in_a_context(each) for each in holders)
 
 

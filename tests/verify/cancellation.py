@@ -430,9 +430,7 @@ def explore(scenario: Scenario) -> tuple[int, list[str]]:
         ran = run(scenario, departures)
         runs += 1
         if ran.wrong:
-            plan = (
-                ", ".join(f"{each.what} {each.which} at {each.at}" for each in departures) or "no departure"
-            )
+            plan = ", ".join(f"{each.what} {each.which} at {each.at}" for each in departures) or "no departure"
             found.append(f"{scenario.name}: {plan}: {'; '.join(ran.wrong)}")
         waiting += [(*departures, each) for choices in ran.choices for each in choices]
     return runs, found

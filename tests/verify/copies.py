@@ -150,9 +150,7 @@ class PackageCopy:
         self.folder = folder.resolve()
         self.package = self.folder / "src" / "bufpool"
         if like is not None:
-            shutil.copytree(
-                like.folder, folder
-            )  # with what it has built, however old that was in the checkout
+            shutil.copytree(like.folder, folder)  # with what it has built, however old that was in the checkout
             return
         passing = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info")
         for name in ("src", "tests"):
@@ -196,11 +194,7 @@ class PackageCopy:
         """Run the tests."""
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *what.tests.split()]
         # No bytecode: two states of one file may have the same size and time.
-        env = {
-            "PYTHONPATH": str(self.folder / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
+        env = {"PYTHONPATH": str(self.folder / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
         ran = run_within(command, seconds, folder=self.folder / "tests", env=env)
         if f"from {self.package};" not in ran.said:
             raise TableError(f"the tests did not begin, or not on the copy:\n{ran.said}")

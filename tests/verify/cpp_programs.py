@@ -22,9 +22,7 @@ SOURCES = ROOT / "src" / "bufpool"
 CORES = ("_core", "memory/core", "objects/core")
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
-LACKS_COMPILER = (
-    "" if COMPILER is not None and sys.platform != "win32" else "there is neither g++ nor clang++"
-)
+LACKS_COMPILER = "" if COMPILER is not None and sys.platform != "win32" else "there is neither g++ nor clang++"
 
 SANITIZERS: dict[str, tuple[str, ...]] = {
     "plain": (),
@@ -47,12 +45,7 @@ class NoSanitizerError(Exception):
 
 
 def build(
-    program: Path,
-    to: Path,
-    *,
-    headers: Path = HEADERS,
-    sources: Sequence[Path] = (),
-    flags: Sequence[str] = (),
+    program: Path, to: Path, *, headers: Path = HEADERS, sources: Sequence[Path] = (), flags: Sequence[str] = ()
 ) -> Path:
     """Compile one program, and return where it is."""
     options = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags, "-pthread"]

@@ -50,9 +50,7 @@ pool = engine.pool.connections
         needs="sqlalchemy",
     ),
     "exception": Program(
-        "pool = bufpool.Pool(list, max_idle=60)\n" + USE + "raise_last = True\n",
-        status=1,
-        says="ZeroDivisionError",
+        "pool = bufpool.Pool(list, max_idle=60)\n" + USE + "raise_last = True\n", status=1, says="ZeroDivisionError"
     ),
     "sys.exit in a thread": Program(
         """
@@ -116,9 +114,7 @@ def wrong(kind: str, number: int) -> str:
     program = PROGRAMS[kind]
     source = "import bufpool\n" + program.source + (LOOP if number % 2 else "") + END
     try:
-        ran = subprocess.run(
-            [sys.executable, "-c", source], capture_output=True, text=True, timeout=HANGS, check=False
-        )
+        ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=HANGS, check=False)
     except subprocess.TimeoutExpired:
         return f"{kind}, run {number}: hangs"
     if ran.returncode != program.status or (program.says not in ran.stderr if program.says else ran.stderr):
@@ -147,10 +143,6 @@ def forks(count: int) -> Found:
 def checks(full: bool) -> Iterator[Check]:
     """Exits and forks."""
     for kind, program in PROGRAMS.items():
-        lacks = (
-            program.needs
-            and not importlib.util.find_spec(program.needs)
-            and f"{program.needs} is not installed"
-        )
+        lacks = program.needs and not importlib.util.find_spec(program.needs) and f"{program.needs} is not installed"
         yield Check(f"exits: {kind}", partial(programs, 500 if full else 20, kind), lacks or "")
     yield Check("exits: forks after a pool's first object", partial(forks, 500 if full else 100), LACKS_FORK)

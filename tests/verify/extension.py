@@ -65,12 +65,7 @@ FULL_SUITE = (
     "memory/test_scratch_threads.py",
 )
 #: Those whose tests start threads.
-THREADED_SUITE = (
-    "memory/test_bounds.py",
-    "memory/test_limit.py",
-    "memory/test_lifetime.py",
-    "memory/test_no_alias.py",
-)
+THREADED_SUITE = ("memory/test_bounds.py", "memory/test_limit.py", "memory/test_lifetime.py", "memory/test_no_alias.py")
 
 #: Errors that must be reported: which sanitizer, and where (a file of the package), what, by what it is replaced, and
 #: whether the short run tries it.
@@ -151,13 +146,9 @@ def tested(build: Build, files: tuple[str, ...]) -> Found:
     """How many tests passed, none of them reported, nor what they started."""
     command = ("-m", "pytest", "-p", "no:cacheprovider", *files)
     ran = Ran(built(build), *command, seconds=1500)
-    well = re.compile(
-        rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.DOTALL | re.MULTILINE
-    )
+    well = re.compile(rf"^bufpool \S+ from {re.escape(str(build.home))}/.*=+ (\d+) passed", re.DOTALL | re.MULTILINE)
     done = well.search(ran.output)
-    return Found(
-        f"{int(done[1]):,} {plural(int(done[1]), 'test')}" if done else "tests", ran.violations(well)
-    )
+    return Found(f"{int(done[1]):,} {plural(int(done[1]), 'test')}" if done else "tests", ran.violations(well))
 
 
 def is_found(build: Build, folder: Path, name: str) -> bool:

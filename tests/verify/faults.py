@@ -69,9 +69,7 @@ def forks(count: int) -> Found:
 def exits(count: int, processes: int = 1) -> Found:
     """Of interpreters whose daemon threads are in the pool, shared out over so many processes."""
     with ThreadPoolExecutor(processes) as pool:
-        shares = list(
-            pool.map(partial(subprocesses.run, "processes", "exits"), [count // processes] * processes)
-        )
+        shares = list(pool.map(partial(subprocesses.run, "processes", "exits"), [count // processes] * processes))
     whole = "" if all("stopped" not in share.size for share in shares) else ", not all of them"
     return Found(f"{count:,} exits{whole}", tuple(each for share in shares for each in share.violations))
 

@@ -35,6 +35,4 @@ def killed(at_random: int) -> Found:
 
 def checks(full: bool) -> Iterator[Check]:
     """One, of both kinds."""
-    yield Check(
-        "kills: processes on a list in shared memory", partial(killed, 100_000 if full else 5_000), LACKS
-    )
+    yield Check("kills: processes on a list in shared memory", partial(killed, 100_000 if full else 5_000), LACKS)

@@ -37,10 +37,7 @@ FULL_SCENARIOS = [*SCENARIOS, ("turns", 3, 1, 2_000_000)]
 
 RELAXED = "cas_weak_relaxed_relaxed"
 
-LOOP, LOAD = (
-    "for (Backoff backoff;; backoff.wait()) {\n",
-    "            std::uint64_t head = head_.load_acquire();\n",
-)
+LOOP, LOAD = ("for (Backoff backoff;; backoff.wait()) {\n", "            std::uint64_t head = head_.load_acquire();\n")
 #: The head is what the lost CAS found, read without an order.
 ONCE = (LOOP + LOAD, LOAD + LOOP)
 
@@ -74,9 +71,7 @@ def build(folder: Path, header: str) -> Path:
         shutil.copy(source, folder)
     (folder / "freelist.hpp").write_text(header, encoding="utf-8")
     program, flags = folder / "freelist_model", ["-O2", "-Wno-unused"]
-    return cpp_programs.build(
-        folder / "freelist_model.cpp", program, headers=folder / "no" / "others", flags=flags
-    )
+    return cpp_programs.build(folder / "freelist_model.cpp", program, headers=folder / "no" / "others", flags=flags)
 
 
 def explore(program: Path, scenario: str, preemptions: int, stale: int) -> subprocess.CompletedProcess[str]:

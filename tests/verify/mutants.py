@@ -174,9 +174,7 @@ def found(bugs: Sequence[Bug], of: int) -> Found:
     seeded = f"seeded {plural(of, 'bug')}"
     part = f"{len(bugs)} {seeded}" if len(bugs) == of else f"sample of {len(bugs)} of {of} {seeded}"
     without = f", {lacking} lack their sanitizer" if lacking else ""
-    wrong = tuple(
-        f"{each.word}: {each.bug.name}: {each.why}" for each in verdicts if each.word in ("missed", "broken")
-    )
+    wrong = tuple(f"{each.word}: {each.bug.name}: {each.why}" for each in verdicts if each.word in ("missed", "broken"))
     return Found(f"{part}: {caught} caught{without}", wrong)
 
 

@@ -24,9 +24,7 @@ from tests.verify.check import Check, Found
 from tests.verify.cpp_programs import CPP, SOURCES, core_files, said
 
 LACKS_ZIG = "" if importlib.util.find_spec("ziglang") else "ziglang is not installed"
-LACKS_SOURCES = (
-    "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
-)
+LACKS_SOURCES = "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
 
 #: What Cython made of the modules, in the build that is tested.
 TRANSLATED = SOURCES.parents[1] / "build" / "release" / "cython" / "src" / "bufpool"
@@ -69,16 +67,7 @@ EMULATORS = {
 
 def zig(system: str, *arguments: str | Path, cwd: str) -> str:
     """Compile for a system, in a folder. Gives what the compiler said, nothing if it was content."""
-    command = [
-        sys.executable,
-        "-m",
-        "ziglang",
-        "c++",
-        "-target",
-        SYSTEMS[system],
-        *FLAGS,
-        *map(str, arguments),
-    ]
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", SYSTEMS[system], *FLAGS, *map(str, arguments)]
     cache = {name: str(CACHE) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     env = {**os.environ, **cache}
     run = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
@@ -88,9 +77,7 @@ def zig(system: str, *arguments: str | Path, cwd: str) -> str:
 def compile_each(system: str, files: Sequence[Path], *flags: str) -> tuple[str, ...]:
     """One after the other: zig makes one object of one file. Gives what it said of each, where it said something."""
     with tempfile.TemporaryDirectory() as folder:
-        heard = [
-            (path, zig(system, *flags, *INCLUDES, "-c", path, "-o", "it.o", cwd=folder)) for path in files
-        ]
+        heard = [(path, zig(system, *flags, *INCLUDES, "-c", path, "-o", "it.o", cwd=folder)) for path in files]
     return tuple(f"{path.name}: {said_}" for path, said_ in heard if said_)
 
 
@@ -152,23 +139,17 @@ def needs(*lacks: str) -> str:
 def checks(full: bool) -> Iterator[Check]:
     """Compiled for every system; at full length also run. The first time zig makes each C++ library, for minutes."""
     for system in SYSTEMS:
-        yield Check(
-            f"portable: core, {system}", partial(compile_core, system), needs(LACKS_ZIG, LACKS_SOURCES)
-        )
+        yield Check(f"portable: core, {system}", partial(compile_core, system), needs(LACKS_ZIG, LACKS_SOURCES))
     if not full:
         return
     lacks_modules = (
-        ""
-        if list(TRANSLATED.glob("*/native/*.cpp"))
-        else "this build's translated modules are not in the checkout"
+        "" if list(TRANSLATED.glob("*/native/*.cpp")) else "this build's translated modules are not in the checkout"
     )
     for system in SYSTEMS:
         if "Windows" in system:
             # Python's headers ask pyconfig.h, which is another one there, and comes with Python for Windows alone.
             continue
-        yield Check(
-            f"portable: modules, {system}", partial(compile_modules, system), needs(LACKS_ZIG, lacks_modules)
-        )
+        yield Check(f"portable: modules, {system}", partial(compile_modules, system), needs(LACKS_ZIG, lacks_modules))
     for system, names in EMULATORS.items():
         lacks = "" if emulator(system) else f"there is no {names[0]}"
         for name, rounds in ROUNDS.items():

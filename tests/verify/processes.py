@@ -29,9 +29,7 @@ class Workers:
         self.limited = BufferPool(16 * MIB, name="limited")
         self.free = BufferPool(max_idle=0.001, name="free")
         self.stop = threading.Event()
-        self.threads = [
-            threading.Thread(target=self.churn, args=(seed,), daemon=daemon) for seed in range(count)
-        ]
+        self.threads = [threading.Thread(target=self.churn, args=(seed,), daemon=daemon) for seed in range(count)]
         for each in self.threads:
             each.start()
 

@@ -140,9 +140,7 @@ class Worker:
             while self.held:
                 self.drop()
         except BaseException:
-            world.errors.append(
-                f"seed {self.name}, after {self.counts.total()} operations:\n{traceback.format_exc()}"
-            )
+            world.errors.append(f"seed {self.name}, after {self.counts.total()} operations:\n{traceback.format_exc()}")
         finally:
             self.held.clear()
             self.pool = self.hooks = None
@@ -288,10 +286,7 @@ class Worker:
     def dying_thread(self) -> None:
         """One that does some of all this, caches what it dropped, and ends while the others go on."""
         worker = Worker(self.world, next(self.world.numbers), 12)
-        worker.operations, worker.weights = (
-            [Worker.array, Worker.blocks, Worker.give, Worker.get],
-            [4, 1, 1, 1],
-        )
+        worker.operations, worker.weights = ([Worker.array, Worker.blocks, Worker.give, Worker.get], [4, 1, 1, 1])
         thread = threading.Thread(target=worker.run)
         thread.start()
         if self.random.random() < 0.7:
@@ -365,9 +360,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    parser.add_argument(
-        "--own-order", action="store_true", help="no objects that CPython's own locks protect"
-    )
+    parser.add_argument("--own-order", action="store_true", help="no objects that CPython's own locks protect")
     options = parser.parse_args()
     print(f"bufpool from {bufpool.__file__}, seed {options.seed}", flush=True)
     sys.setswitchinterval(1e-4)
@@ -394,9 +387,7 @@ def main() -> int:
         print(f"VIOLATION: {', '.join(sorted(never))} never done")
         return 1
     refused = done.pop("refused", 0)
-    print(
-        f"{done.total()} operations in {number} rounds of {options.threads} threads, {refused} refused at a limit"
-    )
+    print(f"{done.total()} operations in {number} rounds of {options.threads} threads, {refused} refused at a limit")
     return 0
 
 

@@ -33,12 +33,7 @@ POOLS: dict[str, dict[str, Any]] = {
     "plain": {"max_size": 2},
     "fair": {"max_size": 2, "fair": True},
     "oldest first": {"max_size": 3, "lifo": False, "max_uses": 5},
-    "treated": {
-        "max_size": 3,
-        "check": "check",
-        "reset": "reset",
-        "check_on": ("checkout", "return", "idle"),
-    },
+    "treated": {"max_size": 3, "check": "check", "reset": "reset", "check_on": ("checkout", "return", "idle")},
     "ageing": {"max_size": 4, "min_size": 1, "max_idle": 0.0, "max_lifetime": 0.01, "max_waiting": 3},
     "bursting": {"max_size": 1, "overflow": "create"},
     "watched": {"max_size": 2, "leak_threshold": 0.0, "debug": True},
@@ -78,8 +73,7 @@ class Subject:
         self.chance = chance
         self.made: list[Thing] = []
         settings = {
-            key: getattr(self, value) if value in ("check", "reset") else value
-            for key, value in POOLS[name].items()
+            key: getattr(self, value) if value in ("check", "reset") else value for key, value in POOLS[name].items()
         }
         self.pool: Pool[Thing] = Pool(
             self.make, name=name, close=self.close, timeout=0.05, backoff=(1e-4, 1e-3), **settings
@@ -121,9 +115,7 @@ class Subject:
         # The maintenance thread may have one in hand.
         pool.close(timeout=30)
         if pool.size or pool.in_use or any(not thing.closed for thing in self.made):
-            raise ViolationError(
-                f"{pool!r} after its end, {sum(not thing.closed for thing in self.made)} open"
-            )
+            raise ViolationError(f"{pool!r} after its end, {sum(not thing.closed for thing in self.made)} open")
 
 
 class Worker:

@@ -181,9 +181,7 @@ class Source:
             if part == "*":
                 by_name = True
             else:
-                arguments.append(
-                    f"{part}={self.name()}" if by_name or self.choose.random() < 0.2 else self.name()
-                )
+                arguments.append(f"{part}={self.name()}" if by_name or self.choose.random() < 0.2 else self.name())
                 by_name = by_name or "=" in arguments[-1]
         if not arguments:
             self.add(f"world.passed.append({self.name()})")

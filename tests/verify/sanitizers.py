@@ -123,11 +123,7 @@ class Build:
         thread += f":ignore_noninstrumented_modules={int(FREE_THREADED and not INSTRUMENTED)}"
         # Unwinding needs tables, because the interpreter keeps no frame pointers. Without a GIL objects stand in memory
         # that LeakSanitizer does not search for pointers, so that all they hold would be called lost.
-        leaks = (
-            "detect_leaks=0"
-            if FREE_THREADED
-            else "detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=12"
-        )
+        leaks = "detect_leaks=0" if FREE_THREADED else "detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=12"
         variables = {
             "PYTHONPATH": os.pathsep.join((str(self.home), str(ROOT))),
             "TSAN_OPTIONS": thread,

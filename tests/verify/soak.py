@@ -65,8 +65,7 @@ def run(kind: str, seconds: float) -> dict[str, Any]:
     before, until = resident(), time.monotonic() + seconds
     told: list[str] = []
     threads = [
-        threading.Thread(target=work, args=(pool or nullcontext(), seed, until, told))
-        for seed in range(THREADS)
+        threading.Thread(target=work, args=(pool or nullcontext(), seed, until, told)) for seed in range(THREADS)
     ]
     for each in threads:
         each.start()
@@ -83,9 +82,7 @@ def run(kind: str, seconds: float) -> dict[str, Any]:
 def soak(seconds: float) -> Found:
     """Both programs side by side. The first eighth is their warm-up."""
     running = {
-        kind: subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, kind, str(seconds)], stdout=subprocess.PIPE, text=True
-        )
+        kind: subprocess.Popen([sys.executable, "-c", PROGRAM, kind, str(seconds)], stdout=subprocess.PIPE, text=True)
         for kind in ("plain", "pool")
     }
     said = {kind: json.loads(each.communicate()[0]) for kind, each in running.items()}
@@ -96,13 +93,9 @@ def soak(seconds: float) -> Found:
         wrong.append(f"{pool:.0f} MiB resident on average, plain NumPy {plain:.0f}")
     if end > 1.05 * middle:
         wrong.append(f"it grows: {middle:.0f} MiB resident in the third quarter, {end:.0f} in the last one")
-    size = (
-        f"{seconds:.0f} s, {pool:.0f} MiB resident on average, {end:.0f} at the end, plain NumPy {plain:.0f}"
-    )
+    size = f"{seconds:.0f} s, {pool:.0f} MiB resident on average, {end:.0f} at the end, plain NumPy {plain:.0f}"
     return Found(size, tuple(wrong))
 
 
 def checks(full: bool) -> Iterator[Check]:
-    yield Check(
-        f"soak: {THREADS} threads, sizes of 1 KiB to 32 MiB", partial(soak, 600 if full else 30), LACKS_PROC
-    )
+    yield Check(f"soak: {THREADS} threads, sizes of 1 KiB to 32 MiB", partial(soak, 600 if full else 30), LACKS_PROC)

@@ -17,9 +17,7 @@ class EndlessError(BaseException):
 class Step:
     """A callback that is to be run, now or at a time."""
 
-    def __init__(
-        self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], context: Any
-    ) -> None:
+    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...], context: Any) -> None:
         self.when = when
         self.off = False
         self._run: tuple[Context, Callable[..., Any], tuple[Any, ...]] = (

@@ -18,9 +18,7 @@ from tests.verify import cpp_programs
 from tests.verify.check import Check, Found
 from tests.verify.cpp_programs import CPP, HEADERS, LACKS_COMPILER, SANITIZERS, SOURCES, core_files, said
 
-LACKS_SOURCES = (
-    "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
-)
+LACKS_SOURCES = "" if (SOURCES / "memory/core/arena.cpp").exists() else "the core's sources are in the checkout alone"
 
 YIELDS = ("-DBUFPOOL_INJECT_YIELDS",)
 WAYS = {**SANITIZERS, "yields": YIELDS, "thread, yields": (*SANITIZERS["thread"], *YIELDS)}
@@ -85,11 +83,7 @@ def climb(name: str, way: str, rounds: int, more: Sequence[str] = ()) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         flags = [*WAYS[way], *more]
         program = cpp_programs.build(
-            CPP / f"{name}.cpp",
-            Path(folder) / name,
-            headers=headers,
-            sources=sources,
-            flags=flags,
+            CPP / f"{name}.cpp", Path(folder) / name, headers=headers, sources=sources, flags=flags
         )
         ran = cpp_programs.run(program, rounds)
     clean = re.fullmatch(r"(\d+) operations, 0 violations\n", ran.stdout)

@@ -17,16 +17,7 @@ from tests.verify.check import Found
 def run(program: str, *arguments: object, seconds: float = 600, **environment: str) -> Found:
     """What ``python -m tests.verify.<program>`` found, which says so with `report`."""
     ran = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            "-X",
-            "faulthandler",
-            "-m",
-            f"tests.verify.{program}",
-            *map(str, arguments),
-        ],
+        [sys.executable, "-W", "error", "-X", "faulthandler", "-m", f"tests.verify.{program}", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=seconds,

@@ -11,76 +11,37 @@ from tests.verify.stress import LACKS_SOURCES, climb
 
 pytestmark = [pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER), pytest.mark.slow]
 
+#: The operations of a program in each round, and its rounds each way.
+PROGRAMS = {
+    "freelist_ladder": (5, {"plain": 400_000, "thread": 60_000, "address": 100_000, "yields": 40_000}),
+    "object_pool_ladder": (8, {"plain": 60_000, "thread": 18_000, "address": 18_000, "yields": 6_000}),
+    "arena_ladder": (21, {"plain": 48_000, "thread": 12_000, "address": 24_000, "yields": 12_000}),
+    "arena_rules": (4, {"plain": 3_000, "thread": 300, "address": 1_000}),
+    "arena_life": (4, {"plain": 300, "thread": 60, "address": 200}),
+    "arena_readings": (4, {"plain": 3_000, "thread": 600, "address": 2_000}),
+    "arena_waiting": (1, {"plain": 500, "thread": 100, "address": 300, "yields": 100}),
+    "libc_malloc": (4, {"plain": 100_000, "thread": 10_000}),
+}
 
-def climbed(name: str, way: str, rounds: int) -> Found:
+
+@pytest.mark.parametrize(
+    ("program", "way"), [(program, way) for program, (_, rounds) in PROGRAMS.items() for way in rounds]
+)
+def test_a_program_of_the_core(program: str, way: str) -> None:
+    """It counts every block and object in and out; its file says what it tries."""
+    if LACKS_SOURCES and program.startswith("arena"):
+        pytest.skip(LACKS_SOURCES)
+    operations, rounds = PROGRAMS[program]
     try:
-        return climb(name, way, rounds)
+        found = climb(program, way, rounds[way])
     except NoSanitizerError as lacking:
         pytest.skip(str(lacking))
-
-
-@pytest.mark.parametrize(
-    ("way", "rounds"), [("plain", 400_000), ("thread", 60_000), ("address", 100_000), ("yields", 40_000)]
-)
-def test_free_list_ladder(way: str, rounds: int) -> None:
-    """FAULTS 47, 48: smoke, length, batches, wrap-around, many threads; every block counted in and out."""
-    assert climbed("freelist_ladder", way, rounds) == Found(f"{5 * rounds:,} operations")
-
-
-@pytest.mark.parametrize(
-    ("way", "rounds"), [("plain", 60_000), ("thread", 18_000), ("address", 18_000), ("yields", 6_000)]
-)
-def test_object_pool_ladder(way: str, rounds: int) -> None:
-    """FAULTS 1, 2, 60, 62, 63, 64, 65, 75: the table, the rules of waiting, the sieve, then many threads."""
-    assert climbed("object_pool_ladder", way, rounds) == Found(f"{8 * rounds:,} operations")
-
-
-@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
-@pytest.mark.parametrize(
-    ("way", "rounds"), [("plain", 48_000), ("thread", 12_000), ("address", 24_000), ("yields", 12_000)]
-)
-def test_arena_ladder(way: str, rounds: int) -> None:
-    """FAULTS 1, 3, 12, 34, 46, 91, 93: refusals, alignments, hand-off, threads and pools that go."""
-    assert climbed("arena_ladder", way, rounds) == Found(f"{21 * rounds:,} operations")
-
-
-@pytest.mark.parametrize(("way", "rounds"), [("plain", 100_000), ("thread", 10_000)])
-def test_glibcs_thresholds(way: str, rounds: int) -> None:
-    assert climbed("libc_malloc", way, rounds) == Found(f"{4 * rounds:,} operations")
+    assert found == Found(f"{operations * rounds[way]:,} operations")
 
 
 @pytest.mark.skipif(bool(kills.LACKS), reason=kills.LACKS)
 def test_death_at_every_instruction() -> None:
-    """FAULTS 94: a process killed in the middle of any operation leaves a whole list; so does a fork (85)."""
+    """A process killed in the middle of any operation leaves a whole list; so does a fork."""
     found = kills.killed(300)
     assert found.violations == ()
     assert "300 at random" in found.size
-
-
-@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
-@pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 300), ("address", 1_000)])
-def test_arena_rules(way: str, rounds: int) -> None:
-    """FAULTS 1, 3, 4, 38, 46, 47, 65, 66, 93: sizes, zeros, counts, what is kept, ageing, closing, reuse."""
-    assert climbed("arena_rules", way, rounds) == Found(f"{4 * rounds:,} operations")
-
-
-@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
-@pytest.mark.parametrize(("way", "rounds"), [("plain", 300), ("thread", 60), ("address", 200)])
-def test_arena_life(way: str, rounds: int) -> None:
-    """FAULTS 12, 39, 66, 85, 91: threads, pools, regions that come and go, and a fork."""
-    assert climbed("arena_life", way, rounds) == Found(f"{4 * rounds:,} operations")
-
-
-@pytest.mark.skipif(bool(LACKS_SOURCES), reason=LACKS_SOURCES)
-@pytest.mark.parametrize(("way", "rounds"), [("plain", 3_000), ("thread", 600), ("address", 2_000)])
-def test_arena_readings(way: str, rounds: int) -> None:
-    """What `trim` would return, peaks, bytes given back, and all arenas read while threads work."""
-    assert climbed("arena_readings", way, rounds) == Found(f"{4 * rounds:,} operations")
-
-
-@pytest.mark.parametrize(
-    ("way", "rounds"), [("plain", 500), ("thread", 100), ("address", 300), ("yields", 100)]
-)
-def test_arena_waiting(way: str, rounds: int) -> None:
-    """FAULTS 60, 61, 64, 65, 85: the rules of the queue at the limit, then threads: nobody starves, nobody is stuck."""
-    assert climbed("arena_waiting", way, rounds) == Found(f"{rounds:,} operations")

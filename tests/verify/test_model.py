@@ -26,7 +26,7 @@ SHORT = [each for each in SCENARIOS if each[3] <= 500_000]
 def test_the_free_list_is_right_in_every_interleaving(
     as_it_stands: Path, scenario: str, preemptions: int, stale: int, least: int
 ) -> None:
-    """FAULTS 47, 48: no block has two owners or none, and an owner sees the last one's bytes."""
+    """No block has two owners or none, and an owner sees the last one's bytes."""
     assert executions(as_it_stands, scenario, preemptions, stale, least).violations == ()
 
 

@@ -21,24 +21,14 @@ def measure(image):
     sources = SourceCatalog(clean, segments, convolved_data=smooth)
     centres = np.column_stack([sources.x_centroid, sources.y_centroid])
     bright = np.argsort(sources.segment_flux)[::-1][:300]
-    photometry = aperture_photometry(
-        clean, [CircularAperture(centres[bright], radius) for radius in (3, 5, 8)]
-    )
-    return [
-        sources.segment_flux,
-        sources.area.value,
-        centres,
-        photometry["aperture_sum_1"].value,
-        smooth.max(axis=0),
-    ]
+    photometry = aperture_photometry(clean, [CircularAperture(centres[bright], radius) for radius in (3, 5, 8)])
+    return [sources.segment_flux, sources.area.value, centres, photometry["aperture_sum_1"].value, smooth.max(axis=0)]
 
 
 def work():
     field = data.hubble_deep_field().astype(np.float64).mean(axis=2)
     results = []
     for rows, columns in MOSAICS:
-        noise = np.random.default_rng(rows * columns).normal(
-            0, 2, (field.shape[0] * rows, field.shape[1] * columns)
-        )
+        noise = np.random.default_rng(rows * columns).normal(0, 2, (field.shape[0] * rows, field.shape[1] * columns))
         results += measure(np.tile(field, (rows, columns)) + noise)
     return results

@@ -23,9 +23,7 @@ def work():
         template = read(tissue)
         for width in WIDTHS:
             smooth = image.smooth_img(template, width)
-            coarse = image.resample_img(
-                smooth, np.eye(3) * (width / 2), force_resample=True, copy_header=True
-            )
+            coarse = image.resample_img(smooth, np.eye(3) * (width / 2), force_resample=True, copy_header=True)
             values, mask = smooth.get_fdata(), grey.get_fdata() > 0.3 * grey.get_fdata().max()
             scaled = (values - values[mask].mean()) / values[mask].std()
             results += [coarse.get_fdata().mean(axis=0), np.where(mask, scaled, 0).max(axis=2)]

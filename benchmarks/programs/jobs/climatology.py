@@ -10,12 +10,7 @@ import xarray as xr
 
 DATA = Path(pvlib.__file__).parent / "data" / "LinkeTurbidities.h5"
 #: Regions by latitude and longitude, of several sizes, and the years of each.
-REGIONS = (
-    ((72, 35), (-12, 40), 6),
-    ((37, -35), (-18, 52), 2),
-    ((8, -4), (95, 142), 12),
-    ((50, 25), (-125, -66), 8),
-)
+REGIONS = (((72, 35), (-12, 40), 6), ((37, -35), (-18, 52), 2), ((8, -4), (95, 142), 12), ((50, 25), (-125, -66), 8))
 
 
 def read(latitudes, longitudes, years):
@@ -25,9 +20,7 @@ def read(latitudes, longitudes, years):
     with h5py.File(DATA) as file:
         maps = file["LinkeTurbidity"][top:bottom:2, left:right:2].transpose(2, 0, 1).astype(np.float32) / 20
     rng = np.random.default_rng(years)
-    series = np.concatenate(
-        [maps + 0.02 * year + 0.1 * rng.random(maps.shape, np.float32) for year in range(years)]
-    )
+    series = np.concatenate([maps + 0.02 * year + 0.1 * rng.random(maps.shape, np.float32) for year in range(years)])
     coordinates = {
         "time": pd.date_range("2000-01", periods=12 * years, freq="MS"),
         "lat": np.linspace(*latitudes, maps.shape[1]),
@@ -44,12 +37,7 @@ def analyse(series):
     weights = np.cos(np.deg2rad(series.lat))
     coarse = series.coarsen(lat=4, lon=4, boundary="trim").mean()
     seasons = series.groupby("time.season").max("time")
-    return [
-        trend.mean("lon"),
-        series.weighted(weights).mean(("lat", "lon")),
-        coarse.std("time"),
-        seasons.mean("lon"),
-    ]
+    return [trend.mean("lon"), series.weighted(weights).mean(("lat", "lon")), coarse.std("time"), seasons.mean("lon")]
 
 
 def work():

@@ -16,9 +16,7 @@ def extract(copies, seed):
     records = pd.concat([pd.read_csv(DATA)] * copies, ignore_index=True)
     rng = np.random.default_rng(seed)
     records["person"] = rng.integers(0, len(records) // 8, len(records))
-    records["day"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(
-        rng.integers(0, 1500, len(records)), unit="D"
-    )
+    records["day"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1500, len(records)), unit="D")
     return records
 
 
@@ -26,9 +24,7 @@ def transform(records):
     records = records[(records.disea >= 0) & records.lncoins.notna()].copy()
     records["cost"] = np.expm1(records.lncoins) * (1 + records.mdvis)
     records["risk"] = pd.cut(records.disea, [-1, 5, 15, 100], labels=["low", "middle", "high"])
-    persons = records.groupby("person").agg(
-        visits=("mdvis", "sum"), cost=("cost", "mean"), last=("day", "max")
-    )
+    persons = records.groupby("person").agg(visits=("mdvis", "sum"), cost=("cost", "mean"), last=("day", "max"))
     joined = records.merge(persons, on="person", suffixes=("", "_person")).sort_values(["person", "day"])
     joined["gap"] = joined.groupby("person").day.diff().dt.days.fillna(0)
     joined["share"] = joined.cost / joined.cost_person.where(joined.cost_person > 0, 1)
@@ -44,8 +40,4 @@ def summarise(joined):
 
 
 def work():
-    return [
-        result
-        for seed, copies in enumerate(BATCHES)
-        for result in summarise(transform(extract(copies, seed)))
-    ]
+    return [result for seed, copies in enumerate(BATCHES) for result in summarise(transform(extract(copies, seed)))]

@@ -11,9 +11,7 @@ cv2.setNumThreads(1)
 def align(scene, other):
     """The other photograph, warped onto the scene by matching features."""
     orb = cv2.ORB_create(2000)
-    (points, found), (other_points, other_found) = (
-        orb.detectAndCompute(each, None) for each in (scene, other)
-    )
+    (points, found), (other_points, other_found) = (orb.detectAndCompute(each, None) for each in (scene, other))
     matches = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(found, other_found)
     matches = sorted(matches, key=lambda match: match.distance)[:200]
     here = np.float32([points[match.queryIdx].pt for match in matches])
@@ -25,9 +23,7 @@ def align(scene, other):
 
 def fuse(scene, other):
     """Mean of the two, weighted by how sharp each is."""
-    weights = [
-        cv2.GaussianBlur(np.abs(cv2.Laplacian(each, cv2.CV_32F)), (0, 0), 5) + 1e-3 for each in (scene, other)
-    ]
+    weights = [cv2.GaussianBlur(np.abs(cv2.Laplacian(each, cv2.CV_32F)), (0, 0), 5) + 1e-3 for each in (scene, other)]
     total = scene.astype(np.float32) * weights[0] + other.astype(np.float32) * weights[1]
     return np.clip(total / (weights[0] + weights[1]), 0, 255).astype(np.uint8)
 

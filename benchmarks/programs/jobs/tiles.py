@@ -51,8 +51,6 @@ def work():
         height, width = write_scene(path)
         with ThreadPoolExecutor(2) as threads:
             return [
-                np.array(
-                    list(threads.map(lambda window: process(path, window), windows(height, width, size)))
-                )
+                np.array(list(threads.map(lambda window: process(path, window), windows(height, width, size))))
                 for size in TILES
             ]

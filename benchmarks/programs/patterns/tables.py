@@ -10,9 +10,7 @@ def work():
     results = []
     for _ in range(40):
         rows = int(2 ** rng.uniform(13, 19.5))
-        sales = pd.DataFrame(
-            {"shop": rng.integers(0, 500, rows), "price": rng.random(rows), "count": np.arange(rows)}
-        )
+        sales = pd.DataFrame({"shop": rng.integers(0, 500, rows), "price": rng.random(rows), "count": np.arange(rows)})
         sales = sales[sales.price > 0.2].merge(shops, on="shop")
         sales["total"] = sales.price * sales["count"]
         results.append(sales.groupby("region").total.sum().to_numpy())

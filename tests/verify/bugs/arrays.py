@@ -71,7 +71,7 @@ ON_ARRAYS = (
         ARRAYS,
         "if type(array) is cnp.ndarray and owns_its_bytes(array):",
         "if True:",
-        Suite("memory/test_arrays_owned.py -k zeros_like_writes_no_byte"),
+        Suite("memory/test_arrays_owned.py -k zeros_like_of_a_subclass_stays_in_bounds"),
     ),
     Bug(
         "an emptied array still points to the block",
@@ -99,7 +99,7 @@ ON_ARRAYS = (
         ARRAYS,
         "        or fields.mem_handler != handler\n",
         "",
-        Suite("memory/test_lease.py -k no_longer_the_pools"),
+        Suite("memory/test_lease.py -k an_array_with_other_memory_is_left_alone"),
     ),
     Bug(
         "tracemalloc is not told of an emptied array",

@@ -12,14 +12,14 @@ FIRST_USE = (
         "objects/advice.py",
         "from bufpool._counts import Counts\n",
         "from bufpool.memory.stats import Counts\n",
-        Suite("project/test_first_use.py -k loads_neither"),
+        Suite("project/test_first_use.py -k an_object_pool_does_not_load_numpy"),
     ),
     Bug(
         "a pool of objects loads inspect",
         "objects/settings.py",
         "    if isinstance(function, PLAIN):\n",
         "    if function is None:\n",
-        Suite("project/test_first_use.py -k loads_neither"),
+        Suite("project/test_first_use.py -k an_object_pool_does_not_load_numpy"),
     ),
     Bug(
         "a function that is marked as one of coroutines is none",

@@ -20,7 +20,7 @@ MAINTAINED = (
         MAINTENANCE,
         "(pools := list(self._due))",
         "(pools := [known for known, _ in self._due.items()])",
-        Suite("objects/test_lifetimes.py -k while_it_looks"),
+        Suite("objects/test_lifetimes.py -k maintenance_survives_pools_that_vanish"),
     ),
     Bug(
         "the interpreter's end kills the maintenance thread",
@@ -97,7 +97,7 @@ MAINTAINED = (
         MAINTENANCE,
         "        if not self._is_over and self._due.pop(known",
         "        if self._due.pop(known",
-        Suite("objects/test_maintenance_thread.py -k list_of_pools"),
+        Suite("objects/test_maintenance_thread.py -k a_child_needs_no_lock_of_the_parents_pools"),
         without_gil=True,
         before=(3, 14),
     ),
@@ -115,13 +115,13 @@ MAINTAINED = (
         "objects/loops.py",
         '        elif hasattr(found, "current_task"):',
         "        else:",
-        Suite("objects/test_leaks.py -k imports_asyncio"),
+        Suite("objects/test_leaks.py -k a_trace_does_not_race_an_import_of_asyncio"),
     ),
     Bug(
         "callbacks are called while the interpreter ends",
         LEASE,
         "            if not self.settle() and not is_finalizing():\n                self.core",
         "            if not self.settle():\n                self.core",
-        Suite("objects/test_maintenance_thread.py -k drops"),
+        Suite("objects/test_maintenance_thread.py -k no_callback_for_a_lease_dropped_at_exit"),
     ),
 )

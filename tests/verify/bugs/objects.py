@@ -31,21 +31,21 @@ OBJECTS = (
         LIFECYCLE,
         "        if inside(self):\n",
         "        if False:\n",
-        Suite("objects/test_callbacks.py -k wait_for_itself"),
+        Suite("objects/test_callbacks.py -k a_callback_never_waits_for_its_own_pool"),
     ),
     Bug(
         "an object whose close fails keeps its place",
         LIFECYCLE,
         "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
         "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
-        Suite("objects/test_callbacks.py -k other_callbacks_raise"),
+        Suite("objects/test_callbacks.py -k an_error_in_a_callback_costs_only_its_object"),
     ),
     Bug(
         "an object whose reset failed is used again",
         LIFECYCLE,
         'return "failed_reset"',
         'return ""',
-        Suite("objects/test_callbacks.py -k other_callbacks_raise"),
+        Suite("objects/test_callbacks.py -k an_error_in_a_callback_costs_only_its_object"),
     ),
     Bug(
         "an exception that spoils an object does not",
@@ -59,7 +59,7 @@ OBJECTS = (
         MANAGER,
         "most=max(0, core.size - self.min_size))",
         "most=core.size)",
-        Suite("objects/test_lifetimes.py -k least_size"),
+        Suite("objects/test_lifetimes.py -k min_size"),
     ),
     Bug(
         "moments of checks are not looked at",
@@ -73,7 +73,7 @@ OBJECTS = (
         TURN,
         '        if core.pool.table[index].drained != core.drained:\n            return "drained"\n',
         "",
-        Suite("objects/test_lifetimes.py -k while_the_pool_is_drained"),
+        Suite("objects/test_lifetimes.py -k drain_replaces_what_a_callback_holds"),
     ),
     Bug(
         "one made beyond the size is kept when its client is interrupted",
@@ -108,7 +108,7 @@ OBJECTS = (
         TURN,
         "        self.need(HAND)\n        if self.claim.outlived():\n            return NULL\n",
         "        self.need(HAND)\n",
-        Suite("objects/test_fork.py -k follow"),
+        Suite("objects/test_fork.py -k a_fork_in_a_callback_leaves_others_in_turn"),
     ),
     Bug(
         "forks are not counted",
@@ -122,7 +122,7 @@ OBJECTS = (
         "objects/native/_lease.pyx",
         "    cdef ObjectPool* pool = core.state()\n",
         "    cdef ObjectPool* pool = core.pool\n",
-        Suite("objects/test_fork.py -k before_any_of_ours"),
+        Suite("objects/test_fork.py -k a_fork_hook_gets_no_object_of_the_parent"),
     ),
     Bug(
         "two threads of a fork's child begin a pool's state each",

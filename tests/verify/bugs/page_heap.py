@@ -224,7 +224,7 @@ PURGED = (
         TRIM,
         "        const std::uint64_t pinned = stuck_ < idle_in_lists() ? stuck_ : idle_in_lists();\n",
         "        const std::uint64_t pinned = 0;\n",
-        Suite("memory/test_ageing.py -k survivors_pin"),
+        Suite("memory/test_ageing.py -k survivors_do_not_stop_reuse_of_large_blocks"),
     ),
     Bug(
         "half of an explicit huge page goes back",
@@ -238,7 +238,7 @@ PURGED = (
         HEAP,
         "        advise_against(id, granules);\n",
         "",
-        Suite("memory/test_bounds.py -k advised_once"),
+        Suite("memory/test_bounds.py -k an_advised_huge_page_keeps_the_limit"),
     ),
     Bug(
         "purged blocks are handed out in any order",
@@ -267,7 +267,7 @@ PURGED = (
         TRIM,
         "bound > kUnlimited - slack ? kUnlimited : bound + slack",
         "bound",
-        Suite("memory/test_bounds.py -k a_little_above"),
+        Suite("memory/test_bounds.py -k a_set_above_max_retained_is_not_mapped_again"),
     ),
     Bug(
         "the maintenance thread looks after pools that do without it",

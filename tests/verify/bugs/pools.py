@@ -93,7 +93,7 @@ WAITING = (
         "            if block.address != NULL:\n                zeroed[0] = block.zeroed\n                return",
         "            if block.address != NULL:\n                self.arena.counters.refused.add_relaxed(1)\n"
         "                zeroed[0] = block.zeroed\n                return",
-        Suite("memory/test_waiting.py -k was_not_refused"),
+        Suite("memory/test_waiting.py -k a_request_served_after_waiting_is_no_refusal"),
     ),
     Bug(
         "a refusal of the pool is not counted",
@@ -287,14 +287,14 @@ INSTALLING = (
         ARRAYS,
         "if nbytes is None or not build_was_refused(nbytes):",
         "if nbytes is None:",
-        Suite("memory/test_limit_numpy.py -k leaves_the_refusal"),
+        Suite("memory/test_limit_numpy.py -k a_refusal_by_another_pool_is_left_to_it"),
     ),
     Bug(
         "the next pool serves who waited for one that is gone",
         ARENA,
         "if block.address != NULL and arena.identify().serial != serial:",
         "if False:",
-        Suite("memory/test_limit_numpy.py -k the_next_pool"),
+        Suite("memory/test_limit_numpy.py -k no_pool_serves_waiters_of_a_former_one"),
     ),
     Bug(
         "NumPy's constructor that raises leaves the pool installed",

@@ -65,14 +65,14 @@ SCRATCHES = (
         SLOTS,
         "            and <size_t>fields.data & self.misaligned == 0\n",
         "",
-        Suite("memory/test_scratch.py -k no_longer_looks"),
+        Suite("memory/test_scratch.py -k a_moved_or_reshaped_array_is_not_reused"),
     ),
     Bug(
         "an array is handed out with its borrower's strides",
         SLOTS,
         "            and (nd < 2 or memcmp(fields.strides, self.layout + nd, nd * sizeof(cnp.npy_intp)) == 0)\n",
         "",
-        Suite("memory/test_scratch.py -k no_longer_looks"),
+        Suite("memory/test_scratch.py -k a_moved_or_reshaped_array_is_not_reused"),
     ),
     Bug(
         "a scratch of a wiping pool shows the last user's bytes",
@@ -93,7 +93,7 @@ SCRATCHES = (
         SLOTS,
         "            self.slots[i] = self.slots[i + 1]\n        Py_DECREF(array)\n",
         "            self.slots[i] = self.slots[i + 1]\n",
-        Suite("memory/test_scratch.py -k changed_array"),
+        Suite("memory/test_scratch.py -k changed_array_is_not_handed_out"),
     ),
     Bug(
         "a scratch that is gone keeps its arrays",
@@ -121,7 +121,7 @@ SCRATCHES = (
         SLOTS,
         "                i < self.idle\n                and self.slots[i] == <PyObject*>array\n",
         "                True\n",
-        Suite("memory/test_scratch_blocks.py -k code_that_runs"),
+        Suite("memory/test_scratch_blocks.py -k code_run_by_a_name_search_sees_it_whole"),
     ),
     Bug(
         "idle arrays that others hold are kept without end",

@@ -72,14 +72,14 @@ READ = (
         CONF,
         "        defaults = _in_force.setdefault(VARIABLE, built_in | items)\n",
         "        defaults = built_in | items\n",
-        Suite("memory/test_conf.py -k told_once"),
+        Suite("memory/test_conf.py -k a_mistake_in_the_variable_warns_once"),
     ),
     Bug(
         "one bad item spoils the others",
         CONF,
         '            mistakes.append(f"{what} {error}")\n',
         '            return {}, [f"{what} {error}"]\n',
-        Suite("memory/test_conf.py -k the_others_count"),
+        Suite("memory/test_conf.py -k a_meaningless_item_leaves_the_others_in_force"),
     ),
     Bug(
         "the block for glibc's thresholds is a page too large to count",

@@ -20,7 +20,7 @@ MALLOC = (
         HEAP,
         "        return free_extent(upstream_, extent.start, extent.bytes);\n",
         "        return;\n",
-        Suite("memory/test_upstream_malloc.py -k from_checkout"),
+        Suite("memory/test_upstream_malloc.py -k malloc_holds_large_blocks_until_release"),
     ),
     Bug(
         "an extent of malloc's is taken for zeros",
@@ -44,7 +44,7 @@ MALLOC = (
         TRIM,
         "(class_size(c) <= kListed && heap_.recycles())",
         "class_size(c) <= kListed",
-        Suite("memory/test_upstream_malloc.py -k from_checkout"),
+        Suite("memory/test_upstream_malloc.py -k malloc_holds_large_blocks_until_release"),
     ),
     Bug(
         "a limit counts what malloc's extents leave empty",

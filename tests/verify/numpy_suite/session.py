@@ -129,9 +129,7 @@ def main() -> int:
         threads.start()
     recorder = Recorder(pool, threads)
     where = [str(NUMPY / part) for part in PARTS[args.part]]
-    status = pytest.main(
-        ["-c", str(HERE / "pytest.ini"), f"--rootdir={NUMPY.parent}", *where], plugins=[recorder]
-    )
+    status = pytest.main(["-c", str(HERE / "pytest.ini"), f"--rootdir={NUMPY.parent}", *where], plugins=[recorder])
     result: dict[str, Any] = {"outcomes": recorder.outcomes}
     if pool is not None:
         drop_tests()

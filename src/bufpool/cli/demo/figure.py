@@ -27,19 +27,7 @@ SHOWN_WIDTH = 1200
 
 
 def write_figure(path: Path, before: Frame, after: Frame, rows: list[Row]) -> None:
-    """Write the figure as a PNG.
-
-    Parameters
-    ----------
-    path : Path
-        Written as PNG, whatever its suffix.
-    before : ndarray of uint8, shape (height, width, 3)
-        The photograph.
-    after : ndarray of uint8, shape (height, width)
-        What the pipeline made of it.
-    rows : list of Row
-        Of `rounds.summarize`.
-    """
+    """Write the figure as a PNG, whatever the suffix of `path`."""
     height, width = after.shape
     # Not pyplot: that would choose a back-end, and keep the figure in a list of its own.
     figure = Figure(figsize=(16, 10.6), dpi=120, facecolor=PAPER)

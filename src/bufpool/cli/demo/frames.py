@@ -8,25 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]
+Frame = NDArray[np.uint8]  # (height, width, 3) in RGB, or (height, width); C-contiguous
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 CREDIT = "china.jpg by danielbuechele (every other frame: flower.jpg by vultilion), CC BY 2.0, from scikit-learn"
 
 
 def load_photographs(width: int, height: int) -> Frame:
-    """Return the photographs, cropped to the shape asked for and scaled to it.
-
-    Parameters
-    ----------
-    width, height : int
-        In pixels.
-
-    Returns
-    -------
-    ndarray of uint8, shape (photographs, height, width, 3)
-        RGB, C-contiguous.
-    """
+    """Return the photographs, cropped to the shape asked for and scaled to it."""
     # Imported here: a measured run needs `decode` alone, and should carry no other package in its peak RSS.
     from PIL import Image, ImageOps
     from sklearn.datasets import load_sample_image
@@ -45,16 +34,6 @@ def decode(photographs: Frame, number: int) -> Frame:
 
     The camera pans to the right by 1/480 of the width a frame, and the exposure flickers by up to 10 %. Frame 0 is the
     first photograph itself.
-
-    Parameters
-    ----------
-    photographs : ndarray of uint8, shape (photographs, height, width, 3)
-    number : int
-        From 0.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
     """
     photograph: Frame = photographs[number % len(photographs)]
     step = max(1, photograph.shape[1] // 480)

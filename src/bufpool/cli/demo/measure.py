@@ -66,19 +66,7 @@ class Run:
 
 
 class Meter:
-    """Times frames, and hashes and announces each one while its clock is stopped.
-
-    Parameters
-    ----------
-    warm_up : int
-        Frames at the start that are hashed, but not timed.
-    frames : int
-        Frames that are timed.
-    pool : BufferPool or None
-        Whose hits and misses to count.
-    announce : callable
-        Called with the number of frames done.
-    """
+    """Times frames after the first `warm_up`, and hashes and announces each one while its clock is stopped."""
 
     def __init__(
         self, warm_up: int, frames: int, pool: BufferPool | None, announce: Callable[[int], None]
@@ -192,18 +180,7 @@ def peak_rss() -> int | None:
 def measure(
     photographs: Frame, scenario: str, memory: str, warm_up: int, frames: int, announce: Callable[[int], None]
 ) -> Run:
-    """Run one scenario in this process and return what it measured.
-
-    Parameters
-    ----------
-    photographs : ndarray of uint8, shape (photographs, height, width, 3)
-    scenario, memory : str
-        Of `SCENARIOS` and `MEMORIES`.
-    warm_up, frames : int
-        Frames that are not timed, and frames that are.
-    announce : callable
-        Called with the number of frames done, while the clock is stopped.
-    """
+    """Run one scenario in this process and return what it measured."""
     pool: BufferPool | None = None
     if memory == "pool":
         from bufpool import BufferPool

@@ -54,18 +54,7 @@ def tone_curve(plane: Plane) -> Plane:
 
 
 def process(frame: Frame) -> Frame:
-    """Turn a photograph into an ink drawing: toned, sharpened luma, darkened along the edges.
-
-    Parameters
-    ----------
-    frame : ndarray of uint8, shape (height, width, 3)
-        RGB.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width)
-        C-contiguous.
-    """
+    """Turn a photograph into an ink drawing: toned, sharpened luma, darkened along the edges."""
     brightness = luma(frame)
     blurred = blur(brightness)
     toned = tone_curve(unsharp(brightness, blurred))

@@ -81,17 +81,6 @@ def run_in_process(
 ) -> Run:
     """Measure one run in a fresh process.
 
-    Parameters
-    ----------
-    photographs : Path
-        Of the ``.npy`` file.
-    scenario, memory : str
-        Of `SCENARIOS` and `MEMORIES`.
-    frames : int
-        Frames to time, after `WARM_UP_FRAMES`.
-    on_frame : callable
-        Called with the number of frames done.
-
     Raises
     ------
     RunError

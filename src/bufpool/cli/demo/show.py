@@ -22,26 +22,7 @@ if TYPE_CHECKING:
 
 
 def show(size: tuple[int, int], frames: int, rounds: int, output: Path, json: Path | None) -> bool:
-    """Measure everything, print the report and write the files.
-
-    Parameters
-    ----------
-    size : (int, int)
-        Width and height of a frame, in pixels.
-    frames : int
-        Timed frames a run.
-    rounds : int
-        Runs of each scenario with each kind of memory.
-    output : Path
-        The PNG to write.
-    json : Path or None
-        The file for every figure of the report.
-
-    Returns
-    -------
-    bool
-        Whether all results are bit-identical.
-    """
+    """Measure everything, print the report, write the files; return whether all results are bit-identical."""
     console = Console()
     width, height = size
     console.print(
