@@ -27,7 +27,7 @@ HARMLESS = Bug(
 IN_CORE = Bug(
     "never at home", "memory/core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES
 )
-HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- return ---", "// --- back ----", RULES)
+HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- release ---", "// --- back -----", RULES)
 HANGS = Bug(
     "for ever",
     "_core/atomics.hpp",
@@ -78,7 +78,7 @@ def test_a_compiled_module_is_built_with_its_bug_and_is_whole_again_after_it(tmp
     [
         Bug("no such text", "memory/core/arena.cpp", "no such text", "", RULES),
         Bug("it stands there often", "memory/core/arena.cpp", "return", "", RULES),
-        Bug("does not compile", "memory/core/arena.cpp", "// --- return ---", "return", RULES),
+        Bug("does not compile", "memory/core/arena.cpp", "// --- release ---", "return", RULES),
         Bug(
             "no such test",
             "memory/stats.py",
