@@ -21,7 +21,7 @@ HARMLESS = Bug(
     "a comment", "memory/stats.py", "    checkouts = self.hits", "    # In all.\n        checkouts = self.hits", STATS
 )
 IN_CORE = Bug("never at home", "memory/core/arena.cpp", "slab == nullptr ? nullptr : slab->arena;", "nullptr;", RULES)
-HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- return ---", "// --- back ----", RULES)
+HARMLESS_IN_CORE = Bug("a comment", "memory/core/arena.cpp", "// --- release ---", "// --- back -----", RULES)
 HANGS = Bug(
     "for ever", "_core/atomics.hpp", "void unlock() noexcept {", "void unlock() noexcept { while (true) {} ", RULES
 )
@@ -68,7 +68,7 @@ def test_a_module_is_built_with_its_bug_and_restored(tmp_path: Path) -> None:
     [
         Bug("no such text", "memory/core/arena.cpp", "no such text", "", RULES),
         Bug("it stands there often", "memory/core/arena.cpp", "return", "", RULES),
-        Bug("does not compile", "memory/core/arena.cpp", "// --- return ---", "return", RULES),
+        Bug("does not compile", "memory/core/arena.cpp", "// --- release ---", "return", RULES),
         Bug(
             "no such test",
             "memory/stats.py",

@@ -25,7 +25,7 @@ namespace bufpool {
 constexpr std::uint32_t kNone = 0xFFFFFFFFu;    // the end of a list
 constexpr std::uint32_t kOwned = 0xFFFFFFFEu;   // in node.next while a client owns the block
 
-struct Chain {                                  // blocks taken off a list at once, linked through node.next
+struct Chain {                                  // blocks popped at once, linked through node.next
     std::uint32_t first = kNone;
     std::uint32_t count = 0;
 };

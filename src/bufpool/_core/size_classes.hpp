@@ -1,7 +1,7 @@
 // Size classes: which block size serves a request.
 //
 // Multiples of 64 bytes up to 512, then eight steps to a doubling, as in jemalloc (Evans 2006) and mimalloc: a block
-// is never more than 12.5 % larger than what was asked for (above 455 bytes), and every size is a multiple of a
+// is never more than 12.5 % larger than the request (above 455 bytes), and every size is a multiple of a
 // cache line; from 32 KiB up it is a multiple of a 4 KiB page.
 //
 //   request   1..64  65..128  ...  449..512 | 513..576 577..640 ... 961..1024 | 1025..1152 ...

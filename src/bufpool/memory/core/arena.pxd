@@ -7,8 +7,8 @@ from bufpool._core.os_memory cimport Upstream
 cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
     cdef enum class Refusal "bufpool::Refusal":
         none
-        limit          # config.limit leaves no room, idle memory of other sizes given back already
-        no_memory      # the system's word
+        limit          # config.limit leaves no room, after idle memory of other sizes was purged
+        no_memory      # the system refuses
         not_lockable   # mlock failed
         too_large      # beyond kMaxBlock
         closed
@@ -33,7 +33,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         uint64_t alignment      # bytes, of every block
         Upstream upstream
         bint wipe               # no block shows a byte of its last owner
-        bint maintenance_thread  # gives back idle memory while no thread calls the pool
+        bint maintenance_thread  # purges idle memory while no thread calls the pool
 
     cdef cppclass Counters:
         AtomicU64 used       # bytes not in a shared free list: owned, or cached by a thread
@@ -44,15 +44,15 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         AtomicU64 free       # bytes of it, idle and of no class
         AtomicU64 purged     # bytes of addresses without memory
         AtomicU64 refused    # requests; counted by the layer above
-        AtomicU64 degraded   # maps without the huge pages asked for
-        AtomicU64 drops[4]   # times that memory was given back: over_max_retained, aged_out, trimmed, closed
+        AtomicU64 degraded   # maps that got no explicit huge pages
+        AtomicU64 drops[4]   # times that memory was purged: over_max_retained, aged_out, trimmed, closed
         AtomicU64 dropped_bytes[4]
 
     cdef struct ClassReading:
         uint64_t size, existing, idle, hits, misses   # bytes, blocks, blocks, checkouts, checkouts
 
     cdef struct IdleReading:
-        uint64_t trimmable      # bytes that trim(0) of this thread would give back
+        uint64_t trimmable      # bytes that trim(0) of this thread would return to the system
         uint64_t cached         # bytes in other threads' caches
 
     cdef struct ArenaIdentity:
@@ -72,9 +72,9 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
 
         Block acquire(size_t nbytes) noexcept
         Block acquire_aligned(size_t nbytes, size_t alignment) noexcept
-        Block acquire_for_zeros(size_t nbytes, size_t alignment) noexcept   # rather of fresh pages, if large
+        Block acquire_for_zeros(size_t nbytes, size_t alignment) noexcept   # prefers fresh pages, if large
         Block acquire_zeroed(size_t nbytes) noexcept
-        Block acquire_in_turn(size_t nbytes, size_t alignment) noexcept   # also what is kept for the first waiter
+        Block acquire_in_turn(size_t nbytes, size_t alignment) noexcept   # also what is reserved for the first waiter
         uint64_t trim(uint64_t keep) noexcept
         void close() noexcept
         void abandon() noexcept
@@ -95,6 +95,6 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         @staticmethod
         bint release(void* address) noexcept
         @staticmethod
-        bint resize(void* address, size_t nbytes) noexcept        # where it stands, or not at all
+        bint resize(void* address, size_t nbytes) noexcept        # in place; false: it cannot
         @staticmethod
         void clear(void* address, size_t nbytes) noexcept

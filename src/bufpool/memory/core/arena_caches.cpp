@@ -14,7 +14,7 @@ struct ThreadExit {
         while (caches != nullptr) {
             ThreadCache* const next = caches->next_of_thread;
             Arena* const arena = caches->arena;
-            while (!caches->enter(arena)) cpu_yield();   // another thread drains it, which takes a moment
+            while (!caches->enter(arena)) cpu_yield();   // another thread is draining it
             arena->flush(caches);
             caches->leave();
             caches->owned.store_release(0);      // release: the next owner sees our counts

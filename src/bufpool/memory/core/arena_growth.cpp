@@ -164,7 +164,8 @@ Block Arena::hand_out(Slab* slab, std::uint32_t node, bool recycled, std::uint32
 
 // A block of a slab: an idle one, a purged one, or the next one not yet carved.
 Block Arena::carve(std::uint32_t c) noexcept {
-    // New pages come a granule at a time; under a limit page by page. Their room is made first: it may take idle slabs.
+    // New pages are committed a granule at a time; under a limit page by page. Make room for them first, because that may
+    // release idle slabs.
     const std::size_t unit = config.limit == kUnlimited ? kRegionAlign : kPage;
     if (!make_room(class_size(c) + unit)) return Block{nullptr, Refusal::limit, false};
     const Block listed = reuse_listed(c);

@@ -40,7 +40,7 @@ struct AtFork {
 
 // --- life ---------------------------------------------------------------------------------------------------------
 
-// An arena whose pool is gone and whose memory has all come back, with its lock held; null: there is none that suits.
+// An arena whose pool is gone and all of whose memory was released, with its lock held. Null: there is none that suits.
 Arena* Arena::find_reusable(const ArenaConfig& config) noexcept {
     const bool aligned = config.alignment > kGranule;
     for (Arena* arena = g_arenas.load_relaxed(); arena != nullptr; arena = arena->next_arena_) {

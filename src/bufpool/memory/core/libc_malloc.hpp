@@ -1,7 +1,7 @@
 // glibc's malloc, which serves everything beside NumPy.
 //
-// glibc maps a block of at least its mmap threshold by itself and unmaps it when it is freed, and gives the top of its
-// heap back from its trim threshold up: 128 KiB both, at first. When a mapped block of at most 32 MiB is freed, the
+// glibc maps a block of at least its mmap threshold by itself and unmaps it when it is freed, and returns the top of its
+// heap to the system from its trim threshold up: 128 KiB both, at first. When a mapped block of at most 32 MiB is freed, the
 // thresholds rise to its size and twice that (mallopt(3)). Large arrays of a plain NumPy program have that effect for
 // every library in the process. With a pool glibc never sees them, and a decoder's buffers of some MiB cost page faults in
 // each round (measured: 2,018 in a round with three of 2.8 MB; none with the thresholds raised).

@@ -159,7 +159,7 @@ cdef class LeaseMaker(ArrayPool):
         """
         cdef Request request
         cdef Lease lease = Lease.__new__(Lease)
-        lease.descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        lease.descr = check_request(self, shape, dtype, order, alignment, &request)
         lease.store(&request)
         lease.pool = self
         return lease

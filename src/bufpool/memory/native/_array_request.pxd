@@ -1,6 +1,8 @@
 # What a caller wants an array to be, checked.
 cimport numpy as cnp
 
+from bufpool.memory.native._arena cimport PoolBase
+
 cdef extern from *:
     """
     #ifndef NPY_NEEDS_INIT
@@ -17,8 +19,10 @@ cdef struct Request:
     size_t nbytes
     size_t alignment
 
-# Fills `request` and returns the dtype. Raises NumPy's own errors for what NumPy refuses too; `pool` is a name, for our
-# own errors.
-cdef cnp.dtype check_request(str pool, object shape, object dtype, object order, object alignment, Request* request)
+# Fills `request` and returns the dtype. Raises NumPy's own errors for what NumPy refuses too, and ours with the pool's
+# name. It gets the pool and not its name, because a reference to the name would be counted.
+cdef cnp.dtype check_request(
+    PoolBase pool, object shape, object dtype, object order, object alignment, Request* request
+)
 # The shape as NumPy shows it.
 cdef tuple shape_of(int nd, cnp.npy_intp* dims)

@@ -8,6 +8,7 @@ cimport numpy as cnp
 import numpy as np
 
 from bufpool._core.size_classes cimport kMaxBlock
+from bufpool.memory.native._arena cimport PoolBase
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
 from bufpool._words import amount
@@ -67,11 +68,13 @@ cdef tuple shape_of(int nd, cnp.npy_intp* dims):
     return shape
 
 
-cdef cnp.dtype check_request(str pool, object shape, object dtype, object order, object alignment, Request* request):
+cdef cnp.dtype check_request(
+    PoolBase pool, object shape, object dtype, object order, object alignment, Request* request
+):
     cdef cnp.dtype descr = as_dtype(dtype)
     if holds_references(descr):
         raise ObjectDtypeError(
-            f"pool {pool!r}: dtype {descr} holds references, and old bytes would be read as pointers; "
+            f"pool {pool.name!r}: dtype {descr} holds references, and old bytes would be read as pointers; "
             "use NumPy's own constructor, which is safe inside 'with pool:' too"
         )
     if descr.itemsize == 0:
@@ -81,18 +84,18 @@ cdef cnp.dtype check_request(str pool, object shape, object dtype, object order,
         try:
             request.dims[0] = PyNumber_AsSsize_t(shape, OverflowError)
         except OverflowError as error:
-            raise SizeError(f"pool {pool!r}: a dimension of {shape} does not fit in numpy.intp") from error
+            raise SizeError(f"pool {pool.name!r}: a dimension of {shape} does not fit in numpy.intp") from error
     else:
         parse_shape(pool, shape, request)
     request.flags = cnp.NPY_ARRAY_CARRAY
     if order is not None and order != "C" and parsed_order(pool, order) == cnp.NPY_FORTRANORDER:
         request.flags = cnp.NPY_ARRAY_FARRAY
     request.nbytes = checked_bytes(pool, descr, request)
-    request.alignment = 0 if alignment is None else checked_alignment(alignment, pool)
+    request.alignment = 0 if alignment is None else checked_alignment(alignment, pool.name)
     return descr
 
 
-cdef int parse_shape(str pool, object shape, Request* request) except -1:
+cdef int parse_shape(PoolBase pool, object shape, Request* request) except -1:
     """Fill in the dimensions. Raises NumPy's `TypeError` for what is no shape."""
     cdef cnp.PyArray_Dims dims
     cdef int i
@@ -101,11 +104,11 @@ cdef int parse_shape(str pool, object shape, Request* request) except -1:
     try:
         PyArray_IntpConverter(shape, &dims)
     except (ValueError, OverflowError) as error:
-        raise SizeError(f"pool {pool!r}: shape {shape!r}: {error}") from error
+        raise SizeError(f"pool {pool.name!r}: shape {shape!r}: {error}") from error
     if dims.len > 64:
         i = dims.len
         PyDimMem_FREE(dims.ptr)
-        raise SizeError(f"pool {pool!r}: an array has at most 64 dimensions, not {i}")
+        raise SizeError(f"pool {pool.name!r}: an array has at most 64 dimensions, not {i}")
     request.nd = dims.len
     for i in range(dims.len):
         request.dims[i] = dims.ptr[i]
@@ -113,7 +116,7 @@ cdef int parse_shape(str pool, object shape, Request* request) except -1:
     return 0
 
 
-cdef cnp.NPY_ORDER parsed_order(str pool, object order) except? cnp.NPY_ANYORDER:
+cdef cnp.NPY_ORDER parsed_order(PoolBase pool, object order) except? cnp.NPY_ANYORDER:
     """C or Fortran order."""
     cdef cnp.NPY_ORDER parsed = cnp.NPY_CORDER
     try:
@@ -121,11 +124,11 @@ cdef cnp.NPY_ORDER parsed_order(str pool, object order) except? cnp.NPY_ANYORDER
     except ValueError:
         parsed = cnp.NPY_ANYORDER
     if parsed != cnp.NPY_CORDER and parsed != cnp.NPY_FORTRANORDER:
-        raise ValueError(f"pool {pool!r}: order must be 'C' or 'F', not {order!r}")
+        raise ValueError(f"pool {pool.name!r}: order must be 'C' or 'F', not {order!r}")
     return parsed
 
 
-cdef size_t checked_bytes(str pool, cnp.dtype descr, Request* request) except 0:
+cdef size_t checked_bytes(PoolBase pool, cnp.dtype descr, Request* request) except 0:
     """The bytes of all elements, at least one."""
     cdef size_t size = descr.itemsize or 1                       # 'V0' and its like have elements of no bytes
     cdef size_t extent
@@ -134,7 +137,7 @@ cdef size_t checked_bytes(str pool, cnp.dtype descr, Request* request) except 0:
     for i in range(request.nd):
         if request.dims[i] < 0:
             raise SizeError(
-                f"pool {pool!r}: negative dimensions are not allowed: {shape_of(request.nd, request.dims)}"
+                f"pool {pool.name!r}: negative dimensions are not allowed: {shape_of(request.nd, request.dims)}"
             )
         extent = <size_t>request.dims[i]
         if extent == 0:
@@ -145,7 +148,7 @@ cdef size_t checked_bytes(str pool, cnp.dtype descr, Request* request) except 0:
             size *= extent
     if overflows or (size > kMaxBlock and not empty):            # the first NumPy refuses too, even with an extent of 0
         raise SizeError(
-            f"pool {pool!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than the largest "
+            f"pool {pool.name!r}: shape {shape_of(request.nd, request.dims)} of {descr} is larger than the largest "
             f"block ({amount(kMaxBlock)})"
         )
     return 1 if empty else size

@@ -129,7 +129,7 @@ cdef class ArrayPool(AllocatorPool):
         ((2, 3), dtype('float32'), 0)
         """
         cdef Request request
-        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
         return disowned(self.make(descr, &request, False))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
@@ -144,7 +144,7 @@ cdef class ArrayPool(AllocatorPool):
         array([0, 0, 0])
         """
         cdef Request request
-        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
         return disowned(self.make(descr, &request, True))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
@@ -168,7 +168,7 @@ cdef class ArrayPool(AllocatorPool):
         if dtype is None:
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
-        cdef cnp.dtype descr = check_request(self.name, shape, dtype, order, alignment, &request)
+        cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
         cdef cnp.ndarray array = disowned(self.make(descr, &request, False))
         np.copyto(array, fill_value, casting="unsafe")
         return array
@@ -248,7 +248,7 @@ cdef class ArrayPool(AllocatorPool):
         cdef Request request
         if shape is not None:
             dtype = np.asanyarray(prototype).dtype if dtype is None else dtype
-            check_request(self.name, shape, dtype, "C", None, &request)
+            check_request(self, shape, dtype, "C", None, &request)
 
     def empty_like(self, prototype, dtype=None, order="K", subok=True, shape=None):
         """Return a new array in pooled memory with the shape and dtype of `prototype`, without setting its elements.

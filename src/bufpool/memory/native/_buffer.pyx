@@ -68,7 +68,7 @@ cdef class Buffer:
             arena_release(self.block)
 
     def __sizeof__(self):
-        """Bytes of the object and, until its block is back in the pool, of the block as asked for."""
+        """Bytes of the object and, until its block is back in the pool, of the block as requested."""
         return object.__sizeof__(self) + (self.nbytes if self.block != NULL else 0)
 
     # --- the buffer protocol ---

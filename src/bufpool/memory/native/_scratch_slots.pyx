@@ -269,7 +269,7 @@ cdef class ScratchSlots:
 
 cdef ScratchSlots make_scratch_slots(ArrayPool pool, object shape, object dtype, object order, object alignment):
     cdef ScratchSlots slots = ScratchSlots.__new__(ScratchSlots)
-    slots.descr = check_request(pool.name, shape, dtype, order, alignment, &slots.request)
+    slots.descr = check_request(pool, shape, dtype, order, alignment, &slots.request)
     slots.pool = pool
     # An array as NumPy makes it is the pattern: NumPy resolves sub-array and unsized dtypes and sets flags.
     cdef cnp.ndarray pattern = pool.make(slots.descr, &slots.request, False)
