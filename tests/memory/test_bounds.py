@@ -234,7 +234,8 @@ def test_what_was_not_needed_ages_out_down_to_a_floor() -> None:
         del a
     stats = conserved(pool)
     assert 15 * MIB < stats.idle_bytes <= 16 * MIB
-    assert stats.dropped_bytes["aged_out"] == pytest.approx(32 * MIB, abs=MIB)
+    # The burst's last blocks were made in whole huge pages, and the part of these that no block had was idle, too.
+    assert stats.dropped_bytes["aged_out"] == pytest.approx(33 * MIB, abs=2 * MIB)
 
 
 def test_nothing_below_the_floor_ages_out() -> None:

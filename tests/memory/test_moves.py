@@ -63,7 +63,8 @@ def test_lazy_zeros_leave_idle_memory_where_it_is(pool: BufferPool) -> None:
     kept = with_holes(pool)
     before = pool.stats()
     zeros = pool.zeros(200 * MIB, "u1")
-    assert pool.stats().idle_bytes == before.idle_bytes
+    # At most the rest of a huge page right before the zeros is theirs now.
+    assert before.idle_bytes - 2 * MIB < pool.stats().idle_bytes <= before.idle_bytes
     assert not zeros[:: 1 << 12].any()
     assert len(kept) == 4
 

@@ -64,4 +64,11 @@ HUGE_PAGES = (
         "class_size(c) >= 8000 * kHugePage && wants",
         RULES,
     ),
+    Bug(
+        "large zeros take their last huge page as a whole",
+        GROWTH,
+        "if (!lazy && wants_whole",
+        "if (wants_whole",
+        RULES,
+    ),
 )

@@ -62,6 +62,20 @@ void huge_pages() {
     }
 }
 
+// Large zeros take none as a whole, because most of their pages may never be written to.
+void huge_pages_of_zeros() {
+    Settings settings;
+    settings.upstream.pages = Pages::huge_advised;
+    Arena* const arena = make(settings);
+    std::vector<void*> blocks = take_many(arena, 60, kMiB);
+    for (std::size_t granules : {0u, 5u, 10u, 15u}) {
+        blocks.push_back(arena->acquire_zeroed(kLazyZeros + granules * kRegionAlign).address);
+        CHECK(blocks.back() != nullptr && idle_in(arena) < kHugePage / 8);
+    }
+    release_all(blocks);
+    all_back(arena);
+}
+
 // Each class serves its own size and what is above the class below, no more and no less.
 void sizes() {
     for (std::uint32_t c = 0; c + 1 < kClassCount; ++c) {
@@ -391,6 +405,7 @@ int main(int argc, char** argv) {
     one_block(rounds);
     peak(rounds);
     huge_pages();
+    huge_pages_of_zeros();
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;
 }

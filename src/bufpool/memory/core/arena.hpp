@@ -185,7 +185,7 @@ struct Arena {
     bool make_room(std::uint64_t bytes) noexcept;
     std::uint64_t move_pages_in(Slab* slab, std::size_t size) noexcept;
     bool wants_whole_huge_pages() const noexcept;
-    Refusal commit_dedicated(Slab* slab, std::size_t size) noexcept;
+    Refusal commit_dedicated(Slab* slab, std::size_t size, bool lazy) noexcept;
     Refusal commit_pages(char* start, std::size_t bytes, bool huge) noexcept;
     Slab* recycle_slab(std::uint32_t c) noexcept;
     Slab* slab_without_extent(std::uint32_t c, std::size_t bytes) noexcept;

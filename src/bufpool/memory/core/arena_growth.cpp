@@ -98,8 +98,9 @@ Refusal Arena::commit_pages(char* start, std::size_t bytes, bool huge) noexcept 
     }
 }
 
-Refusal Arena::commit_dedicated(Slab* slab, std::size_t size) noexcept {
-    if (wants_whole_huge_pages()) heap_.commit_last_huge_page(slab->extent, now_ms());
+// `lazy`: the block's pages become resident one by one, when they are written to.
+Refusal Arena::commit_dedicated(Slab* slab, std::size_t size, bool lazy) noexcept {
+    if (!lazy && wants_whole_huge_pages()) heap_.commit_last_huge_page(slab->extent, now_ms());
     return commit_pages(slab->base, size, true);
 }
 
@@ -256,7 +257,7 @@ Block Arena::make_dedicated(std::uint32_t c, bool zeros) noexcept {
         const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(slab->base), to = from + size;
         const bool zeroed = fresh == ((to + kPage - 1) & ~(kPage - 1)) - (from & ~(kPage - 1));
         if (fresh == kLost) why = Refusal::no_memory;
-        else why = make_room(fresh) ? commit_dedicated(slab, size) : Refusal::limit;
+        else why = make_room(fresh) ? commit_dedicated(slab, size, zeros && size >= kLazyZeros) : Refusal::limit;
         if (why == Refusal::none) {
             nodes[node].block = slab->base;
             return hand_out(slab, node, fresh <= kPage && heap_.recycles(), zeroed);
@@ -291,7 +292,7 @@ bool Arena::resize(void* address, std::size_t nbytes) noexcept {
         }
         if (done && is > was) {
             done = arena->make_room(arena->heap_.nonresident(slab->base, is)) &&
-                   arena->commit_dedicated(slab, is) == Refusal::none;
+                   arena->commit_dedicated(slab, is, false) == Refusal::none;
         }
         const std::size_t keep = done ? pad + is : before.bytes;
         const Extent whole = slab->extent;
