@@ -115,7 +115,7 @@ def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> Non
     ids=lambda v: str(v)[:9],
 )
 def test_long_and_short_times(setting: str, value: Any) -> None:
-    """More than anybody waits is for ever."""
+    """A time that is longer than any wait counts as no limit."""
     settings: dict[str, Any] = {setting: value}
     assert all_back(BufferPool(**settings))
 

@@ -101,7 +101,7 @@ def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
 
 
 def test_garbage_makes_more_room_than_numpy_needs(pool: BufferPool) -> None:
-    """What the pool got for NumPy's next try, and NumPy did without, goes back."""
+    """Memory that was freed for NumPy's second attempt, and not needed, is purged."""
     cycle: list[Any] = [pool.empty(LIMIT // 2, "u1"), pool.empty(LIMIT // 2, "u1")]
     cycle.append(cycle)
     del cycle
