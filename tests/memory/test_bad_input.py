@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,10 @@ from bufpool import (
     OutOfMemoryError,
     SizeError,
 )
-from tests.support.accounting import all_back, conserved
+from tests.support.accounting import conserved
 from tests.support.refusals import BY_SHAPE, BY_SIZE, LIMIT, MAX_BLOCK, Ask, asking, refused
 
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 # --- the tree ---

@@ -6,7 +6,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,18 +19,14 @@ from bufpool import (
     LimitTimeoutError,
     SizeError,
 )
-from tests.support.accounting import all_back, conserved
+from tests.support.accounting import conserved
 from tests.support.refusals import BY_SIZE, LIMIT, MAX_BLOCK, PROTOTYPE, Ask, asking, refused
 from tests.support.threads import in_threads
 
 MIB = 1 << 20
 
 
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 @asking(BY_SIZE)

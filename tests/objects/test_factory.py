@@ -10,22 +10,17 @@ import pytest
 
 from bufpool import Pool
 from bufpool.errors import FactoryError, PoolExhaustedError, PoolTimeoutError
-from tests.support.clients import Client, Failing, Gate, Thing, balanced, until, usable, waiting_client
-
-
-class BreakError(BaseException):
-    """Not an `Exception`."""
-
-
-ERRORS = [
-    ValueError("mine"),
-    BreakError("mine"),
-    KeyboardInterrupt(),
-    SystemExit(1),
-    GeneratorExit(),
-    StopIteration(),
-]
-every_error = pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__ for error in ERRORS])
+from tests.support.clients import (
+    Client,
+    Failing,
+    Gate,
+    Thing,
+    balanced,
+    every_error,
+    until,
+    usable,
+    waiting_client,
+)
 
 
 @every_error
