@@ -14,6 +14,7 @@ import pytest
 import bufpool
 from tests.support.accounting import all_back
 from tests.support.postgres_server import Server, serve
+from tests.support.programs import Programs
 
 os.environ.pop("BUFPOOL_CONF", None)  # pools are tested with the defaults that they are documented with
 
@@ -38,9 +39,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def pool() -> Iterator[bufpool.BufferPool]:
-    """A pool that has lost nothing and holds nothing when the test is over."""
-    pool = bufpool.BufferPool(name="tested")
+def pool(request: pytest.FixtureRequest) -> Iterator[bufpool.BufferPool]:
+    """A pool, with the settings of the mark `pool`, that has lost nothing and holds nothing when the test is over."""
+    mark = request.node.get_closest_marker("pool")
+    pool = bufpool.BufferPool(name="tested", **(mark.kwargs if mark else {}))
     yield pool
     assert all_back(pool)
 
@@ -51,6 +53,11 @@ def ctrl_c() -> Iterator[Callable[[], None]]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: os.kill(os.getpid(), signal.SIGINT)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    return Programs(tmp_path)
 
 
 @pytest.fixture(scope="session")

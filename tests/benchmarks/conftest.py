@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.support.checkout import ROOT
@@ -14,3 +17,13 @@ if not FOUND:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not FOUND:
         terminalreporter.write_line("left out: tests/benchmarks, which needs the checkout")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Any]:
+    """One process for all workloads of a module: contenders leave threads and event loops behind."""
+    from benchmarks.harness.worker import Worker
+
+    with Worker() as worker:
+        worker.ready()
+        yield worker

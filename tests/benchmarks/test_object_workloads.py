@@ -10,7 +10,6 @@ from benchmarks.harness.benchmark import Comparison, Measurement
 from benchmarks.harness.interleaved import Plan
 from benchmarks.harness.packages import Package
 from benchmarks.harness.targets import Check, at_least, at_most, cost, speed
-from benchmarks.harness.worker import Worker
 from benchmarks.peers import connection_pools
 from benchmarks.peers.async_pools import ASYNC_POOLS
 from benchmarks.peers.connection_pools import BARE, CARE, WITH_CARE
@@ -89,14 +88,6 @@ HOWS = {
 def skip_without(package: Package[Any] | None) -> None:
     if package is not None and package.missing():
         pytest.skip(package.missing())
-
-
-@pytest.fixture(scope="module")
-def worker():
-    """One process for all: contenders leave threads and event loops behind."""
-    with Worker() as worker:
-        worker.ready()
-        yield worker
 
 
 @pytest.mark.parametrize(("name", "how"), [(name, how) for name, hows in HOWS.items() for how in hows])

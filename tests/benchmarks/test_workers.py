@@ -188,14 +188,6 @@ OF_THE_BUFFER_POOL = {
 PACKAGES = {"four": arrays.FOUR, "expression": arrays.EXPRESSION, "bytes": arrays.BYTES}
 
 
-@pytest.fixture(scope="module")
-def worker():
-    """One process for all workloads: some of them leave a thread that waits for more."""
-    with Worker() as worker:
-        worker.ready()
-        yield worker
-
-
 @pytest.mark.parametrize(
     ("name", "how"), [(name, how) for name in sorted(OF_THE_BUFFER_POOL) for how in HOWS.get(name, ("plain", "pool"))]
 )

@@ -11,7 +11,8 @@ import zipfile
 
 import pytest
 
-from tests.support.programs import Programs, beside_places, environment
+from tests.support.programs import beside_places, environment
+from tests.support.terminal import default_sigint
 
 SEES = """
     import sys
@@ -20,11 +21,6 @@ SEES = """
     print(globals().get("__cached__", "not there, as from 3.15 on"))
     print(main.__dict__ is globals(), __builtins__, sorted(set(globals()) - {"__annotations__"}))
 """
-
-
-@pytest.fixture
-def programs(tmp_path):
-    return Programs(tmp_path)
 
 
 # --- what the program sees -----------------------------------------------------------------------------------------
@@ -188,8 +184,7 @@ def test_signals(tmp_path, programs, number):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # Where the suite itself runs in the background, SIGINT may be ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=default_sigint,
         )
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)

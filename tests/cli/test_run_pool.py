@@ -12,7 +12,6 @@ import pytest
 import bufpool
 from bufpool.cli.run.threads import Threads
 from tests.support.checkout import short_folder
-from tests.support.programs import Programs
 from tests.support.threads import in_thread
 
 POOLED = """
@@ -20,11 +19,6 @@ POOLED = """
     def pooled(array):
         return np._core.multiarray.get_handler_name(array) == "bufpool"
 """
-
-
-@pytest.fixture
-def programs(tmp_path):
-    return Programs(tmp_path)
 
 
 # --- the pool ------------------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def test_a_child_starts_its_own_thread_at_a_return() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on threads is Linux's")
 def test_a_thread_that_cannot_start_stops_nobody() -> None:
-    """Calls do its work, and it is tried again a second later."""
+    """Calls do the thread's work, and a second later it is started again."""
     assert (
         run_python("""
         import resource, time, bufpool

@@ -65,7 +65,7 @@ SHAPES = [
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("make", ["empty", "zeros", "ones"])
 def test_dtypes(pool: BufferPool, make: str, dtype: Any) -> None:
-    """Each is refused as NumPy refuses it, or is what NumPy makes of it."""
+    """The pool accepts and refuses the same dtypes as NumPy, with the same results."""
     try:
         expected = getattr(np, make)((2, 3), dtype)
     except Exception as error:
@@ -108,7 +108,7 @@ SAME = ["empty", "zeros", "ones", "full", "array", "ascontiguousarray", "asfortr
 
 @pytest.mark.parametrize("name", SAME)
 def test_argument_names_of_numpy(name: str) -> None:
-    """In NumPy's order, as far as they go."""
+    """The parameters are NumPy's, in NumPy's order."""
     parameters = inspect.signature(getattr(BufferPool, name)).parameters
     ours = [each for each in parameters if each not in ("self", "alignment")]
     try:
@@ -265,7 +265,7 @@ def test_zeros_on_dirty_memory(pool: BufferPool, nbytes: int, make: str) -> None
 
 
 def test_zeros_after_trim(pool: BufferPool) -> None:
-    """Memory that went back to the system and came again."""
+    """Also in memory that was purged and committed again."""
     for _ in range(3):
         dirty(pool, 3 * MIB)
         dirty(pool, 1000)
@@ -285,7 +285,7 @@ def test_wipe(nbytes: int) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 7, 1000, 100_001])
 def test_block_holds_the_whole_array(pool: BufferPool, n: int) -> None:
-    """Neighbours are written to the last byte and do not meet."""
+    """Arrays written to their last byte do not overlap."""
     arrays = [pool.empty(n, "u1") for _ in range(20)]
     for number, each in enumerate(arrays):
         each[:] = number

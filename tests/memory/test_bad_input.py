@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,10 @@ from bufpool import (
     OutOfMemoryError,
     SizeError,
 )
-from tests.support.accounting import all_back, conserved
+from tests.support.accounting import conserved
 from tests.support.refusals import BY_SHAPE, BY_SIZE, LIMIT, MAX_BLOCK, Ask, asking, refused
 
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 # --- the tree ---
@@ -84,7 +78,7 @@ OVERFLOWING = [(1 << 32, 1 << 32), (1 << 31,) * 3, (3, 1 << 62), (1 << 40, 1 << 
 @asking(BY_SHAPE)
 @pytest.mark.parametrize("shape", OVERFLOWING, ids=str)
 def test_product_overflows(pool: BufferPool, ask: Ask, shape: Any) -> None:
-    """NumPy refuses the last one too, which has no element."""
+    """NumPy refuses the last shape too, although it has no element."""
     refused(pool, SizeError, ValueError, lambda: ask(pool, shape))
 
 
@@ -100,7 +94,7 @@ def test_too_many_dimensions(pool: BufferPool, ask: Ask) -> None:
 
 
 def test_too_many_dimensions_with_those_of_the_dtype(pool: BufferPool) -> None:
-    """The block was taken already."""
+    """The error comes after the block was acquired."""
     with pytest.raises(ValueError, match="64|dimensions"):
         pool.empty((1,) * 64, ("f4", (2,)))
     assert pool.stats().in_use_bytes == 0
@@ -256,7 +250,7 @@ def test_what_is_no_pool_is_refused(make: Any) -> None:
 
 
 def test_the_largest_block_that_there_can_be() -> None:
-    """A size that a block can have is refused by the system, one byte more by us."""
+    """The system refuses the largest size of a block, and the pool refuses one byte more."""
     pool = BufferPool()
     with pytest.raises(OutOfMemoryError):
         pool.empty(1 << 46, "u1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,7 @@ from bufpool import (
 from tests.support.accounting import all_back
 from tests.support.refusals import BY_SIZE, LIMIT, MAX_BLOCK, Ask, asking, refused
 
-
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 # --- a closed pool ---
@@ -115,7 +109,7 @@ def test_setting_out_of_range(pool: BufferPool, setting: str, value: Any) -> Non
     ids=lambda v: str(v)[:9],
 )
 def test_long_and_short_times(setting: str, value: Any) -> None:
-    """More than anybody waits is for ever."""
+    """A time that is longer than any wait counts as no limit."""
     settings: dict[str, Any] = {setting: value}
     assert all_back(BufferPool(**settings))
 

@@ -100,7 +100,7 @@ def test_a_set_above_max_retained_is_not_mapped_again() -> None:
 
 @pytest.mark.parametrize("nbytes", [1 << 10, 16 << 10])
 def test_survivors_keep_no_more_than_max_retained(nbytes: int) -> None:
-    """The pages between them go, and only pages that hold a part of a survivor stay."""
+    """The pages between survivors are purged; only pages that hold a part of a survivor stay."""
     pool = bufpool.BufferPool(max_retained=MIB)
     arrays = [pool.empty(nbytes, "u1") for _ in range((16 * MIB) // nbytes)]
     for number, array in enumerate(arrays):
@@ -171,7 +171,7 @@ def test_a_process_with_few_addresses_left_is_served() -> None:
 
 
 def test_varying_sizes_hold_little_more_than_is_alive() -> None:
-    """Though nothing ever goes back: idle memory of one size serves the others."""
+    """Nothing is purged: idle memory of one size serves requests of other sizes."""
     pool = bufpool.BufferPool(max_idle=None)
     generator = random.Random(7)
     alive: list[Any] = []
@@ -253,7 +253,7 @@ def test_nothing_below_the_floor_ages_out() -> None:
 
 @pytest.mark.parametrize("nbytes", [32 << 10, 8 * MIB])
 def test_what_is_needed_does_not_age_out(nbytes: int) -> None:
-    """Though it is idle each time that ages are looked at: within each window it was in use."""
+    """The memory is idle whenever ages are checked, but was in use within each window."""
     pool = bufpool.BufferPool(1 << 30, max_idle=0.06)
     for _ in range(12):
         some = [pool.empty(nbytes, "u1") for _ in range(32 * MIB // nbytes)]
@@ -306,7 +306,7 @@ def test_prewarmed_memory_is_resident() -> None:
 @pytest.mark.parametrize("upstream", ["plain", "thp", "hugetlb", "malloc"])
 @pytest.mark.parametrize("prefault", [False, True])
 def test_every_upstream_gives_usable_memory(upstream: str, prefault: bool) -> None:
-    """Explicit huge pages are rarely to be had; then others serve, and the stats say so."""
+    """Explicit huge pages are rarely available; then ordinary pages serve, and the stats count that."""
     pool = bufpool.BufferPool(upstream=upstream, prefault=prefault)
     a = pool.zeros(5 * MIB, "u1")
     assert not a.any()
@@ -387,7 +387,7 @@ def test_an_earlier_phase_leaves_room_for_the_next() -> None:
 
 
 def test_a_new_pool_does_not_pay_for_old_ones() -> None:
-    """What an abandoned pool has in use is looked at in passing, not searched."""
+    """Creating a pool does not search the memory that abandoned pools have in use."""
     kept = [bufpool.BufferPool().empty(10) for _ in range(300)]
     assert all(a.size == 10 for a in kept)
 
@@ -401,7 +401,7 @@ def test_foreign_memory_is_not_owned() -> None:
 
 
 def test_a_closed_pools_memory_skips_the_thread_cache() -> None:
-    """Small blocks of a pool without a limit would be parked; a closed pool's are not."""
+    """The thread cache keeps small blocks of an open pool, and none of a closed pool."""
     pool = bufpool.BufferPool()
     arrays = [pool.empty(1000, "u1") for _ in range(3)]
     pool.close()

@@ -47,7 +47,7 @@ def test_memoryview_describes_plain_bytes(pool: BufferPool) -> None:
 
 
 def test_length(pool: BufferPool) -> None:
-    """As asked for, not as the block has."""
+    """The length is the requested one, not that of the block."""
     buffer = pool.buffer(100)
     assert (len(buffer), buffer.nbytes, memoryview(buffer).nbytes) == (100, 100, 100)
 
@@ -252,7 +252,7 @@ def test_double_release(pool: BufferPool, ended_by: str) -> None:
 
 
 def test_concurrent_double_release(pool: BufferPool) -> None:
-    """Of many, one succeeds."""
+    """One of the threads succeeds, the others get an error."""
     buffer = pool.buffer(N)
     start = threading.Barrier(4)
     outcomes = []
@@ -297,7 +297,7 @@ CALLBACKS = {
 
 @pytest.mark.parametrize("use", CALLBACKS.values(), ids=CALLBACKS)
 def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
-    """Refused while the buffer is looked into, and nothing else comes of it."""
+    """The release is refused while the buffer is accessed, and the buffer stays usable."""
     buffer = filled(pool)
     with pytest.raises(ExportedError):
         use(buffer)
@@ -306,7 +306,7 @@ def test_release_in_a_callback(pool: BufferPool, use: Any) -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """The caller's own stale name is no obstacle."""
+    """A stale name of the caller does not keep the block in use."""
     pool = BufferPool(limit=N, name="one block")
 
     def loop() -> int:

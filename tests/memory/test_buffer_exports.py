@@ -94,7 +94,7 @@ def test_release_is_refused_while_exported(pool: BufferPool, export: Any) -> Non
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 def test_release_never_pulls_memory_away(pool: BufferPool, hold: Any) -> None:
-    """Refused or deferred, but what a holder sees stays."""
+    """The release is refused or deferred; what a holder sees never changes."""
     buffer = filled(pool)
     holder = hold(buffer)
     try:

@@ -112,7 +112,7 @@ def test_a_buffer_that_numpy_is_reading_is_not_reused() -> None:
 
 
 def test_the_method_behind_a_bound_one_returns_nothing() -> None:
-    """Who digs it out calls it without the reference that a call of it has."""
+    """Called through the descriptor, the method runs without the reference of an ordinary call."""
     raw = [
         each
         for each in gc.get_objects()

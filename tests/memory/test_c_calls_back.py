@@ -113,7 +113,7 @@ def test_no_array_is_emptied_while_a_method_is_at_work(
 
 
 def test_the_same_array_is_emptied_when_nothing_is_at_work() -> None:
-    """Who asks above does get memory where that is safe."""
+    """The request of the other test succeeds where that is safe."""
     trial = Trial("f4", SHAPES[0])
     assert trial.run("tobytes", "ask()") == 0
     assert trial.got

@@ -157,7 +157,7 @@ SEEN = """
 
 
 def test_a_pool_has_the_settings() -> None:
-    """All but the locking, which a machine may refuse, and which nothing is taken for here."""
+    """All settings but `mlock`, which a machine may refuse."""
     told = answer(
         SEEN
         + """
@@ -184,7 +184,7 @@ def test_without_it_a_pool_is_as_documented() -> None:
 
 
 def test_arguments_win() -> None:
-    """Those too that are what the default would be without the variable."""
+    """Also arguments equal to the default that would hold without the variable."""
     told = answer(
         SEEN
         + """

@@ -203,7 +203,7 @@ def test_a_foreign_handler_between_two_pools(pool, foreign):
 
 
 def test_an_array_counts_its_handler_and_gives_it_up(pool):
-    """An uncounted reference would be given up too: some arrays later the allocator of all the others is gone."""
+    """If an array released a reference that it had not counted, the allocator would soon be freed under all others."""
     with pool:
         capsule = get_handler()
 

@@ -18,13 +18,13 @@ def test_children_of_a_fork_under_load() -> None:
 
 @forking
 def test_exits_while_daemon_threads_are_in_the_pool() -> None:
-    """The interpreter ends at some moment of their work."""
+    """The interpreter ends at a random moment of their work."""
     assert faults.exits(24).violations == ()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_an_interpreter_ends_with_daemons_in_the_pool(seed: int) -> None:
-    """Not in a fork."""
+    """In a new process, not in a fork."""
     assert run_python(f"from tests.verify.processes import finish\nfinish({seed})") == ""
 
 
@@ -35,7 +35,7 @@ def test_os_exit_while_holding() -> None:
 
 
 def test_os_exit_keeps_its_status() -> None:
-    """Of a program that holds every kind of block, its own threads at work."""
+    """The program holds every kind of block, and its threads are at work."""
     out = run_python("""
         import os, subprocess, sys
         program = '''if True:
@@ -78,7 +78,7 @@ IN_ANOTHER = {
 @pytest.mark.parametrize("first", ["main", "subinterpreter"])
 @pytest.mark.parametrize("kind", IN_ANOTHER)
 def test_subinterpreters_are_refused(kind: str, first: str) -> None:
-    """With a reason; the main interpreter's pools work before and after, whoever came first."""
+    """The error says why; the main interpreter's pools work before and after, whichever interpreter imported first."""
     pytest.importorskip("_testcapi", reason="Python has no _testcapi")
     asked = """if True:
         for module in ("bufpool", "bufpool.memory.native._arena", "bufpool.memory.buffer_pool"):

@@ -33,7 +33,7 @@ def test_keyboard_interrupt_at_an_opcode() -> None:
 
 
 def test_keyboard_interrupt_by_signal() -> None:
-    """As a user does it, at any moment of a running loop."""
+    """A timer interrupts a running loop at random moments."""
     assert faults.signals(150).violations == ()
 
 
@@ -81,7 +81,7 @@ def alarm() -> Iterator[Callable[..., None]]:
 
 @asking
 def test_a_handler_raises_while_a_thread_waits(ask: str, alarm: Callable[..., None]) -> None:
-    """Its error comes out at once, and the pool is as it was."""
+    """The handler's error ends the wait at once, and the pool is unchanged."""
     pool = BufferPool(MIB, timeout=60, name="tested")
     asked = asks(pool)[ask]
     held = pool.empty(MIB, "u1")

@@ -128,7 +128,7 @@ CHANGES = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_array_changed_by_its_borrower(pool: BufferPool, change: Any) -> None:
-    """Whatever became of it, its memory comes back once."""
+    """Whatever the borrower did to the array, its memory returns exactly once."""
 
     def leave() -> np.ndarray:
         with pool.lease(N, "u1") as a:
@@ -184,7 +184,7 @@ def test_refused_entry_can_be_tried_again() -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """The caller's own stale name is no obstacle."""
+    """A stale name of the caller does not keep the block in use."""
     pool = BufferPool(limit=N, name="one block")
     for step in range(5):
         with pool.lease(N, "u1") as a:
@@ -221,7 +221,7 @@ def test_cannot_be_made_or_derived_from() -> None:
 
 
 def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> None:
-    """Not through its address either."""
+    """Its data pointer does not point to pooled memory."""
     with pool.lease(N, "u1") as a:
         address = a.ctypes.data
     assert a.size == 0
@@ -230,7 +230,7 @@ def test_an_emptied_array_points_to_nothing_of_the_pools(pool: BufferPool) -> No
 
 
 def test_an_array_with_other_memory_is_left_alone(pool: BufferPool) -> None:
-    """NumPy gave it other memory, which is not ours to give back."""
+    """NumPy gave the array other memory, which the pool must not free."""
     with pool.lease(N, "u1") as a:
         a.__setstate__((1, (2,), np.dtype("u1"), False, b"ab"))
         assert not pool.owns(a)

@@ -129,7 +129,7 @@ def test_locals_of_the_frame_held_elsewhere(pool: BufferPool) -> None:
 
 
 def test_under_a_trace_function(pool: BufferPool) -> None:
-    """A debugger's look at the frame neither hides a reference nor adds one for good."""
+    """A debugger that reads the frame neither hides a reference nor keeps one."""
     kept = []
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
@@ -241,7 +241,7 @@ def test_a_look_at_the_callers_names_leaves_them_alone(pool: BufferPool) -> None
 
 
 def test_a_look_at_the_callers_names_leaves_its_code(pool: BufferPool) -> None:
-    """Each look takes references; each gives them up again."""
+    """Each search takes references and drops all of them."""
     before = sys.getrefcount(leased.__code__)
     for _ in range(50):
         assert leased(pool).size == 0
@@ -249,7 +249,7 @@ def test_a_look_at_the_callers_names_leaves_its_code(pool: BufferPool) -> None:
 
 
 def test_each_name_counts_however_many_there_are(pool: BufferPool) -> None:
-    """The look ends when the names account for all references, and not before."""
+    """The search ends when the names account for all references, and not before."""
 
     def three(keep: bool) -> tuple[int, Any]:
         with pool.lease(100, "u1") as a:
@@ -263,7 +263,7 @@ def test_each_name_counts_however_many_there_are(pool: BufferPool) -> None:
 
 
 def test_a_name_that_was_found_last_time_is_found_once(pool: BufferPool) -> None:
-    """The look begins with it. Counted twice, it would stand for a view."""
+    """The search begins with that name; counted twice, it would hide a view."""
 
     def use(keep: bool) -> tuple[int, Any]:
         with pool.lease(100, "u1") as a:

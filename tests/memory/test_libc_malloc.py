@@ -155,7 +155,7 @@ def test_a_threshold_that_the_program_has_set_stays() -> None:
 
 
 def test_it_is_done_once() -> None:
-    """Once more would take its block from the heap, and the heap would be larger by that."""
+    """A second time would take the block from the heap and enlarge it."""
     code = """
         pool = bufpool.BufferPool()
         with pool: pass

@@ -125,7 +125,7 @@ def test_dropped_pool_gives_its_memory_back() -> None:
 
 @pytest.mark.parametrize("order", ["array first", "pool first", "pool elsewhere"])
 def test_many_pools_leak_nothing(order: str) -> None:
-    """Nor do those whose last reference another thread drops, or whose arrays stay behind."""
+    """Also pools whose last reference another thread drops, and pools whose arrays outlive them."""
     import psutil
 
     def once() -> None:
@@ -171,7 +171,7 @@ def test_cycle_is_collected(pool: BufferPool, make: Any) -> None:
 
 @pytest.mark.parametrize("name", [each for each in MAKERS if each != "view of a buffer"])
 def test_cycle_through_the_pool(name: str) -> None:
-    """All but those through the base of an ndarray, which Python's collector cannot see."""
+    """All cycles but those through the base of an ndarray, which the garbage collector cannot see."""
     make = MAKERS[name]
 
     class Mine(BufferPool):

@@ -6,7 +6,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +19,7 @@ from bufpool import (
     LimitTimeoutError,
     SizeError,
 )
-from tests.support.accounting import all_back, conserved
+from tests.support.accounting import conserved
 from tests.support.refusals import BY_SIZE, LIMIT, MAX_BLOCK, PROTOTYPE, Ask, asking, refused
 from tests.support.threads import in_threads
 
@@ -29,11 +28,7 @@ MIB = 1 << 20
 MORE_THAN_THE_LIMIT = "requested 1.0 MiB (a block of 1.1 MiB); the pool's limit is 1 MiB (0 in use, 0 idle)"
 
 
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 @asking(BY_SIZE)
@@ -103,7 +98,7 @@ def test_garbage_makes_room_for_what_numpy_builds(pool: BufferPool) -> None:
 
 
 def test_garbage_makes_more_room_than_numpy_needs(pool: BufferPool) -> None:
-    """What the pool got for NumPy's next try, and NumPy did without, goes back."""
+    """Memory that was freed for NumPy's second attempt, and not needed, is purged."""
     cycle: list[Any] = [pool.empty(LIMIT // 2, "u1"), pool.empty(LIMIT // 2, "u1")]
     cycle.append(cycle)
     del cycle

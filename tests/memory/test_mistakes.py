@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,16 +9,11 @@ import pytest
 
 from bufpool import BufferPool, ClosedError, LimitError, SizeError
 from bufpool.memory import buffer_pool
-from tests.support.accounting import all_back
 
 LIMIT = 1 << 20  # bytes
 
 
-@pytest.fixture
-def pool() -> Iterator[BufferPool]:
-    pool = BufferPool(LIMIT, name="tested")
-    yield pool
-    assert all_back(pool)
+pytestmark = pytest.mark.pool(limit=LIMIT)
 
 
 def test_prewarm_beyond_max_retained_is_refused_early() -> None:

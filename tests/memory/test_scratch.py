@@ -302,7 +302,7 @@ def test_limit_refuses_and_loses_nothing() -> None:
 
 
 def test_pool_of_one_block_serves_a_loop() -> None:
-    """The caller's own stale name is no obstacle."""
+    """A stale name of the caller does not keep the block in use."""
     pool = BufferPool(limit=N, name="one block")
     scratch = pool.scratch(N, "u1")
 

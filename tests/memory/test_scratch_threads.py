@@ -19,7 +19,7 @@ N = 24 << 10  # bytes
 
 
 def test_concurrent_double_release(pool: BufferPool) -> None:
-    """Of many, one succeeds."""
+    """One of the threads succeeds, the others get an error."""
     scratch = pool.scratch(N, "u1")
     a = scratch.acquire()
     start = threading.Barrier(4)

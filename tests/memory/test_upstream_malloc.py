@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,11 +46,6 @@ needs_glibc = pytest.mark.skipif(
 @pytest.fixture
 def pool() -> BufferPool:
     return BufferPool(upstream="malloc")
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    return Programs(tmp_path)
 
 
 @needs_glibc

@@ -14,11 +14,16 @@ import pytest
 from bufpool import Pool
 from bufpool.errors import FactoryError, ReentrantError
 from bufpool.objects import runtimes
-from tests.support.clients import Client, Maker, Thing, overdue, usable, waiting_client
-
-
-class BreakError(BaseException):
-    """Not an `Exception`."""
+from tests.support.clients import (
+    BreakError,
+    Client,
+    Maker,
+    Thing,
+    every_error,
+    overdue,
+    usable,
+    waiting_client,
+)
 
 
 class Once:
@@ -35,18 +40,6 @@ class Once:
         if isinstance(self.what, BaseException):
             raise self.what
         return self.what
-
-
-ERRORS = [
-    ValueError("mine"),
-    BreakError("mine"),
-    KeyboardInterrupt(),
-    SystemExit(1),
-    GeneratorExit(),
-    StopIteration(),
-]
-ids = [type(error).__name__ for error in ERRORS]
-every_error = pytest.mark.parametrize("error", ERRORS, ids=ids)
 
 
 @every_error

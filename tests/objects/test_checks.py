@@ -136,7 +136,7 @@ def test_at_every_moment(check: Checked) -> None:
 
 @by_hand
 def test_a_slow_check_leaves_other_objects_free() -> None:
-    """Upkeep has one in hand at a time."""
+    """Upkeep checks one object at a time."""
     gate = Gate(lambda _: True)
     pool, _ = make(gate, check_on="idle", check_interval=0, max_size=3)
     pool.wait(3)
@@ -169,7 +169,7 @@ def test_an_object_in_a_check_cannot_be_released() -> None:
 
 
 def test_checkouts_are_those_that_got_an_object(check: Checked) -> None:
-    """One that met a broken object on its way counts once."""
+    """A checkout that first met a broken object counts once."""
     pool, _ = make(check)
     use(pool)
     check.broken.add(0)

@@ -34,7 +34,7 @@ def test_a_closed_pool_hands_out_nothing_more(maker: Maker) -> None:
 
 
 def test_who_waits_is_told_at_once(maker: Maker) -> None:
-    """All of them, also those that have waited for long, and while objects are out."""
+    """All waiters are told, also those that have waited for long, and while objects are in use."""
     pool = Pool(maker, max_size=1, timeout=None, close=maker.close)
     thing = pool.acquire()
     clients = [waiting_client(pool, pool.acquire) for _ in range(3)]
@@ -52,7 +52,7 @@ def test_who_waits_is_told_at_once(maker: Maker) -> None:
 
 @pytest.mark.parametrize("how", ["release", "end", "discard", "dropped"])
 def test_what_is_out_is_closed_when_it_comes_back(maker: Maker, how: str) -> None:
-    """However it comes back; a second time is an error with a name."""
+    """By whatever call it returns; a second release is a named error."""
     pool = Pool(maker, close=maker.close)
     lease = pool.lease()
     lease.__enter__()
@@ -215,7 +215,7 @@ def test_a_pool_may_be_closed_again_and_by_several_at_once(maker: Maker) -> None
 
 
 def test_a_pool_goes_with_objects_out() -> None:
-    """Nobody's object is touched; a lease keeps the pool until its end; a late release is harmless."""
+    """Objects in use are left alone; a lease keeps the pool alive until its end; a late release is harmless."""
     maker = Maker()
     pool = Pool(maker, close=maker.close)
     gone = weakref.ref(pool)

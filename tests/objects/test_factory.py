@@ -10,22 +10,17 @@ import pytest
 
 from bufpool import Pool
 from bufpool.errors import FactoryError, PoolExhaustedError, PoolTimeoutError
-from tests.support.clients import Client, Failing, Gate, Thing, balanced, until, usable, waiting_client
-
-
-class BreakError(BaseException):
-    """Not an `Exception`."""
-
-
-ERRORS = [
-    ValueError("mine"),
-    BreakError("mine"),
-    KeyboardInterrupt(),
-    SystemExit(1),
-    GeneratorExit(),
-    StopIteration(),
-]
-every_error = pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__ for error in ERRORS])
+from tests.support.clients import (
+    Client,
+    Failing,
+    Gate,
+    Thing,
+    balanced,
+    every_error,
+    until,
+    usable,
+    waiting_client,
+)
 
 
 @every_error
@@ -54,7 +49,7 @@ def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> No
 
 
 def test_after_a_failure_the_factory_is_left_alone() -> None:
-    """Who comes meanwhile waits, and its time-out has the failure as its cause."""
+    """Clients that come meanwhile wait; the cause of their timeout is the failure."""
     factory = Failing(OSError("down"))
     pool = Pool(factory, backoff=(60, 60), name="down")
     with pytest.raises(OSError, match="down"):
@@ -85,7 +80,7 @@ def test_a_pool_that_does_not_wait_says_why_it_has_none(timeout: float | None) -
 
 
 def test_the_pause_after_a_failure_costs_no_cpu() -> None:
-    """Who waits sleeps until the factory may be tried again."""
+    """Waiters sleep until the factory may be called again."""
     gate = Gate()
     calls: list[float] = []
 
@@ -136,7 +131,7 @@ def test_a_factory_that_recovers_serves_all_who_wait() -> None:
 
 
 def test_while_the_factory_fails_what_comes_back_serves() -> None:
-    """A pause is none for objects that are there."""
+    """The pause holds for the factory alone, not for returned objects."""
     factory = Failing()
     pool = Pool(factory, max_size=3, backoff=(60, 60))
     thing = pool.acquire()
@@ -153,7 +148,7 @@ def test_while_the_factory_fails_what_comes_back_serves() -> None:
 
 
 def test_a_timeout_in_the_pause_leaves_the_next_try() -> None:
-    """Also if it would have been the first to try again."""
+    """Also if the client that gave up would have made the next attempt."""
     gate = Gate()
     factory = Failing()
 
@@ -206,7 +201,7 @@ def test_a_factory_that_returns_nothing_is_an_error() -> None:
 
 
 def test_a_factory_must_return_new_objects() -> None:
-    """While it is idle, out, or leased; after it was closed it may come again."""
+    """Returning an object that is idle, in use or leased is an error; after it was closed, it may be returned again."""
     thing = Thing()
     pool = Pool(lambda: thing, name="same", backoff=(1e-6, 1e-6))
     message = r"'same': the factory returned an object that the pool has already: Thing\(0\)"
@@ -229,7 +224,7 @@ def test_a_factory_must_return_new_objects() -> None:
 
 
 def test_errors_of_a_pool_inside_a_factory() -> None:
-    """Also those that look like this pool's own refusals."""
+    """Also errors of the kinds that this pool raises itself."""
     inner = Pool(Thing, max_size=1, timeout=0)
     inner_thing = inner.acquire()
     pool = Pool(inner.acquire, backoff=(1e-6, 1e-6))

@@ -26,7 +26,7 @@ def queue_up(pool: Pool[Any]) -> Turn:
 @pytest.mark.parametrize("fair", [False, True])
 @pytest.mark.parametrize("lifo", [False, True])
 def test_first_come_first_served(fair: bool, lifo: bool) -> None:
-    """Twelve that come one after the other are served in that order, though their threads start as they
+    """Twelve clients that come one after the other are served in that order, though their threads start as they
     like."""
     pool = Pool(Thing, max_size=2, fair=fair, lifo=lifo)
     held = [pool.acquire(), pool.acquire()]
@@ -94,7 +94,7 @@ def test_before_that_a_running_client_is_quicker() -> None:
 
 
 def test_a_fair_pool_is_strict() -> None:
-    """Within the millisecond, too."""
+    """A fair pool hands over within the first millisecond, too."""
     pool = Pool(Thing, max_size=1, fair=True)
     for _ in range(100):
         thing = pool.acquire()
@@ -108,7 +108,7 @@ def test_a_fair_pool_is_strict() -> None:
 
 @pytest.mark.parametrize("fair", [False, True])
 def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
-    """Room for a new object goes in turn as well."""
+    """Room for a new object is handed out in turn, too."""
     pool = Pool(Thing, max_size=1, fair=fair)
     thing = pool.acquire()
     turn = queue_up(pool)
@@ -120,7 +120,7 @@ def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
 
 
 def test_a_busy_client_starves_no_waiters() -> None:
-    """The one takes the object again as soon as it has returned it."""
+    """The busy client acquires the object again as soon as it has returned it."""
     pool = Pool(Thing, max_size=1, timeout=60)
     thing = pool.acquire()
 
@@ -163,7 +163,7 @@ def test_no_wake_up_is_lost(fair: bool) -> None:
 
 
 def test_a_time_out_that_meets_a_hand_over_loses_nothing() -> None:
-    """Who was given an object as its time ran out has it; otherwise the next one, or the pool."""
+    """A client that was given an object as its time ran out keeps it; otherwise the next waiter or the pool has it."""
     pool = Pool(Thing, max_size=1, fair=True)
     generator = random.Random(7)
     outcomes = {"served": 0, "timed out": 0}
@@ -205,7 +205,7 @@ def test_a_waiter_that_leaves_hands_its_object_on() -> None:
 
 
 def test_a_turn_that_is_dropped_gives_back_what_it_had() -> None:
-    """In the queue it cannot be dropped; with an object in hand it can."""
+    """A checkout that waits cannot be dropped; one that has an object returns it."""
     pool = Pool(Thing, max_size=1, fair=True)
     thing = pool.acquire()
     turn = queue_up(pool)

@@ -54,7 +54,7 @@ def run(program: str) -> str:
 
 
 def test_a_child_begins_with_an_empty_pool() -> None:
-    """Idle objects and those that are out are the parent's."""
+    """Idle objects and objects in use belong to the parent."""
     out = run("""
         pool = Pool(Thing, max_size=3, close=close, min_size=1)
         out, idle = pool.acquire(), pool.acquire()
@@ -138,7 +138,7 @@ def test_threads_of_the_child_begin_with_one_pool() -> None:
 
 
 def test_what_was_inherited_is_returned_in_silence() -> None:
-    """By whatever way, as often as one likes, and nothing comes of it."""
+    """By every call, several times, without effect."""
     out = run("""
         pool = Pool(Thing, close=close, reset=close, check=close)
         a, b, c, idle = [pool.acquire() for _ in range(4)]
@@ -281,7 +281,7 @@ def test_the_child_has_a_maintenance_thread_of_its_own() -> None:
 
 @pytest.mark.parametrize("role", ["factory", "check", "reset", "close"])
 def test_a_callback_may_fork(role: str) -> None:
-    """And the child may come back from it into the pool."""
+    """The child returns from the callback into the pool."""
     out = run(f"""
         role = {role!r}
         parent = os.getpid()
@@ -323,7 +323,7 @@ def test_a_callback_may_fork(role: str) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_fork_in_a_callback_leaves_others_in_turn(role: str, settings: dict[str, object], use: str) -> None:
-    """The child comes back into the middle of what the pool does to several objects, or by several steps."""
+    """The child returns into the middle of an operation on several objects."""
     out = run(f"""
         parent = os.getpid()
         forks = []

@@ -157,7 +157,7 @@ def test_at_every_opcode_of_a_wait(fair: bool) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 def test_by_a_signal_at_any_moment() -> None:
-    """Of a loop over all paths, as a user does it."""
+    """A timer interrupts a loop over all paths at random moments."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     pools = [(make(), client) for make, client in PATHS.values()]
     try:

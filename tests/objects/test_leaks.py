@@ -243,7 +243,7 @@ def test_a_dropped_lease_in_a_cycle_comes_back() -> None:
 
 
 def test_a_lease_goes_with_its_pool() -> None:
-    """One in a cycle through the object and the pool that nobody else knows."""
+    """The lease is in a cycle of object and pool that nothing else refers to."""
     gone: list[Thing] = []
     pool: Any = Pool(dict, reset=gone.append)
     leases = entered(pool)

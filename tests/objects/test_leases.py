@@ -111,7 +111,7 @@ def test_a_discarded_object_is_foreign(pool: Pool[Thing], maker: Maker) -> None:
 
 @pytest.mark.parametrize("how", ["release", "discard"])
 def test_a_lease_ended_in_its_block_is_over(pool: Pool[Thing], maker: Maker, how: str) -> None:
-    """Its object is no more, a second end is an error, and the end of the block does nothing."""
+    """The lease has no object then, a second end is an error, and the end of the block does nothing."""
     with pool.lease() as thing:
         pass
     with pool.lease() as thing:
@@ -151,7 +151,7 @@ def test_an_object_may_be_discarded_behind_a_leases_back(pool: Pool[Thing], make
 
 
 def test_a_stale_release_leaves_the_next_client_alone(pool: Pool[Thing]) -> None:
-    """Of a lease, and of a client who has an object no more that a lease has now."""
+    """Of a lease, and of a client whose former object a lease has now."""
     stale = pool.lease()
     with stale as thing:
         stale.release()

@@ -132,7 +132,7 @@ def test_drained_objects_are_replaced(maker: Maker) -> None:
 @by_hand
 @pytest.mark.parametrize("how", ["reset", "check on return", "check on idle", "check on checkout", "factory"])
 def test_drain_replaces_what_a_callback_holds(maker: Maker, how: str) -> None:
-    """Nobody who comes after `drain` gets what existed before it."""
+    """After `drain`, no client gets an object that existed before."""
     gate = Gate(lambda *_: None)
     settings: dict[str, Any] = {"check": gate, "check_on": how.rpartition(" ")[2], "check_interval": 0}
     if how == "reset":
@@ -183,7 +183,7 @@ def test_upkeep_passes_on_the_error_of_a_factory() -> None:
 
 
 def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
-    """What is idle goes, what is missing is made, without anybody coming."""
+    """Without any client, objects idle too long are closed and missing ones are created."""
     pool = filled(maker, 4, min_size=1, max_idle=0.05)
     until(lambda: pool.size == 1, "one object")
     pool.discard(pool.acquire())
@@ -196,7 +196,7 @@ def test_the_maintenance_thread_does_it_by_itself(maker: Maker) -> None:
 def test_maintenance_survives_errors_of_callbacks(
     maker: Maker, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one pool; it goes on with that and with the others."""
+    """The thread goes on with that pool and with the others."""
 
     def fail(thing: Thing) -> None:
         failed.append(thing)
@@ -218,7 +218,7 @@ def test_maintenance_survives_errors_of_callbacks(
 
 
 def test_maintenance_survives_pools_that_vanish() -> None:
-    """Garbage is collected in the middle of its look at the list, and takes pools off it."""
+    """A garbage collection removes pools while the thread iterates over them."""
 
     class Looked:
         period, over = 0.0, False

@@ -48,7 +48,7 @@ def maintenance(monkeypatch: pytest.MonkeyPatch) -> MaintenanceThread:
 
 @pytest.mark.parametrize("kind", exits.PROGRAMS)
 def test_a_program_ends(kind: str) -> None:
-    """Whatever its pool had for the maintenance thread to do. `make exits` runs each 500 times."""
+    """Whatever the maintenance thread was doing. `make exits` runs each program 500 times."""
     assert exits.programs(4, kind).violations == ()
 
 
@@ -58,7 +58,7 @@ def test_forks_while_the_thread_starts() -> None:
 
 
 def test_thread_ends_before_the_interpreter_kills_it() -> None:
-    """So it has no lock of `logging` or of an import in its hand. What was registered before runs after."""
+    """So it holds no lock of `logging` or of an import then. Exit functions registered earlier run later."""
     out = run_python(f"""
         import atexit, threading
         atexit.register(lambda: print([each.name for each in threading.enumerate()]))
@@ -71,7 +71,7 @@ def test_thread_ends_before_the_interpreter_kills_it() -> None:
 
 
 def test_a_callback_that_hangs_does_not_hang_the_exit() -> None:
-    """The thread is in it for ever."""
+    """The thread never returns from the callback."""
     began = time.monotonic()
     out = run_python("""
         import bufpool, threading
@@ -215,7 +215,7 @@ class OldestFirst:
 
 
 def test_of_two_threads_one_ends_and_passes_its_wake_up_on(maintenance: MaintenanceThread) -> None:
-    """Two clients may start one each, because no lock says who may."""
+    """Two clients may start a thread each, because no lock decides between them."""
     bell = OldestFirst()
     maintenance._bell = cast(Any, bell)
     slow = Maintained()
@@ -238,7 +238,7 @@ def test_of_two_threads_one_ends_and_passes_its_wake_up_on(maintenance: Maintena
 
 
 def test_the_thread_ends_with_the_last_pool(maintenance: MaintenanceThread) -> None:
-    """And another one comes with the next."""
+    """The next pool starts another thread."""
     for _ in range(3):
         pool = Pool(list, max_idle=60)
         pool.release(pool.acquire())
@@ -292,7 +292,7 @@ def fork_while_held(dictionary, in_child):
 
 
 def test_the_thread_never_imports_logging() -> None:
-    """A child that logs would wait for the thread's import, which is not going on there."""
+    """A forked child that logs would wait for an import of a thread that it does not have."""
     out = run_python("""
         import bufpool, sys
         assert "logging" not in sys.modules

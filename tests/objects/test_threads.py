@@ -232,7 +232,7 @@ def test_the_end_comes_while_all_are_at_work(ending: str) -> None:
 
 
 def test_a_slow_factory_hinders_nobody_else() -> None:
-    """Who can have an object that is there has it at once."""
+    """A client that can get an existing object gets it at once."""
     maker = Maker()
     pool = Pool(maker, max_size=3)
     held = pool.acquire()
@@ -310,7 +310,7 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
 
 
 def test_several_objects_are_made_at_once() -> None:
-    """As many as there is room for; they do not wait for each other."""
+    """As many as there is room for, at the same time."""
     barrier = threading.Barrier(4)
 
     def make() -> Thing:

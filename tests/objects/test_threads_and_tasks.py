@@ -106,7 +106,7 @@ async def test_the_loop_goes_on_while_a_thread_makes_an_object() -> None:
 
 @pytest.mark.parametrize("what", ["factory", "check", "reset", "close"])
 async def test_a_coroutine_function_is_refused_as_in_a_thread(what: str) -> None:
-    """It would be called, and never run: a check would pass."""
+    """The coroutine would never run, so every check would pass."""
 
     async def coroutine() -> None:
         raise AssertionError
@@ -271,7 +271,7 @@ def test_a_dropped_lease_comes_back_and_is_reset(within: bool) -> None:
 
 
 async def test_upkeep_is_the_maintenance_threads() -> None:
-    """However many ask for the pool of tasks, it is looked after once, and their loop has no timer for it."""
+    """However often `as_async` is called, the pool is maintained once, and the loop has no timer for it."""
     pool = Pool(Thing, max_idle=3600.0)
     for _ in range(5):
         await pool.as_async().acquire()

@@ -82,7 +82,7 @@ def test_a_time_is_a_number(ask: Callable[..., Any], timeout: Any) -> None:
 @pytest.mark.parametrize("timeout", [None, math.inf, 1e300, 1e9, 1e18, pytest.param(10**400, id="10**400")])
 @pytest.mark.parametrize("whose", ["call", "pool"])
 def test_a_wait_may_have_no_end(timeout: Any, whose: str) -> None:
-    """It sleeps, and does not look again and again."""
+    """The waiter sleeps and does not poll."""
     pool, thing = one_out(**({"timeout": timeout} if whose == "pool" else {}))
 
     def get() -> float:
@@ -111,7 +111,7 @@ def test_a_wait_ends_in_time(ask: Callable[..., Any], timeout: float) -> None:
 
 
 def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a day, forwards and backwards, while somebody waits."""
+    """By a day, forwards and backwards, while a client waits."""
     pool, thing = one_out()
     wall = time.time
     for jump in (86400.0, -86400.0):
@@ -129,7 +129,7 @@ def test_the_wall_clock_may_jump(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_wait_than_may() -> None:
-    """The next is told at once; a place in the queue that comes free can be had."""
+    """The next client is refused at once; a place in the queue that becomes free can be taken."""
     pool, thing = one_out(max_waiting=2)
     first = waiting_client(pool, pool.acquire)
     second = waiting_client(pool, pool.acquire, 1.0)
@@ -191,7 +191,7 @@ def test_a_full_pool_may_make_objects_beyond_its_size() -> None:
 
 
 def test_waiters_leave_a_failing_factory_alone() -> None:
-    """A pause after a failure is one for everybody."""
+    """The pause after a failure holds for all clients."""
     factory = Failing()
     pool = Pool(factory, max_size=1, overflow="create", backoff=(60, 60))
     thing = pool.acquire()
@@ -246,7 +246,7 @@ def test_what_makes_room_wakes_who_waits(how: str, patient: bool) -> None:
 
 
 def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
-    """The one who was woken goes without asking; the next one gets the object."""
+    """The woken client leaves without an object; the next waiter gets it."""
     pool, thing = one_out(backoff=(0.01, 0.01))
     factory_fails = waiting_client(pool, pool.acquire, 60)
     second = waiting_client(pool, pool.acquire, 60)
@@ -281,7 +281,7 @@ def test_ctrl_c_ends_a_wait(
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 def test_a_signal_whose_handler_returns_changes_no_wait() -> None:
-    """Neither longer nor shorter."""
+    """A handler that returns makes the wait neither longer nor shorter."""
     pool, thing = one_out()
     came: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, _: came.append(number))

@@ -9,10 +9,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from bufpool import AsyncPool, Pool
 
 A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 PATIENCE = 30.0  # seconds after which a test says that something never came
+
+
+class BreakError(BaseException):
+    """Not an `Exception`."""
+
+
+ERRORS = (ValueError("mine"), BreakError("mine"), KeyboardInterrupt(), SystemExit(1), GeneratorExit(), StopIteration())
+every_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 
 
 class Thing:
