@@ -102,7 +102,7 @@ class Benchmark:
     Parameters
     ----------
     id : str
-        A stable name: an option of the command line.
+        A stable name: an option of the command line, a group of pytest-benchmark.
     summary : str
         What is measured, in a sentence.
     parts : tuple

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import machine
 from benchmarks.harness.units import plural
@@ -24,32 +25,32 @@ def this_machine() -> str:
     return f"{found}, {platform.machine()}, {machine.describe()['cpu']}"
 
 
-def store(ratios: dict[str, float]) -> None:
-    document = {"machine": this_machine(), "ratios": ratios}
-    FILE.write_text(json.dumps(document, indent=4) + "\n", encoding="utf-8")
+def stored_machine() -> str:
+    """The interpreter and processor of the baseline."""
+    return _read()[0]
 
 
-def read() -> tuple[str, dict[str, float]]:
+def medians() -> dict[str, float]:
+    """The stored ratios, by the name of the test's parameter."""
+    return _read()[1]
+
+
+def _read() -> tuple[str, dict[str, float]]:
     """
-    Returns
-    -------
-    tuple[str, dict[str, float]]
-        The machine that the ratios are of, and each ratio by its name.
-
     Raises
     ------
     BaselineError
-        The file does not exist, or `store` did not write it.
+        The file does not exist, or pytest-benchmark did not write it for these ratios.
     """
     try:
         text = FILE.read_text(encoding="utf-8")
     except OSError as error:
         raise BaselineError(f"{FILE}: {error.strerror}; `make baseline` stores one") from error
     try:
-        document = json.loads(text)
-        found = {str(name): float(ratio) for name, ratio in document["ratios"].items()}
-        return str(document["machine"]), found
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        document: dict[str, Any] = json.loads(text)
+        found = {str(each["param"]): float(each["stats"]["median"]) for each in document["benchmarks"]}
+        return str(document["machine_info"]["kind"]), found
+    except (ValueError, KeyError, TypeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise BaselineError(
             f"{FILE}: {len(text)} {plural(len(text), 'character that is', 'characters that are')} no baseline "

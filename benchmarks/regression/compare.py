@@ -7,11 +7,16 @@ The baseline is valid for one version of CPython on one processor. On others not
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-from statistics import median
+from pathlib import Path
 
 from benchmarks.regression import baseline
-from benchmarks.regression.ratios import GENERATIONS, RATIOS, measure, settled
+from benchmarks.regression.ratios import RATIOS
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTEST = [sys.executable, "-m", "pytest", "benchmarks/test_ratios.py", "-q", "-p", "no:cacheprovider"]
+OPTIONS = ["--benchmark-only", "--benchmark-sort=fullname", "--benchmark-columns=median,min,max"]
 
 #: The baseline is missing or cannot be read.
 UNREADABLE = 2
@@ -30,9 +35,9 @@ def main() -> int:
     parser.add_argument("--require", action="store_true", help="fail if there is nothing to compare with")
     options = parser.parse_args()
     if options.renew:
-        return _renew()
+        return run(f"--benchmark-json={baseline.FILE}")
     try:
-        machine, known = baseline.read()
+        machine, known = baseline.stored_machine(), baseline.medians()
     except baseline.BaselineError as error:
         print(f"compare: {error}", file=sys.stderr)
         return UNREADABLE
@@ -43,32 +48,18 @@ def main() -> int:
         return _nothing("the baseline has none of the ratios that are measured", options.require)
     if new:
         print(f"compare: not in the baseline, not compared: {', '.join(new)}")
-    return _compare(known)
-
-
-def _renew() -> int:
-    # An error of the baseline, which is measured once, would be in every comparison.
-    found = {ratio.name: round(median(figures), 4) for ratio, figures in measure(RATIOS, 3 * GENERATIONS).items()}
-    for name, ratio in found.items():
-        print(f"{name:<20} {ratio:6.3f}")
-    baseline.store(found)
-    return 0
-
-
-def _compare(known: dict[str, float]) -> int:
-    limits = {ratio: known[ratio.name] * (1 + baseline.ALLOWED) for ratio in RATIOS if ratio.name in known}
-    regressed = False
-    for ratio, figures in settled(limits).items():
-        now, before = median(figures), known[ratio.name]
-        worse = now > limits[ratio]
-        regressed |= worse
-        print(f"{ratio.name:<20} {now:6.3f}, was {before:6.3f} {now / before - 1:+6.1%}{'  REGRESSED' * worse}")
-    return int(regressed)
+    return run(
+        f"--benchmark-compare={baseline.FILE}", f"--benchmark-compare-fail=median:{baseline.ALLOWED:.0%}"
+    )
 
 
 def _nothing(why: str, required: bool) -> int:
     print(f"compare: {why}: not compared")
     return int(required)
+
+
+def run(*options: str) -> int:
+    return subprocess.run([*PYTEST, *OPTIONS, *options], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

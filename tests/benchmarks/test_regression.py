@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from benchmarks.regression import baseline, compare, ratios
 from benchmarks.regression.ratios import RATIOS, Ratio
+from tests.support.checkout import ROOT
 
 RATIO = Ratio("a ratio", "scratch", "calls", "list", 64)
 
@@ -52,7 +55,10 @@ OTHER = Ratio("another", "scratch", "calls", "list", 65)
         ([[1.0, 1.0, 9.0]], [1.0, 1.0, 9.0]),  # the median counts
         ([[2.0] * 3], [2.0] * 3),  # nor is there any doubt about this one
         ([[1.3] * 3, [1.2] * 3, [1.3] * 3], [1.3] * 3 + [1.2] * 3 + [1.3] * 3),  # not the best of them
-        ([[1.2] * 3, [1.3] * 3, [1.3] * 3], [1.2] * 3 + [1.3] * 3 + [1.3] * 3),  # those that passed at first too
+        (
+            [[1.2] * 3, [1.3] * 3, [1.3] * 3],
+            [1.2] * 3 + [1.3] * 3 + [1.3] * 3,
+        ),  # those that passed at first too
         ([[1.3] * 3, [0.9] * 4], [1.3] * 3 + [0.9] * 4),  # as soon as there is no doubt
     ],
 )
@@ -69,24 +75,33 @@ def test_a_ratio_near_the_limit_is_measured_again(monkeypatch, rounds, found):
     assert asked == [[RATIO, OTHER], *([RATIO] for _ in rounds[1:])]
 
 
+def store(path: Path, kind: str, medians: dict[str, float]) -> None:
+    benchmarks = [{"param": name, "stats": {"median": value}} for name, value in medians.items()]
+    path.write_text(json.dumps({"machine_info": {"kind": kind}, "benchmarks": benchmarks}), encoding="utf-8")
+
+
 @pytest.fixture
 def stored(monkeypatch, tmp_path) -> Path:
-    """The file of the baseline."""
+    """Where the baseline is; what is compared goes nowhere."""
     monkeypatch.setattr(baseline, "FILE", tmp_path / "baseline.json")
     return baseline.FILE
 
 
-def compared(monkeypatch, *options: str, now: float | None = None) -> int:
-    """What ``make compare`` returns if each ratio is `now`; without it, nothing may be measured."""
-
-    def figures(wanted: Any, *_: int) -> dict[Ratio, list[float]]:
-        assert now is not None
-        return {ratio: [now, now, 9.0] for ratio in wanted}
-
-    monkeypatch.setattr(compare, "settled", figures)
-    monkeypatch.setattr(compare, "measure", figures)
+def compared(monkeypatch, *options: str) -> tuple[int, list[tuple[Any, ...]]]:
+    """What ``make compare`` returns, and what it has pytest-benchmark do, which finds a regression."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(compare, "run", lambda *options: asked.append(options) or 1)
     monkeypatch.setattr(sys, "argv", ["compare", *options])
-    return compare.main()
+    return compare.main(), asked
+
+
+COMPARISON = ("--benchmark-compare-fail=median:25%",)
+
+
+def test_a_baseline_names_its_machine(stored):
+    store(stored, "an abacus", {"a ratio": 1.5})
+    assert baseline.stored_machine() == "an abacus"
+    assert baseline.medians() == {"a ratio": 1.5}
 
 
 @pytest.mark.parametrize(("options", "fails"), [((), 0), (("--require",), 1)])
@@ -94,12 +109,14 @@ def compared(monkeypatch, *options: str, now: float | None = None) -> int:
     ("kind", "known", "why"),
     [
         ("an abacus", RATIOS[0].name, "the baseline is of an abacus, this is "),
-        (baseline.this_machine(), "another ratio", "the baseline has none of the ratios that are measured"),
+        ("", "another ratio", "the baseline has none of the ratios that are measured"),
     ],
 )
-def test_nothing_to_compare_fails_only_if_required(monkeypatch, capsys, stored, options, fails, kind, known, why):
-    stored.write_text(json.dumps({"machine": kind, "ratios": {known: 1.0}}), encoding="utf-8")
-    assert compared(monkeypatch, *options) == fails
+def test_nothing_to_compare_fails_only_if_required(
+    monkeypatch, capsys, stored, options, fails, kind, known, why
+):
+    store(stored, kind or baseline.this_machine(), {known: 1.0})
+    assert compared(monkeypatch, *options) == (fails, [])
     assert why in capsys.readouterr().out
 
 
@@ -109,16 +126,15 @@ def test_nothing_to_compare_fails_only_if_required(monkeypatch, capsys, stored, 
         (None, "No such file or directory"),
         ("", "0 characters that are no baseline (JSONDecodeError: "),
         ("[]", "2 characters that are no baseline (TypeError: "),
-        ('{"ratios": []}', "14 characters that are no baseline (AttributeError: "),
-        ('{"ratios": {}}', "14 characters that are no baseline (KeyError: 'machine')"),
-        ('{"ratios": {"x": "x"}}', "could not convert"),
+        ('{"benchmarks": []}', "18 characters that are no baseline (KeyError: 'machine_info')"),
+        ('{"benchmarks": [{"param": "x", "stats": {"median": "x"}}]}', "could not convert"),
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--require",)])
 def test_an_unreadable_baseline_is_named(monkeypatch, capsys, stored, text, why, options):
     if text is not None:
         stored.write_text(text, encoding="utf-8")
-    assert compared(monkeypatch, *options) == 2
+    assert compared(monkeypatch, *options) == (2, [])
     reported = capsys.readouterr().err
     assert reported.startswith(f"compare: {stored}: ")
     assert why in reported
@@ -126,29 +142,81 @@ def test_an_unreadable_baseline_is_named(monkeypatch, capsys, stored, text, why,
 
 
 def test_a_ratio_without_a_baseline_is_skipped(monkeypatch, capsys, stored):
-    baseline.store({ratio.name: 1.0 for ratio in RATIOS[1:]})
-    assert compared(monkeypatch, "--require", now=1.0) == 0
-    first, *rest = capsys.readouterr().out.splitlines()
-    assert first == f"compare: not in the baseline, not compared: {RATIOS[0].name}"
-    assert len(rest) == len(RATIOS) - 1
+    store(stored, baseline.this_machine(), {ratio.name: 1.0 for ratio in RATIOS[1:]})
+    assert compared(monkeypatch, "--require")[1] == [(f"--benchmark-compare={stored}", *COMPARISON)]
+    assert capsys.readouterr().out == f"compare: not in the baseline, not compared: {RATIOS[0].name}\n"
 
 
-@pytest.mark.parametrize(("now", "regressed"), [(1.49, False), (1.8, False), (1.9, True)])
-def test_a_ratio_a_quarter_worse_fails(monkeypatch, capsys, stored, now, regressed):
-    """One ratio was 1.5, the others were so large that they cannot have become worse; their median counts."""
-    baseline.store({ratio.name: 5.0 for ratio in RATIOS} | {RATIOS[-1].name: 1.5})
-    assert compared(monkeypatch, now=now) == int(regressed)
-    *others, last = capsys.readouterr().out.splitlines()
-    assert "was  1.500" in last
-    assert last.endswith("REGRESSED") is regressed
-    assert not any("REGRESSED" in line for line in others)
+def test_the_baseline_is_compared_with_and_renewed(monkeypatch, capsys, stored):
+    store(stored, baseline.this_machine(), {ratio.name: 1.0 for ratio in RATIOS})
+    assert compared(monkeypatch) == (1, [(f"--benchmark-compare={stored}", *COMPARISON)])
+    assert capsys.readouterr().out == ""
+    stored.unlink()
+    assert compared(monkeypatch, "--renew") == (1, [(f"--benchmark-json={stored}",)])
 
 
-def test_the_baseline_is_renewed(monkeypatch, stored):
-    assert compared(monkeypatch, "--renew", now=1.5) == 0
-    assert baseline.read() == (baseline.this_machine(), {ratio.name: 1.5 for ratio in RATIOS})
-    assert compared(monkeypatch, "--require", now=1.5) == 0
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """A copy of the benchmarks, to run with other ratios."""
+    shutil.copytree(
+        ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path / "benchmarks"
+
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--benchmark-only"]
+
+
+@pytest.mark.slow
+def test_a_new_ratio_does_not_stop_the_others(copied, tmp_path):
+    """The real test of the ratios, on made-up figures, with a baseline that knows one of two."""
+    (copied / "regression" / "ratios.py").write_text(
+        "from collections import namedtuple\n"
+        "Ratio = namedtuple('Ratio', 'name')\n"
+        "RATIOS = (Ratio('old'), Ratio('new'))\n"
+        "GENERATIONS = 1\n"
+        "def measure(wanted, generations=GENERATIONS):\n"
+        "    return {ratio: [1.5] * generations for ratio in wanted}\n"
+        "settled = measure\n",
+        encoding="utf-8",
+    )
+    stored = copied / "regression" / "baseline.json"
+    first = [*PYTEST, f"--benchmark-json={stored}", "benchmarks/test_ratios.py", "-k", "old"]
+    subprocess.run(first, cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads(stored.read_text(encoding="utf-8"))["benchmarks"][0]["stats"]["rounds"] == 3
+    again = [*PYTEST, f"--benchmark-compare={stored}", *COMPARISON, "benchmarks/test_ratios.py"]
+    done = subprocess.run(again, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "not in the baseline" in done.stdout
 
 
 def test_the_committed_baseline_has_every_ratio():
-    assert baseline.read()[1].keys() == {ratio.name for ratio in RATIOS}
+    assert baseline.medians().keys() == {ratio.name for ratio in RATIOS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("factor", "fails"), [(1.0, False), (0.5, True)])
+def test_pytest_benchmark_compares_the_ratios(copied, tmp_path, factor, fails):
+    """The real plug-in on made-up figures: the one ratio is 1.5, and was `factor` of that."""
+    (copied / "test_one.py").write_text(
+        "import pytest\n"
+        "from benchmarks.harness.replay import Clock\n"
+        "clock = Clock()\n"
+        "@pytest.mark.benchmark(group='ratios', timer=clock)\n"
+        "def test_one(benchmark):\n"
+        "    benchmark.pedantic(clock.replay([1.5, 1.5, 1.5]), rounds=3, iterations=1)\n",
+        encoding="utf-8",
+    )
+    command = [*PYTEST, "benchmarks/test_one.py"]
+    stored = tmp_path / "stored.json"
+    subprocess.run([*command, f"--benchmark-json={stored}"], cwd=tmp_path, check=True, capture_output=True)
+    text = json.loads(stored.read_text(encoding="utf-8"))
+    assert text["machine_info"]["kind"] == baseline.this_machine()
+    assert "node" not in text["machine_info"]
+    text["benchmarks"][0]["stats"]["median"] *= factor
+    stored.write_text(json.dumps(text), encoding="utf-8")
+    options = [f"--benchmark-compare={stored}", "--benchmark-compare-fail=median:25%"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    assert ("Performance has regressed" in done.stdout + done.stderr) is fails
