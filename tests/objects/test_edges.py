@@ -253,7 +253,7 @@ def test_waiting_for_objects_heeds_that_the_pool_was_made_smaller() -> None:
     pool.resize(max_size=2)
     pool.resize(max_size=5)
     gate = threading.Event()
-    pool._core.lifecycle.factory = lambda: gate.wait(10) and Thing()
+    pool._core.engine.factory = lambda: gate.wait(10) and Thing()
     maker = threading.Thread(target=pool.acquire)
     maker.start()
     until(lambda: pool.size == 3)

@@ -197,7 +197,7 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert all(pause >= least for pause, least in zip(pauses, (0, 0.01, 0.02, 0.025), strict=True))
     factory.error = None
     assert usable(pool)
-    assert pool._core.lifecycle._pause == 0
+    assert pool._core.engine.backoff.pause == 0
 
 
 @pytest.mark.parametrize("nothing", [None])

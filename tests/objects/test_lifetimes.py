@@ -112,8 +112,8 @@ def test_a_lifetime_ends_on_checkout_on_return_and_in_upkeep(maker: Maker) -> No
 
 def test_objects_made_together_do_not_end_together(maker: Maker) -> None:
     """A lifetime is up to a tenth shorter than was set, and never longer."""
-    lifecycle = Pool(maker, max_lifetime=100.0)._core.lifecycle
-    lifetimes = [lifecycle._lifetime() / 1e9 for _ in range(200)]
+    engine = Pool(maker, max_lifetime=100.0)._core.engine
+    lifetimes = [engine._lifetime() / 1e9 for _ in range(200)]
     assert 90 <= min(lifetimes) < 93 < 97 < max(lifetimes) <= 100
 
 
@@ -277,9 +277,13 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
 def test_the_maintenance_thread_keeps_a_least_size_set_later(
     maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bufpool.objects.manager import Manager
+    from bufpool.objects.maintenance import Maintenance
 
-    monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))
+    def period(self: Maintenance) -> float | None:
+        core = self._core()
+        return 0.02 if core and core.engine.min_size else None
+
+    monkeypatch.setattr(Maintenance, "period", property(period))
     pool = filled(maker, 1)
     pool.resize(min_size=1, max_size=4)
     pool.resize(min_size=3)

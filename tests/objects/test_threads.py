@@ -236,7 +236,7 @@ def test_a_slow_factory_hinders_nobody_else() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=3)
     held = pool.acquire()
-    pool._core.lifecycle.factory = gate = Gate(maker)
+    pool._core.engine.factory = gate = Gate(maker)
     client = Client(pool.acquire)
     gate.reached()
     pool.release(held)
@@ -260,7 +260,7 @@ def test_who_waits_for_a_slow_factory_takes_what_comes_back_first() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=2)
     held = pool.acquire()
-    pool._core.lifecycle.factory = gate = Gate(maker)
+    pool._core.engine.factory = gate = Gate(maker)
     making = Client(pool.acquire)
     gate.reached()
     waiting = Client(pool.acquire)
@@ -293,7 +293,7 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
     gate.entered.clear()
     assert pool.stats().in_use == 2
     assert pool.try_acquire() is None
-    pool._core.treat(
+    pool._core.configure(
         debug=False,
         dated=False,
         expires=False,

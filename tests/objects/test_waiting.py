@@ -257,10 +257,10 @@ def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
     pool, thing = one_out(backoff=(0.01, 0.01))
     factory_fails = waiting_client(pool, pool.acquire, 60)
     second = waiting_client(pool, pool.acquire, 60)
-    pool._core.lifecycle.factory = Failing(OSError("once"))
+    pool._core.engine.factory = Failing(OSError("once"))
     pool.discard(thing)
     assert isinstance(factory_fails.error(), OSError)
-    pool._core.lifecycle.factory = Thing
+    pool._core.engine.factory = Thing
     until(lambda: not second.busy or isinstance(second.error(), OSError))
     assert second.error() is None or isinstance(second.error(), OSError)
 

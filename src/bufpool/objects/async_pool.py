@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from bufpool.objects.manager import Manager
+from bufpool.objects.advice import Readings
+from bufpool.objects.maintenance import maintain, new_pool
 from bufpool.objects.native._front import TaskFront
-from bufpool.objects.readings import Readings
 from bufpool.objects.runtimes import Tasks, TasksInThreads
 from bufpool.objects.settings import Settings, checked
 
@@ -81,32 +81,32 @@ class AsyncPool(TaskFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Manager(factory, checked(factory, chosen, in_threads=False)).make_core())
-        self._attach_port(Tasks())
+        self._attach(new_pool(factory, checked(factory, chosen, in_threads=False)))
+        self._attach_runtime(Tasks())
 
     async def discard(self, item: T, /) -> None:
         """As `Pool.discard`."""
-        await self._core.lifecycle.discard(item, self._port)
+        await self._core.engine.discard(item, self._runtime)
 
     async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """As `Pool.resize`."""
-        await self._core.lifecycle.resize(min_size, max_size, self._port)
+        await self._core.engine.resize(min_size, max_size, self._runtime)
 
     async def drain(self) -> None:
         """As `Pool.drain`."""
-        await self._core.lifecycle.drain(self._port)
+        await self._core.engine.drain(self._runtime)
 
     async def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
         """As `Pool.wait`."""
-        await self._core.lifecycle.wait(ready, timeout, self._port)
+        await self._core.engine.wait(ready, timeout, self._runtime)
 
     async def maintain(self) -> None:
         """As `Pool.maintain`; a timer of the loop otherwise does it."""
-        await self._core.lifecycle.upkeep(self._port)
+        await maintain(self._core.engine, self._runtime)
 
     async def close(self, timeout: float | None = 0.0) -> None:
         """As `Pool.close`."""
-        await self._core.lifecycle.close(timeout, self._port)
+        await self._core.engine.close(timeout, self._runtime)
 
     async def __aenter__(self) -> Self:
         """Make `min_size` objects."""
@@ -126,5 +126,5 @@ def share(core: PoolCore) -> AsyncPool[Any]:
     """See `Pool.as_async`."""
     shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)  # pyright: ignore[reportUnknownVariableType]
     shared._attach(core)
-    shared._attach_port(TasksInThreads())
+    shared._attach_runtime(TasksInThreads())
     return shared

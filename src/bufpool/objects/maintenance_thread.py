@@ -16,17 +16,25 @@ import threading
 import weakref
 from math import inf
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bufpool.objects.log import log
+if TYPE_CHECKING:
+    import logging
 
-__all__ = ["Maintained", "ensure_running", "register"]
+__all__ = ["Maintained", "ensure_running", "log", "register"]
 
 GRACE = 1.0  # seconds that a round may take to finish when the interpreter ends
 
 
+def log() -> logging.Logger:
+    """Return the logger ``bufpool``."""
+    import logging  # takes as long to import as a third of this package, and is rarely needed
+
+    return logging.getLogger("bufpool")
+
+
 class Maintained(Protocol):
-    """A pool that needs maintenance."""
+    """The maintenance of a pool."""
 
     @property
     def period(self) -> float | None:
@@ -37,11 +45,11 @@ class Maintained(Protocol):
         """Whether there is nothing to do any more."""
         ...
 
-    def upkeep_in_thread(self) -> None:
-        """Do one round."""
+    def run_in_thread(self) -> None:
+        """Do one round in this thread."""
 
-    async def upkeep_quietly(self, port: Any) -> None:
-        """Do one round."""
+    async def run_quietly(self, runtime: Any) -> None:
+        """Do one round, and log errors instead of raising them."""
 
 
 class MaintenanceThread:
@@ -83,7 +91,7 @@ class MaintenanceThread:
         try:
             thread.start()
         except (RuntimeError, MemoryError) as error:
-            # The limit of threads, say. Clients can do without upkeep for a while, and must not see this.
+            # The limit of threads, say. Clients can do without maintenance for a while, and must not see this.
             if not self._failed:
                 self._failed = True
                 log().warning("the maintenance thread cannot start, and is tried again later: %s", error)
@@ -156,7 +164,7 @@ class MaintenanceThread:
         pool = known()
         if pool is not None:
             try:
-                pool.upkeep_in_thread()
+                pool.run_in_thread()
             except BaseException:  # noqa: BLE001 - of a callback: this thread is for all pools, and goes on
                 threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
         if self._is_over:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from bufpool.objects.manager import Manager
+from bufpool.objects.advice import Readings
+from bufpool.objects.maintenance import maintain, new_pool
 from bufpool.objects.native._front import ThreadFront
-from bufpool.objects.readings import Readings
 from bufpool.objects.runtimes import THREADS, run
 from bufpool.objects.settings import checked
 
@@ -130,7 +130,7 @@ class Pool(ThreadFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Manager(factory, checked(factory, chosen, in_threads=True)).make_core())
+        self._attach(new_pool(factory, checked(factory, chosen, in_threads=True)))
 
     def discard(self, item: T, /) -> None:
         """Close an object that is out, because it is broken; another is made when it is needed.
@@ -156,7 +156,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.size, pool.stats().discards["discarded"]
         (0, 1)
         """
-        run(self._core.lifecycle.discard(item, THREADS))
+        run(self._core.engine.discard(item, THREADS))
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the bounds. Idle objects beyond `max_size` are closed now, others when they come back.
@@ -179,7 +179,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.max_size
         5
         """
-        run(self._core.lifecycle.resize(min_size, max_size, THREADS))
+        run(self._core.engine.resize(min_size, max_size, THREADS))
 
     def drain(self) -> None:
         """Replace every object that exists now: idle ones are closed now, others when they come back.
@@ -194,7 +194,7 @@ class Pool(ThreadFront[T], Readings[T]):
         ...     new is old
         False
         """
-        run(self._core.lifecycle.drain(THREADS))
+        run(self._core.engine.drain(THREADS))
 
     def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
         """Make objects until `ready` of them, or `min_size`, exist.
@@ -221,7 +221,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.idle
         2
         """
-        run(self._core.lifecycle.wait(ready, timeout, THREADS))
+        run(self._core.engine.wait(ready, timeout, THREADS))
 
     def maintain(self) -> None:
         """Do one round of upkeep now, which a thread of the package's otherwise does from time to time.
@@ -237,7 +237,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.idle
         2
         """
-        run(self._core.lifecycle.upkeep(THREADS))
+        run(maintain(self._core.engine, THREADS))
 
     def close(self, timeout: float | None = 0.0) -> None:
         """Hand out nothing more. Waiters get `ClosedError` at once; idle objects are closed, others when they return.
@@ -261,7 +261,7 @@ class Pool(ThreadFront[T], Readings[T]):
         Traceback (most recent call last):
         bufpool.errors.ClosedError: ...
         """
-        run(self._core.lifecycle.close(timeout, THREADS))
+        run(self._core.engine.close(timeout, THREADS))
 
     def as_async(self) -> AsyncPool[T]:
         """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.

@@ -8,7 +8,7 @@ from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bufpool.objects.loops import imported_asyncio
+from bufpool.objects.runtimes import imported_asyncio
 
 __all__ = ["Holder", "Trace"]
 

@@ -52,7 +52,7 @@ MAINTAINED = (
     ),
     Bug(
         "a maintenance thread that could not start is not tried again",
-        "objects/lifecycle.py",
+        "objects/engine.py",
         "        maintenance_thread.ensure_running()\n",
         "",
         Suite("objects/test_maintenance_thread.py -k cannot_start"),
@@ -103,7 +103,7 @@ MAINTAINED = (
     ),
     Bug(
         "each trace looks into the dictionary of modules",
-        "objects/loops.py",
+        "objects/runtimes.py",
         "(now := len(sys.modules)) != _modules",
         "(now := len(sys.modules))",
         Suite("objects/test_maintenance_thread.py -k daemon"),
@@ -112,7 +112,7 @@ MAINTAINED = (
     ),
     Bug(
         "asyncio is used while it is being imported",
-        "objects/loops.py",
+        "objects/runtimes.py",
         '        elif hasattr(found, "current_task"):',
         "        else:",
         Suite("objects/test_leaks.py -k imports_asyncio"),

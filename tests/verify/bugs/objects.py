@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.verify.bug import Bug, Suite
 
-LIFECYCLE = "objects/lifecycle.py"
-MANAGER = "objects/manager.py"
+ENGINE = "objects/engine.py"
+CALLBACKS = "objects/callbacks.py"
+MAINTENANCE = "objects/maintenance.py"
 TURN = "objects/native/_checkout.pyx"
 CORE = "objects/native/_pool_state.pyx"
 SETTINGS = "objects/settings.py"
@@ -14,51 +15,51 @@ TRACING = "objects/tracing.py"
 OBJECTS = (
     Bug(
         "every client tries a factory that fails",
-        LIFECYCLE,
-        "        return 1 if now >= self._retry_at else 0\n",
+        CALLBACKS,
+        "        return 1 if now >= self.retry_at else 0\n",
         "        return MOST\n",
         Suite("objects/test_factory.py -k left_alone"),
     ),
     Bug(
         "a pause after a failure is never over for who waits",
-        LIFECYCLE,
+        CALLBACKS,
         "        return retry if deadline is None else min(deadline, retry)\n",
         "        return deadline\n",
         Suite("objects/test_factory.py -k doubl"),
     ),
     Bug(
         "a callback waits for itself",
-        LIFECYCLE,
-        "        if inside(self):\n",
+        ENGINE,
+        "        if in_callback_of(self.callbacks):\n",
         "        if False:\n",
         Suite("objects/test_callbacks.py -k wait_for_itself"),
     ),
     Bug(
-        "an object whose close fails keeps its place",
-        LIFECYCLE,
-        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
-        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        "an object whose close fails fails its client",
+        CALLBACKS,
+        '            log().warning("pool %r: closing an object failed", self.settings.name, exc_info=True)\n',
+        "            raise\n",
         Suite("objects/test_callbacks.py -k other_callbacks_raise"),
     ),
     Bug(
         "an object whose reset failed is used again",
-        LIFECYCLE,
+        CALLBACKS,
         'return "failed_reset"',
         'return ""',
         Suite("objects/test_callbacks.py -k other_callbacks_raise"),
     ),
     Bug(
         "an exception that spoils an object does not",
-        LIFECYCLE,
-        "        return isinstance(error, self.chosen.discard_on)\n",
-        "        return type(error) in self.chosen.discard_on\n",
+        CALLBACKS,
+        "        return isinstance(error, self.settings.discard_on)\n",
+        "        return type(error) in self.settings.discard_on\n",
         Suite("objects/test_leases.py -k spoils"),
     ),
     Bug(
-        "upkeep goes below the least size",
-        MANAGER,
-        "most=max(0, core.size - self.min_size))",
-        "most=core.size)",
+        "maintenance closes objects below min_size",
+        MAINTENANCE,
+        "max(0, core.size - engine.min_size)",
+        "core.size",
         Suite("objects/test_lifetimes.py -k least_size"),
     ),
     Bug(

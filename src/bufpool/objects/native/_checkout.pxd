@@ -4,7 +4,6 @@ from bufpool.objects.native._pool_state cimport Claim, Stage
 
 cdef class Turn:
     cdef Claim claim
-    cdef public bint refused       # the pool itself had nothing for it
 
     cdef int need(self, Stage stage) except -1
     cdef ObjectNode* node(self) except? NULL

@@ -206,7 +206,7 @@ cdef class Turn:
         if index == kOwned:
             raise FactoryError(
                 f"pool {core.name!r}: the factory returned an object that the pool has already: "
-                f"{core.lifecycle.show(item)}"
+                f"{core.engine.show(item)}"
             )
         if index == kNone:
             raise MemoryError(f"pool {core.name!r}: no memory for another object")
@@ -368,7 +368,7 @@ def call_within(variable, entry, function, tuple args):
     try:
         return function(*args)
     finally:
-        entry.who = None
+        entry.context = None
         reset(variable, token)
 
 

@@ -9,4 +9,4 @@ cdef class ThreadFront(PoolFront):
     pass
 
 cdef class TaskFront(PoolFront):
-    cdef readonly object _port     # how callbacks are called and tasks wait
+    cdef readonly object _runtime     # how callbacks are called and tasks wait

@@ -54,7 +54,7 @@ cdef class PoolFront:
     @property
     def min_size(self):
         """Objects that are kept."""
-        return self._core.lifecycle.min_size
+        return self._core.engine.min_size
 
     @property
     def max_size(self):
@@ -64,17 +64,17 @@ cdef class PoolFront:
     @property
     def timeout(self):
         """Seconds to wait for an object; None: for ever."""
-        return self._core.lifecycle.timeout
+        return self._core.engine.settings.timeout
 
     @property
     def fair(self):
         """Whether it is strictly first come, first served."""
-        return self._core.lifecycle.fair
+        return self._core.engine.settings.fair
 
     @property
     def lifo(self):
         """Whether the object used last goes out first."""
-        return self._core.lifecycle.lifo
+        return self._core.engine.settings.lifo
 
 
 cdef class ThreadFront(PoolFront):
@@ -125,7 +125,7 @@ cdef class ThreadFront(PoolFront):
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout)
         if not quick(claim):
-            self._core.lifecycle.get_in_thread(turn_of(claim))
+            self._core.engine.acquire_in_thread(turn_of(claim))
         return claim.lend(Standing.out)
 
     def try_acquire(self):
@@ -150,7 +150,7 @@ cdef class ThreadFront(PoolFront):
         """
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if not quick(claim) and not self._core.lifecycle.try_in_thread(turn_of(claim)):
+        if not quick(claim) and not self._core.engine.try_acquire_in_thread(turn_of(claim)):
             return None
         return claim.lend(Standing.out)
 
@@ -186,14 +186,14 @@ cdef class ThreadFront(PoolFront):
             return                     # a fork's child: it belongs to the parent
         claim.seize(index, True)
         if not claim.settle():
-            self._core.lifecycle.return_in_thread(turn_of(claim))
+            self._core.engine.release_in_thread(turn_of(claim))
 
 
 cdef class TaskFront(PoolFront):
     """A pool for tasks of asyncio."""
 
-    def _attach_port(self, port):
-        self._port = port
+    def _attach_runtime(self, runtime):
+        self._runtime = runtime
 
     def lease(self, timeout=...):
         """Return an asynchronous context manager that gives an object for the length of a block.
@@ -213,7 +213,7 @@ cdef class TaskFront(PoolFront):
         """
         cdef AsyncPoolLease lease = AsyncPoolLease.__new__(AsyncPoolLease)
         lease.begin(self._core, timeout)
-        lease.port = self._port
+        lease.runtime = self._runtime
         return lease
 
     async def acquire(self, timeout=...):
@@ -235,14 +235,14 @@ cdef class TaskFront(PoolFront):
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, timeout)
         if not quick(claim):
-            await self._core.lifecycle.check_out(turn_of(claim), self._port)
+            await self._core.engine.acquire(turn_of(claim), self._runtime)
         return claim.lend(Standing.out)
 
     async def try_acquire(self):
         """Check an object out if one is idle or there is room to make one, else None: as `Pool.try_acquire`."""
         cdef Claim claim = Claim.__new__(Claim)
         claim.begin(self._core, 0.0)
-        if not quick(claim) and not await self._core.lifecycle.try_out(turn_of(claim), self._port):
+        if not quick(claim) and not await self._core.engine.try_acquire(turn_of(claim), self._runtime):
             return None
         return claim.lend(Standing.out)
 
@@ -255,4 +255,4 @@ cdef class TaskFront(PoolFront):
             return
         claim.seize(index, True)
         if not claim.settle():
-            await self._core.lifecycle.check_in(turn_of(claim), self._port)
+            await self._core.engine.release(turn_of(claim), self._runtime)

@@ -5,7 +5,7 @@ cdef class PoolLease(Claim):
     pass
 
 cdef class AsyncPoolLease(Claim):
-    cdef object port
+    cdef object runtime
 
 # An idle object in hand, if nothing stands against it; false: ask the lifecycle.
 cdef bint quick(Claim claim) except -1

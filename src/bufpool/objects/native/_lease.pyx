@@ -67,7 +67,7 @@ cdef str describe(Claim claim, str kind):
         return f"<{kind} of no pool>"
     cdef object item = peek(claim)
     if item is not None:
-        return f"<{kind} of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
+        return f"<{kind} of pool {claim.core.name!r}: {claim.core.engine.show(item)}>"
     return f"<{kind} of pool {claim.core.name!r}: {'over' if claim.over or claim.stage == LENT else 'not entered'}>"
 
 
@@ -99,7 +99,7 @@ cdef object tell_dropped(Claim claim, item):
     # No callback was called: the interpreter ends, or has no room for one because its stack is full.
     if claim.stage == HAND:
         claim.let_go()
-    what = f"<lease of pool {claim.core.name!r}: {claim.core.lifecycle.show(item)}>"
+    what = f"<lease of pool {claim.core.name!r}: {claim.core.engine.show(item)}>"
     if warnings is not None:                     # the interpreter ends, and our names are gone
         warnings.warn(f"{what} was dropped without its end; its object is back now", ResourceWarning, source=claim)
 
@@ -128,7 +128,7 @@ cdef class PoolLease(Claim):
         enter(self)
         try:
             if not quick(self):
-                self.core.lifecycle.get_in_thread(turn_of(self))
+                self.core.engine.acquire_in_thread(turn_of(self))
             return self.lend(Standing.lent)
         except BaseException:
             not_entered(self)
@@ -137,10 +137,10 @@ cdef class PoolLease(Claim):
     def __exit__(self, kind, value, traceback, /):
         if not self.take_back():
             return False               # ended inside the block
-        if value is not None and self.core.lifecycle.spoils(value):
-            self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
+        if value is not None and self.core.engine.callbacks.should_discard(value):
+            self.core.engine.close_object_in_thread(turn_of(self), "discarded")
         elif not self.settle():
-            self.core.lifecycle.return_in_thread(turn_of(self))
+            self.core.engine.release_in_thread(turn_of(self))
         return False
 
     # Python's own error would not name the pool for tasks. Type checkers do not see these two, and refuse such a block.
@@ -180,7 +180,7 @@ cdef class PoolLease(Claim):
         1
         """
         if retaken(self) and not self.settle():
-            self.core.lifecycle.return_in_thread(turn_of(self))
+            self.core.engine.release_in_thread(turn_of(self))
 
     def discard(self):
         """Close the object, which is broken, instead of returning it. Errors as of `release`.
@@ -196,7 +196,7 @@ cdef class PoolLease(Claim):
         0
         """
         if retaken(self):
-            self.core.lifecycle.discard_in_thread(turn_of(self), "discarded")
+            self.core.engine.close_object_in_thread(turn_of(self), "discarded")
 
     cdef object dropped(self):
         # Nobody can end it any more.
@@ -205,7 +205,7 @@ cdef class PoolLease(Claim):
         cdef object item = <object>self.core.pool.table[self.index].address
         try:
             if not self.settle() and not is_finalizing():
-                self.core.lifecycle.return_in_thread(turn_of(self))
+                self.core.engine.release_in_thread(turn_of(self))
         finally:
             tell_dropped(self, item)
 
@@ -239,7 +239,7 @@ cdef class AsyncPoolLease(Claim):
         enter(self)
         try:
             if not quick(self):
-                await self.core.lifecycle.check_out(turn_of(self), self.port)
+                await self.core.engine.acquire(turn_of(self), self.runtime)
             return self.lend(Standing.lent)
         except BaseException:
             not_entered(self)
@@ -249,10 +249,10 @@ cdef class AsyncPoolLease(Claim):
         # None, not False: CPython 3.12 makes an exception of any other result (measured: a tenth of the whole block).
         if not self.take_back():
             return
-        if value is not None and self.core.lifecycle.spoils(value):
-            await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
+        if value is not None and self.core.engine.callbacks.should_discard(value):
+            await self.core.engine.close_object(turn_of(self), "discarded", self.runtime)
         elif not self.settle():
-            await self.core.lifecycle.check_in(turn_of(self), self.port)
+            await self.core.engine.release(turn_of(self), self.runtime)
 
     @property
     def object(self):
@@ -273,12 +273,12 @@ cdef class AsyncPoolLease(Claim):
             The lease has no object: it is over, or was not entered. A `ValueError`.
         """
         if retaken(self) and not self.settle():
-            await self.core.lifecycle.check_in(turn_of(self), self.port)
+            await self.core.engine.release(turn_of(self), self.runtime)
 
     async def discard(self):
         """Close the object, which is broken, instead of returning it, as `PoolLease.discard`."""
         if retaken(self):
-            await self.core.lifecycle.retire(turn_of(self), "discarded", self.port)
+            await self.core.engine.close_object(turn_of(self), "discarded", self.runtime)
 
     cdef object dropped(self):
         # Nobody can end it any more.
@@ -287,7 +287,7 @@ cdef class AsyncPoolLease(Claim):
         cdef object item = <object>self.core.pool.table[self.index].address
         try:
             if not self.settle() and not is_finalizing():
-                self.port.later(moved(self))
+                self.runtime.release_later(moved(self))
         finally:
             tell_dropped(self, item)
 

@@ -46,7 +46,7 @@ cdef class PoolCore:
     cdef bint lifo
     cdef dict traces               # number of an object that is out: what is known of its checkout, if it was sampled
     cdef readonly str name
-    cdef readonly object lifecycle  # what happens to objects on their way: the slow paths, in Python
+    cdef readonly object engine  # what happens to objects on their way: the slow paths, in Python
     cdef bint debug                # every checkout is traced
     cdef bint dated                # times of use are needed: objects age, or are checked
     cdef bint expires              # lifetimes end

@@ -66,16 +66,16 @@ cdef object checked_timeout(object timeout, PoolCore core):
     """Seconds as a float, None, or ``...`` for the pool's own. Raises for what is no time."""
     if timeout is ... or timeout is None or (type(timeout) is float and 0 <= timeout <= LONGEST_WAIT):
         return timeout
-    return core.lifecycle.seconds("timeout", timeout)
+    return core.engine.seconds("timeout", timeout)
 
 
 @cython.final
 cdef class PoolCore:
-    """Who has which object, and who waits. Made by `bufpool.objects.lifecycle.Lifecycle`."""
+    """Who has which object, and who waits. Made by `bufpool.objects.engine.Engine`."""
 
-    def __cinit__(self, str name not None, lifecycle, *, most, most_waiting, bint fair, bint lifo):
+    def __cinit__(self, str name not None, engine, *, most, most_waiting, bint fair, bint lifo):
         self.name = name
-        self.lifecycle = lifecycle
+        self.engine = engine
         self.owned = {}
         self.traces = {}
         self.inherited = ()
@@ -126,7 +126,7 @@ cdef class PoolCore:
             ObjectPool.destroy(pool)
         return self.pool
 
-    def treat(self, *, bint debug, bint dated, bint expires, bint checked_out, uint64_t check_after, bint treated_in,
+    def configure(self, *, bint debug, bint dated, bint expires, bint checked_out, uint64_t check_after, bint treated_in,
               uint32_t most_uses):
         """Say what happens to objects on their way, so that the hot paths know when there is nothing to do."""
         self.debug = debug
@@ -182,15 +182,15 @@ cdef class PoolCore:
             if index == kNone:
                 if self.is_inherited(item):
                     return kNone
-                raise ForeignReleaseError(f"pool {self.name!r} has no such object: {self.lifecycle.show(item)}")
+                raise ForeignReleaseError(f"pool {self.name!r} has no such object: {self.engine.show(item)}")
             standing = ObjectNode.standing_of(word)
             if standing == Standing.lent and not leased:
                 raise DoubleReleaseError(
-                    f"pool {self.name!r}: a lease has this object, and its end returns it: {self.lifecycle.show(item)}"
+                    f"pool {self.name!r}: a lease has this object, and its end returns it: {self.engine.show(item)}"
                 )
             if standing != Standing.out and standing != Standing.lent:
                 raise DoubleReleaseError(
-                    f"pool {self.name!r} has this object back already: {self.lifecycle.show(item)}"
+                    f"pool {self.name!r} has this object back already: {self.engine.show(item)}"
                 )
             if pool.table[index].take_back(word):
                 return index
@@ -209,14 +209,14 @@ cdef class PoolCore:
         return False
 
     cdef object trace(self, uint32_t index):
-        self.traces[index] = self.lifecycle.trace()
+        self.traces[index] = self.engine.trace()
         self.pool.table[index].traced = True
 
     cdef object untrace(self, uint32_t index):
         self.pool.table[index].traced = False
         trace = self.traces.pop(index, None)
         if not is_finalizing():
-            self.lifecycle.untrace(trace)
+            self.engine.untrace(trace)
 
     cdef object rouse(self):
         """Wake everybody for whom there is something."""
@@ -243,7 +243,7 @@ cdef class PoolCore:
         self.state().close()
         self.rouse()
 
-    def resize(self, uint32_t most):
+    def set_max_size(self, uint32_t most):
         """From now on, at most so many objects."""
         self.state().resize(most)
         self.rouse()
