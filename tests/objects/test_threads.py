@@ -295,12 +295,12 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
     assert pool.try_acquire() is None
     pool._core.configure(
         debug=False,
-        dated=False,
-        expires=False,
-        checked_out=False,
+        keeps_times=False,
+        has_lifetime=False,
+        checks_out=False,
         check_after=0,
-        treated_in=False,
-        most_uses=0,
+        handles_returns=False,
+        max_uses=0,
     )
     pool.release(second)
     assert pool.acquire(0) is second

@@ -1,4 +1,4 @@
-"""Whether a pool pays, and whether its size is right: figures that the pool takes of itself, and what they say."""
+"""What an object pool reports: its figures, whether it pays, whether its size is right, and who has its objects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar
 from bufpool._counts import Counts
 from bufpool._words import plural
 from bufpool.objects import tracing
-from bufpool.objects.native._front import PoolFront
+from bufpool.objects.native._lease import PoolFront
 
 if TYPE_CHECKING:
     from bufpool.objects.engine import Engine
@@ -19,11 +19,11 @@ __all__ = ["Advice", "ObjectStats", "Readings", "advise", "read"]
 
 T = TypeVar("T")
 
-#: Seconds that a checkout and its return take: the order of magnitude is enough.
+#: Seconds that a checkout and its return take, roughly.
 CHECKOUT = 0.3e-6
-#: Checkouts below which nothing is said.
+#: Checkouts below which there is no advice.
 ENOUGH = 100
-#: Objects that must have been made before a time below QUICK is believed: the first call of anything is slow.
+#: Objects that must have been created before a time below QUICK counts: the first call of a function is slow.
 SAMPLES = 3
 QUICK = 50e-6
 
@@ -40,7 +40,7 @@ class ObjectStats(NamedTuple):
     peak_in_use : int
         Most objects in use at once so far.
     checkouts, created : int
-        Objects handed out, and objects made.
+        Objects handed out, and objects created.
     create_seconds : float
         Mean time to make one.
     waits : int
@@ -101,8 +101,8 @@ class ObjectStats(NamedTuple):
     def __sub__(self, earlier: ObjectStats) -> ObjectStats:
         """What happened since `earlier`: counts and `peak_in_use` as differences, means of what came since then.
 
-        What two snapshots cannot tell is NaN: quantiles and the longest of the waits, unless all came since then, and
-        `hold_mean`, unless no checkout had been sampled before.
+        Figures that two snapshots do not determine are NaN: the quantiles and the maximum of the waits, unless all
+        waits came since then, and `hold_mean`, unless no checkout had been sampled before.
         """
         if not isinstance(earlier, ObjectStats):
             return NotImplemented
@@ -137,12 +137,12 @@ class ObjectStats(NamedTuple):
 
 
 def _comparable(figures: Iterable[Any]) -> ObjectStats:
-    """With `math.nan` for every NaN: tuples with one and the same NaN are equal, also one that was pickled."""
+    """Return the figures with `math.nan` for each NaN, so that equal snapshots compare equal, pickled ones too."""
     return ObjectStats._make([each if each == each else math.nan for each in figures])
 
 
 def _mean_of(newest: int, mean: float, count: int, mean_before: float) -> float:
-    """The mean of the newest so many of `count` times; NaN of none."""
+    """Return the mean of the `newest` of `count` times; NaN if there are none."""
     if newest in (0, count):
         return mean if newest else math.nan
     return (mean * count - mean_before * (count - newest)) / newest
@@ -206,7 +206,7 @@ def read(engine: Engine) -> ObjectStats:
 
 
 def advise(stats: ObjectStats, max_size: int) -> Advice:
-    """What these figures say about a pool of at most so many objects."""
+    """Return the advice for a pool of at most `max_size` objects with these figures."""
     reasons: list[str] = []
     pays = _pays(stats, reasons)
     size = _size(stats, max_size, reasons)
@@ -283,7 +283,7 @@ def _size(
 
 
 def show(seconds: float) -> str:
-    """A time as a person reads it."""
+    """Return a time in a unit that suits it."""
     for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if abs(seconds) >= unit:
             return f"{seconds / unit:.3g} {name}"
@@ -296,7 +296,7 @@ class Readings(PoolFront[T]):
     __slots__ = ()
 
     def stats(self) -> ObjectStats:
-        """Return a snapshot of all counts and times. It stops nobody.
+        """Return a snapshot of all counts and times. It blocks no client.
 
         Examples
         --------
@@ -324,7 +324,7 @@ class Readings(PoolFront[T]):
         return advise(self.stats(), self.max_size)
 
     def leases(self) -> tuple[Holder[T], ...]:
-        """Return who has an object now, since when, and, where the checkout was sampled, from where.
+        """Return which threads and tasks have an object, since when, and, if the checkout was sampled, its stack.
 
         Examples
         --------

@@ -6,9 +6,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bufpool.objects.maintenance_thread import log
+from bufpool.objects.native import _checkout as checkouts
+from bufpool.objects.native import _held_object as held
 
 if TYPE_CHECKING:
-    from bufpool.objects.native._checkout import Turn
+    from bufpool.objects.native._checkout import Checkout
     from bufpool.objects.runtimes import Runtime
     from bufpool.objects.settings import PoolSettings
 
@@ -56,27 +58,27 @@ class Callbacks:
     def __init__(self, settings: PoolSettings) -> None:
         self.settings = settings
 
-    async def check(self, turn: Turn, runtime: Runtime) -> bool:
+    async def check(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Return whether the object of the checkout passes the check."""
         check = self.settings.check
         assert check is not None
-        thing = turn.touch()
+        thing = held.begin_callback(checkout)
         try:
             verdict = await runtime.call(self, check, thing)
             sound = verdict is None or bool(verdict)
         except Exception:  # noqa: BLE001 - it is logged, and counted
             log().info("pool %r: a check failed", self.settings.name, exc_info=True)
             return False
-        if turn.inherited:  # the check has forked, and this is the child
+        if checkouts.is_from_parent(checkout):  # the check has forked, and this is the child
             return False
         if sound:
-            turn.untouch()
+            held.end_callback(checkout)
         return sound
 
-    async def reset(self, turn: Turn, runtime: Runtime) -> str:
+    async def reset(self, checkout: Checkout, runtime: Runtime) -> str:
         """Make the object ready for the next client; return the reason to close it if that failed."""
         if self.settings.reset is not None:
-            thing = turn.touch()
+            thing = held.begin_callback(checkout)
             try:
                 await runtime.call(self, self.settings.reset, thing)
             except Exception:  # noqa: BLE001 - it is logged, and counted
@@ -84,11 +86,11 @@ class Callbacks:
                     "pool %r: reset failed, the object is closed", self.settings.name, exc_info=True
                 )
                 return "failed_reset"
-            if turn.inherited:  # the reset has forked, and this is the child
+            if checkouts.is_from_parent(checkout):  # the reset has forked, and this is the child
                 return ""
-        if "return" in self.settings.check_on and not await self.check(turn, runtime):
+        if "return" in self.settings.check_on and not await self.check(checkout, runtime):
             return "broken"
-        turn.untouch()
+        held.end_callback(checkout)
         return ""
 
     async def close(self, thing: Any, runtime: Runtime) -> None:

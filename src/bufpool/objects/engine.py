@@ -1,7 +1,7 @@
 """The engine behind `Pool` and `AsyncPool`: creates, checks, resets and closes objects, once for threads and tasks.
 
 Compiled code checks idle objects out and in by itself, while there is nothing to do to them. It calls the engine when
-an object must be created, waited for, checked, reset or closed. A `Turn` owns what its client was given, so that an
+an object must be created, waited for, checked, reset or closed. A `Checkout` owns what its client was given, so that an
 exception anywhere gives it back. All counts are right before an exception passes on.
 """
 
@@ -24,17 +24,18 @@ from bufpool.errors import (
 )
 from bufpool.objects import maintenance_thread, tracing
 from bufpool.objects.callbacks import Backoff, Callbacks
+from bufpool.objects.native import _checkout as checkouts
+from bufpool.objects.native import _held_object as held
 from bufpool.objects.native._checkout import (
     CLOSED,
+    DUE,
+    FREE_SLOT,
     FULL,
     OBJECT,
     QUEUED,
-    ROOM,
     TOO_MANY,
     UNTIL_EMPTY,
-    Turn,
-    discarded,
-    sift,
+    Checkout,
 )
 from bufpool.objects.native._histogram import Count, Times
 from bufpool.objects.native._pool_state import MOST
@@ -110,36 +111,36 @@ class Engine:
 
     # --- what compiled code calls in a thread ---
 
-    def acquire_in_thread(self, turn: Turn) -> None:
+    def acquire_in_thread(self, checkout: Checkout) -> None:
         """Run `acquire` in this thread."""
-        run(self.acquire(turn, THREADS))
+        run(self.acquire(checkout, THREADS))
 
-    def try_acquire_in_thread(self, turn: Turn) -> bool:
+    def try_acquire_in_thread(self, checkout: Checkout) -> bool:
         """Run `try_acquire` in this thread."""
-        return run(self.try_acquire(turn, THREADS))
+        return run(self.try_acquire(checkout, THREADS))
 
-    def release_in_thread(self, turn: Turn) -> None:
+    def release_in_thread(self, checkout: Checkout) -> None:
         """Run `release` in this thread."""
-        run(self.release(turn, THREADS))
+        run(self.release(checkout, THREADS))
 
-    def close_object_in_thread(self, turn: Turn, reason: str) -> None:
+    def close_object_in_thread(self, checkout: Checkout, reason: str) -> None:
         """Run `close_object` in this thread."""
-        run(self.close_object(turn, reason, THREADS))
+        run(self.close_object(checkout, reason, THREADS))
 
     # --- acquire ---
 
-    async def acquire(self, turn: Turn, runtime: Runtime) -> None:
-        """Get a sound object for `turn`, which may hold one already that must be checked first.
+    async def acquire(self, checkout: Checkout, runtime: Runtime) -> None:
+        """Get a sound object for `checkout`, which may hold one already that must be checked first.
 
         Compiled code gives it to the client, so that nothing can interrupt that step.
         """
-        refusal = await self._acquire(turn, runtime)
+        refusal = await self._acquire(checkout, runtime)
         if refusal is not None:
             raise refusal
 
-    async def try_acquire(self, turn: Turn, runtime: Runtime) -> bool:
+    async def try_acquire(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Get a sound object without waiting; return False if all are in use."""
-        refusal = await self._acquire(turn, runtime)
+        refusal = await self._acquire(checkout, runtime)
         if refusal is None:
             return True
         # The cause is a failure of the factory: objects may be free to create, but cannot be.
@@ -147,21 +148,23 @@ class Engine:
             return False
         raise refusal
 
-    async def _acquire(self, turn: Turn, runtime: Runtime) -> Exception | None:
+    async def _acquire(self, checkout: Checkout, runtime: Runtime) -> Exception | None:
         """Get a sound object, or return the error that says why the pool has none."""
-        limit = self.settings.timeout if turn.timeout is ... else turn.timeout
+        timeout = checkouts.timeout_of(checkout)
+        limit = self.settings.timeout if timeout is ... else timeout
         deadline = None if limit is None else monotonic() + limit
         try:
-            if turn.in_hand and await self._is_sound(turn, runtime):
+            if checkouts.holds_object(checkout) and await self._is_sound(checkout, runtime):
                 return None
-            return await self._wait_or_create(turn, limit, deadline, runtime)
+            return await self._wait_or_create(checkout, limit, deadline, runtime)
         except BaseException:
-            await self.abort(turn, runtime)
+            await self.abort(checkout, runtime)
             raise
 
     async def _wait_or_create(
-        self, turn: Turn, limit: float | None, deadline: float | None, runtime: Runtime
+        self, checkout: Checkout, limit: float | None, deadline: float | None, runtime: Runtime
     ) -> Exception | None:
+        """Wait for a sound object, or create one; return the error if the pool has none."""
         if in_callback_of(self.callbacks):
             raise ReentrantError(
                 f"pool {self.name!r}: a callback of the pool asked it for an object, and would wait for itself"
@@ -169,34 +172,36 @@ class Engine:
         began: float | None = None
         may_wait = limit != 0 and self.settings.overflow == "wait"
         if may_wait:
-            runtime.prepare(turn)
+            runtime.prepare(checkout)
         while True:
             now = monotonic()
             over = deadline is not None and now >= deadline
             creation_limit = self._creation_limit(now)
-            answer = turn.ask(may_wait and not over, creation_limit)
+            answer = checkouts.request(checkout, may_wait and not over, creation_limit)
             if answer == QUEUED:
                 began = perf_counter() if began is None else began
                 failing = creation_limit != MOST
-                await runtime.wait(turn, self.backoff.wake_at(now, deadline) if failing else deadline)
+                await runtime.wait(checkout, self.backoff.wake_at(now, deadline) if failing else deadline)
                 continue
-            if began is not None and answer in (OBJECT, ROOM):
+            if began is not None and answer in (OBJECT, DUE, FREE_SLOT):
                 self.waits.add(perf_counter() - began)
                 began = None
             if answer == OBJECT:
-                if await self._is_sound(turn, runtime, keep_slot=True):
+                return None
+            if answer == DUE:
+                if await self._is_sound(checkout, runtime, keep_slot=True):
                     return None
                 if not self._may_replace():
-                    turn.give_up()
+                    checkouts.release_all(checkout)
                     continue
             elif answer == FULL and creation_limit and self.settings.overflow == "create":
-                turn.make_extra_place()
-            elif answer != ROOM:
-                turn.give_up()
+                checkouts.add_extra_slot(checkout)
+            elif answer != FREE_SLOT:
+                checkouts.release_all(checkout)
                 return self._refusal(answer, limit)
-            await self._create(turn, runtime)
+            await self._create(checkout, runtime)
             if self.core.closed:
-                await self.close_object(turn, "closed", runtime)
+                await self.close_object(checkout, "closed", runtime)
                 return self._refusal(CLOSED, limit)
             self.first_uses.add()
             return None
@@ -208,13 +213,14 @@ class Engine:
     def _may_replace(self) -> bool:
         """Return whether a client whose object was not sound may create another one instead of waiting again."""
         core = self.core
-        if core.closed or core.size > core.most or not self._creation_limit(monotonic()):
+        if core.closed or core.size > core.max_size or not self._creation_limit(monotonic()):
             return False
         return not core.idle or core.waiting > 0
 
     def _refusal(self, answer: int, limit: float | None) -> Exception:
-        most = f"{self.core.most} {plural(self.core.most, 'object')}"
-        state = f"{self.core.in_use} of {most} in use, {self.core.waiting} waiting"
+        core = self.core
+        bound = f"{core.max_size} {plural(core.max_size, 'object')}"
+        state = f"{core.in_use} of {bound} in use, {core.waiting} waiting"
         if answer == CLOSED:
             return ClosedError(f"pool {self.name!r} is closed")
         if answer == TOO_MANY:
@@ -223,7 +229,7 @@ class Engine:
                 f"pool {self.name!r}: max_waiting is {self.settings.max_waiting}, and so many wait already; {state}"
             )
         # While all objects are in use the factory would not be called, so its failure is not the cause.
-        may_create = self.core.size < self.core.most or self.settings.overflow == "create"
+        may_create = core.size < core.max_size or self.settings.overflow == "create"
         failure = self.backoff.failure if may_create else None
         why = f"; the factory fails: {self.show(failure)}" if failure else "; leases() says who has them"
         refusal: Exception
@@ -237,20 +243,21 @@ class Engine:
         refusal.__cause__ = failure
         return refusal
 
-    async def _create(self, turn: Turn, runtime: Runtime) -> None:
+    async def _create(self, checkout: Checkout, runtime: Runtime) -> None:
         """Create an object for the slot that the checkout has."""
         began = perf_counter()
-        drained = turn.core.drainings()
+        core = checkouts.core_of(checkout)
+        drains = core.drains()
         try:
             made = await runtime.call(self.callbacks, self.factory, undo=self.settings.close)
-            turn.install(made, self._lifetime(), drained)
+            held.install(checkout, made, self._lifetime(), drains)
         except Exception as error:
             self.failures.add()
             self.backoff.failed(error)
             raise
         self.created.add(perf_counter() - began)
         self.backoff.succeeded()
-        turn.core.wake()
+        core.resume_creation()
         runtime.schedule(self.maintenance)
 
     def _lifetime(self) -> int:
@@ -262,93 +269,81 @@ class Engine:
 
         return max(1, int(1e9 * most * (1 - JITTER * random())))
 
-    async def _is_sound(self, turn: Turn, runtime: Runtime, keep_slot: bool = False) -> bool:
+    async def _is_sound(self, checkout: Checkout, runtime: Runtime, keep_slot: bool = False) -> bool:
         """Check an object before a client gets it; close it if it is not sound."""
-        reason = self.overdue(turn)
-        if not reason and turn.due(False)[4] and not await self.callbacks.check(turn, runtime):
+        reason = held.overdue(checkout)
+        if not reason and held.needs_check(checkout) and not await self.callbacks.check(checkout, runtime):
             reason = "broken"
         if reason:
             self.rejected.add()
-            await self.close_object(turn, reason, runtime, keep_slot)
+            await self.close_object(checkout, reason, runtime, keep_slot)
         return not reason
-
-    def overdue(self, turn: Turn) -> str:
-        """Return why an object must not go out any more, or an empty string."""
-        drained, _, expired, _, _ = turn.due(False)
-        return "drained" if drained else "max_lifetime" if expired else ""
 
     # --- release ---
 
-    async def release(self, turn: Turn, runtime: Runtime) -> None:
+    async def release(self, checkout: Checkout, runtime: Runtime) -> None:
         """Return an object that a client has used: reset it, or close it if its life is over."""
         try:
-            reason = self._end_of_life(turn) or await self.callbacks.reset(turn, runtime) or turn.put()
+            reason = held.end_of_life(checkout) or await self.callbacks.reset(checkout, runtime)
+            reason = reason or held.release(checkout)
             if reason:
-                await self.close_object(turn, reason, runtime)
+                await self.close_object(checkout, reason, runtime)
         except BaseException:
-            await self.abort(turn, runtime)
+            await self.abort(checkout, runtime)
             raise
-
-    def _end_of_life(self, turn: Turn) -> str:
-        drained, used_up, expired, extra, _ = turn.due(True)
-        if turn.core.closed:  # not `self.core`: the garbage collector may have cleared our reference already
-            return "closed"
-        if drained:
-            return "drained"
-        if extra:
-            return "resized" if turn.surplus else "overflow"
-        if used_up:
-            return "max_uses"
-        return "max_lifetime" if expired else ""
 
     # --- close and discard ---
 
-    async def close_object(self, turn: Turn, reason: str, runtime: Runtime, keep_slot: bool = False) -> None:
+    async def close_object(
+        self, checkout: Checkout, reason: str, runtime: Runtime, keep_slot: bool = False
+    ) -> None:
         """Close the object of the checkout, and free its slot unless the checkout is to fill it again."""
-        if turn.inherited:
-            turn.give_up()
+        if checkouts.is_from_parent(checkout):
+            checkouts.release_all(checkout)
             return
-        thing = turn.take_out()
+        thing = held.remove(checkout)
         self.ended[reason].add()
         try:
             await self.callbacks.close(thing, runtime)
         finally:
             if not keep_slot:
-                turn.give_up()
+                checkouts.release_all(checkout)
 
-    async def abort(self, turn: Turn, runtime: Runtime) -> None:
+    async def abort(self, checkout: Checkout, runtime: Runtime) -> None:
         """End a checkout after an exception: return an untouched object, close one that a callback had."""
-        if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):
-            await self.close_object(turn, reason, runtime)
-        turn.give_up()
+        if checkouts.withdraw(checkout):
+            reason = "broken" if checkouts.is_touched(checkout) else held.release(checkout)
+            if reason:
+                await self.close_object(checkout, reason, runtime)
+        checkouts.release_all(checkout)
 
     async def discard(self, thing: Any, runtime: Runtime) -> None:
         """Close an object that a client has and reports as broken."""
-        turn = discarded(self.core, thing)
-        if turn is not None:
-            await self.close_object(turn, "discarded", runtime)
+        checkout = held.reclaim(self.core, thing)
+        if checkout is not None:
+            await self.close_object(checkout, "discarded", runtime)
 
     # --- the whole pool ---
 
     async def fill(self, wanted: int, runtime: Runtime) -> None:
         """Create objects until `wanted` exist or are being created by others."""
         while True:
-            turn = Turn(self.core)
-            if not turn.ask_place(min(wanted, self.core.most)):
-                turn.give_up()
+            checkout = Checkout(self.core)
+            if not checkouts.request_slot(checkout, min(wanted, self.core.max_size)):
+                checkouts.release_all(checkout)
                 return
             try:
-                await self._create(turn, runtime)
-                if reason := turn.put():
-                    await self.close_object(turn, reason, runtime)
+                await self._create(checkout, runtime)
+                if reason := held.release(checkout):
+                    await self.close_object(checkout, reason, runtime)
             except BaseException:
-                await self.abort(turn, runtime)
+                await self.abort(checkout, runtime)
                 raise
 
     async def wait(self, ready: Any, timeout: Any, runtime: Runtime) -> None:
         """Create objects until `ready` exist, and wait for those that others create."""
         core = self.core
-        wanted = self.min_size if ready is None else self.count("ready", ready, 0, core.most)
+        wanted = self.min_size if ready is None else self.count("ready", ready, 0, core.max_size)
         if wanted:
             await self._wait_for(wanted, timeout, runtime, f"not yet {wanted} {plural(wanted, 'object')}")
         if core.closed:
@@ -358,14 +353,14 @@ class Engine:
         """Wait until `goal` objects exist, and create them; or, with `UNTIL_EMPTY`, until a closed pool has none."""
         limit = self.settings.timeout if timeout is ... else self.seconds("timeout", timeout)
         deadline = None if limit is None else monotonic() + limit
-        turn = Turn(self.core)
-        runtime.prepare(turn)
+        checkout = Checkout(self.core)
+        runtime.prepare(checkout)
         try:
             while True:
                 if goal != UNTIL_EMPTY:
-                    goal = min(goal, self.core.most)  # the pool may have been resized
+                    goal = min(goal, self.core.max_size)  # the pool may have been resized
                     await self.fill(goal, runtime)
-                if turn.watch(goal):
+                if checkouts.wait_for(checkout, goal):
                     return
                 now = monotonic()
                 if deadline is not None and now >= deadline:
@@ -375,18 +370,20 @@ class Engine:
                     )
                 # Others may fail to create the objects that we wait for. Then we create them.
                 again = deadline if goal == UNTIL_EMPTY else now + RETRY
-                await runtime.wait(turn, again if deadline is None or again is None else min(again, deadline))
+                await runtime.wait(
+                    checkout, again if deadline is None or again is None else min(again, deadline)
+                )
         finally:
-            turn.give_up()
+            checkouts.release_all(checkout)
 
     async def resize(self, min_size: Any, max_size: Any, runtime: Runtime) -> None:
         """Change the bounds. Surplus idle objects are closed now, oldest first; others when they come back."""
         core = self.core
-        most = core.most if max_size is None else self.count("max_size", max_size, 1, MOST)
+        most = core.max_size if max_size is None else self.count("max_size", max_size, 1, MOST)
         self.min_size = self.count("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.set_max_size(most)
         runtime.schedule(self.maintenance)  # the new bounds may need it
-        while (surplus := core.size - core.most) > 0:
+        while (surplus := core.size - core.max_size) > 0:
             size = min(surplus, BATCH)
             if not await self._close_batch(size, "", runtime, {"idle_before": core.now() + 1, "most": size}):
                 break
@@ -407,7 +404,7 @@ class Engine:
             await self._wait_for(UNTIL_EMPTY, limit, runtime, "not all objects came back")
 
     async def close_idle(self, runtime: Runtime, reason: str, **which: int) -> None:
-        """Close idle objects that are drained, expired, or chosen by `which`: the arguments of `sift`."""
+        """Close idle objects that are drained, expired, or chosen by `which`: the arguments of `collect_idle`."""
         while (found := await self._close_batch(BATCH, reason, runtime, which)) == BATCH:
             if "most" in which:
                 which["most"] = max(0, which["most"] - found)
@@ -417,17 +414,17 @@ class Engine:
 
         Returns how many were taken. An exception leaves idle those to which nothing was done.
         """
-        turns = [Turn(self.core) for _ in range(size)]
-        found = sift(turns, **which)
+        batch = [Checkout(self.core) for _ in range(size)]
+        found = held.collect_idle(batch, **which)
         try:
-            for turn in turns[:found]:
-                why = self.overdue(turn) or reason if reason else turn.put_back_unused()
+            for checkout in batch[:found]:
+                why = held.overdue(checkout) or reason if reason else held.release_unused(checkout)
                 if why:
-                    await self.close_object(turn, why, runtime)
+                    await self.close_object(checkout, why, runtime)
         finally:
-            for turn in turns[:found]:
-                if turn.in_hand and not turn.touched:
-                    turn.put_back_unused(in_any_case=True)
+            for checkout in batch[:found]:
+                if checkouts.holds_object(checkout) and not checkouts.is_touched(checkout):
+                    held.release_unused(checkout, in_any_case=True)
         return found
 
     # --- small things ---

@@ -10,7 +10,8 @@ from typing import Any
 from bufpool.objects import tracing
 from bufpool.objects.engine import Engine
 from bufpool.objects.maintenance_thread import log
-from bufpool.objects.native._checkout import Turn, sift
+from bufpool.objects.native import _held_object as held
+from bufpool.objects.native._checkout import Checkout
 from bufpool.objects.native._pool_state import PoolCore
 from bufpool.objects.runtimes import THREADS, Runtime, run
 from bufpool.objects.settings import PoolSettings
@@ -81,34 +82,34 @@ async def maintain(engine: Engine, runtime: Runtime) -> None:
 async def _check_idle(engine: Engine, runtime: Runtime, checked_before: int) -> None:
     while True:
         # One at a time: clients can have the others meanwhile.
-        turn = Turn(engine.core)
-        if not sift([turn], checked_before=checked_before):
+        checkout = Checkout(engine.core)
+        if not held.collect_idle([checkout], checked_before=checked_before):
             return
         try:
-            reason = engine.overdue(turn)
-            if not reason and not await engine.callbacks.check(turn, runtime):
+            reason = held.overdue(checkout)
+            if not reason and not await engine.callbacks.check(checkout, runtime):
                 reason = "broken"
-            if reason := reason or turn.put_back_unused(checked=True):
-                await engine.close_object(turn, reason, runtime)
+            if reason := reason or held.release_unused(checkout, checked=True):
+                await engine.close_object(checkout, reason, runtime)
         except BaseException:
-            await engine.abort(turn, runtime)
+            await engine.abort(checkout, runtime)
             raise
 
 
 def _report_leaks(engine: Engine, threshold: float) -> None:
     while found := engine.core.held(threshold, True):
         for reading in found:
-            held = tracing.holder(reading)
+            holder = tracing.holder(reading)
             where = (
-                f"acquired at (innermost call last):\n{held.stack}"
-                if held.stack
+                f"acquired at (innermost call last):\n{holder.stack}"
+                if holder.stack
                 else "where is not known: one checkout in 128 is sampled, all with debug=True"
             )
             report = (
-                f"pool {engine.name!r}: {engine.show(held.object)} has been out for {held.seconds:.3g} s, taken by "
-                f"thread {held.thread}{f', task {held.task}' if held.task else ''}; {where}"
+                f"pool {engine.name!r}: {engine.show(holder.object)} has been out for {holder.seconds:.3g} s, taken by "
+                f"thread {holder.thread}{f', task {holder.task}' if holder.task else ''}; {where}"
             )
-            # Python hides a ResourceWarning by default, but who set a threshold wants to know.
+            # Python hides a ResourceWarning by default, but a user who set a threshold wants to see it.
             log().warning(report)
             warnings.warn(report, ResourceWarning, stacklevel=2)
 

@@ -68,7 +68,7 @@ class MaintenanceThread:
         self._process = os.getpid()
         self._process_now = os.getpid
 
-    # --- for everybody else: never waits ---
+    # --- for other threads: never waits ---
 
     def register(self, pool: Maintained) -> None:
         """Maintain this pool until it is over or gone."""
@@ -108,12 +108,12 @@ class MaintenanceThread:
 
     @property
     def _is_over(self) -> bool:
-        """Whether no round begins any more: the interpreter ends, or this is the child of a fork."""
+        """Whether no new round begins: the interpreter ends, or this is the child of a fork."""
         return self._ended or self.is_parents
 
     @property
     def is_parents(self) -> bool:
-        """Whether this is the child of a fork, and the thread is its parent's."""
+        """Whether this is the child of a fork, so that the thread is in the parent."""
         return self._process_now() != self._process
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
@@ -140,7 +140,7 @@ class MaintenanceThread:
                 if self._thread is not me:
                     return
                 self._thread = None
-                # Who registered a pool meanwhile saw a thread, and started none.
+                # A client that registered a pool meanwhile saw a thread, and started none.
                 if self._is_over or not self._due or self._thread is not None:
                     return
                 self._thread = me
@@ -180,7 +180,7 @@ _of_process = MaintenanceThread()
 
 
 def _now() -> MaintenanceThread:
-    """Return the one of this process. The child of a fork makes its own when it first needs one."""
+    """Return the maintenance thread of this process. The child of a fork creates its own when it first needs one."""
     global _of_process
     if _of_process.is_parents:
         _of_process = MaintenanceThread()
@@ -188,12 +188,12 @@ def _now() -> MaintenanceThread:
 
 
 def register(pool: Maintained) -> None:
-    """Maintain this pool from now on; or, if it is over, no more."""
+    """Maintain this pool from now on; if it is over, stop that."""
     _now().register(pool)
 
 
 def ensure_running() -> None:
-    """Start the thread if it should run, and could not start before."""
+    """Start the thread if it should run but could not start before."""
     _now().ensure_running()
 
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.objects import maintenance_thread
-from bufpool.objects.native._checkout import call_within, reset
+from bufpool.objects.native import _checkout as checkouts
+from bufpool.objects.native._context import call_within, reset
 
 if TYPE_CHECKING:
     import asyncio
 
     from bufpool.objects.maintenance_thread import Maintained
-    from bufpool.objects.native._checkout import Turn
+    from bufpool.objects.native._checkout import Checkout
 
 __all__ = ["Runtime", "Tasks", "TasksInThreads", "Threads", "imported_asyncio", "in_callback_of", "run"]
 
@@ -49,10 +50,10 @@ class Runtime(Protocol):
     ) -> Any:
         """Return what the callback returns. If its client is gone by then, `undo` is called with the result."""
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Sleep until the checkout is woken, or until that time of the monotonic clock."""
 
-    def prepare(self, turn: Turn) -> None:
+    def prepare(self, checkout: Checkout) -> None:
         """Prepare a checkout that may have to wait."""
 
     def schedule(self, pool: Maintained) -> None:
@@ -60,7 +61,7 @@ class Runtime(Protocol):
 
 
 def imported_asyncio() -> Any:
-    """Return the module `asyncio`, or None if nobody has imported it: that takes as long as all of this package.
+    """Return the module `asyncio`, or None if it was not imported: its import takes as long as that of this package.
 
     Without the GIL a look into ``sys.modules`` may take the lock of that dictionary. CPython may hand the lock to a
     daemon thread that waits for it, and stop that thread in the same moment because Python ends; then the end waits
@@ -85,7 +86,7 @@ def asyncio_now() -> Any:
 
 def current_context() -> object:
     """Return the running task, or the number of this thread."""
-    # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
+    # Check for a running loop first: without one `current_task` raises an exception, at each callback.
     asyncio = imported_asyncio()
     if asyncio is not None and asyncio._get_running_loop() is not None and (task := asyncio.current_task()):
         return task
@@ -157,16 +158,16 @@ class Threads:
         """Call it."""
         return _call(owner, function, args)
 
-    def prepare(self, turn: Turn) -> None:
+    def prepare(self, checkout: Checkout) -> None:
         """Do nothing: a checkout has all that a thread needs."""
 
     def schedule(self, pool: Maintained) -> None:
         """Leave it to the maintenance thread."""
         maintenance_thread.register(pool)
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Block the thread."""
-        turn.block(None if until is None else max(0.0, until - monotonic()))
+        checkouts.block(checkout, None if until is None else max(0.0, until - monotonic()))
 
 
 THREADS = Threads()
@@ -196,13 +197,13 @@ class Tasks:
             result = function(*args)
             return await result if self._is_awaitable(result) else result
 
-    def prepare(self, turn: Turn) -> None:
+    def prepare(self, checkout: Checkout) -> None:
         """Set what wakes this task."""
-        turn.waker = Waker()
+        checkouts.set_waker(checkout, Waker())
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Suspend the task."""
-        await turn.waker.wait(until)
+        await checkouts.waker_of(checkout).wait(until)
 
     def schedule(self, pool: Maintained) -> None:
         """Start a timer in each loop that creates objects: the timers of a loop that is over never fire."""
@@ -232,27 +233,27 @@ class Tasks:
         task.add_done_callback(self._background.discard)
         return task
 
-    def release_later(self, turn: Turn) -> None:
+    def release_later(self, checkout: Checkout) -> None:
         """Return the object of a dropped lease: in this loop, in the pool's loop, or else without callbacks."""
 
         def start() -> None:
-            self._start(turn.core.engine.release(turn, self))
+            self._start(checkouts.core_of(checkout).engine.release(checkout, self))
 
         try:
             asyncio_now().get_running_loop()
         except RuntimeError:
-            self._release_outside_loop(turn, start)
+            self._release_outside_loop(checkout, start)
         else:
             start()
 
-    def _release_outside_loop(self, turn: Turn, start: Callable[[], None]) -> None:
+    def _release_outside_loop(self, checkout: Checkout, start: Callable[[], None]) -> None:
         """Return the object of a dropped lease where no loop runs."""
         try:
             if self._loop is None:
                 raise RuntimeError("no loop has made an object")
             self._loop.call_soon_threadsafe(start)
         except RuntimeError:
-            turn.give_up()
+            checkouts.release_all(checkout)
 
 
 class TasksInThreads(Tasks):
@@ -265,8 +266,8 @@ class TasksInThreads(Tasks):
         """Leave it to the maintenance thread, as for a pool that serves threads alone."""
         THREADS.schedule(pool)
 
-    def _release_outside_loop(self, turn: Turn, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
-        turn.core.engine.release_in_thread(turn)
+    def _release_outside_loop(self, checkout: Checkout, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
+        checkouts.core_of(checkout).engine.release_in_thread(checkout)
 
     async def call(
         self,

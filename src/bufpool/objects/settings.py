@@ -163,19 +163,19 @@ def new_core(settings: PoolSettings, engine: object) -> PoolCore:
     core = PoolCore(
         settings.name,
         engine,
-        most=settings.max_size,
-        most_waiting=MOST if settings.max_waiting is None else settings.max_waiting,
+        max_size=settings.max_size,
+        max_waiting=MOST if settings.max_waiting is None else settings.max_waiting,
         fair=settings.fair,
         lifo=settings.lifo,
     )
     core.configure(
         debug=settings.debug,
-        dated=bool(settings.check_on) or settings.max_idle is not None,
-        expires=settings.max_lifetime is not None,
-        checked_out="checkout" in settings.check_on,
+        keeps_times=bool(settings.check_on) or settings.max_idle is not None,
+        has_lifetime=settings.max_lifetime is not None,
+        checks_out="checkout" in settings.check_on,
         check_after=int(1e9 * settings.check_after),
-        treated_in=settings.reset is not None or "return" in settings.check_on,
-        most_uses=settings.max_uses or 0,
+        handles_returns=settings.reset is not None or "return" in settings.check_on,
+        max_uses=settings.max_uses or 0,
     )
     return core
 

@@ -120,8 +120,8 @@ MAINTAINED = (
     Bug(
         "callbacks are called while the interpreter ends",
         LEASE,
-        "            if not self.settle() and not is_finalizing():\n                self.core",
-        "            if not self.settle():\n                self.core",
+        "            if not self.try_release() and not is_finalizing():\n                self.core",
+        "            if not self.try_release():\n                self.core",
         Suite("objects/test_maintenance_thread.py -k drops"),
     ),
 )

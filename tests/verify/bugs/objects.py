@@ -7,7 +7,8 @@ from tests.verify.bug import Bug, Suite
 ENGINE = "objects/engine.py"
 CALLBACKS = "objects/callbacks.py"
 MAINTENANCE = "objects/maintenance.py"
-TURN = "objects/native/_checkout.pyx"
+CHECKOUT = "objects/native/_checkout.pyx"
+HELD = "objects/native/_held_object.pyx"
 CORE = "objects/native/_pool_state.pyx"
 SETTINGS = "objects/settings.py"
 TRACING = "objects/tracing.py"
@@ -70,32 +71,32 @@ OBJECTS = (
         Suite("objects/test_settings.py -k check_on"),
     ),
     Bug(
-        "what a callback has is kept though the pool was drained",
-        TURN,
-        '        if core.pool.table[index].drained != core.drained:\n            return "drained"\n',
+        "an object is kept though the pool was drained while a callback had it",
+        HELD,
+        '    if core.pool.table[index].drain_count != core.drain_count:\n        return "drained"\n',
         "",
         Suite("objects/test_lifetimes.py -k while_the_pool_is_drained"),
     ),
     Bug(
-        "one made beyond the size is kept when its client is interrupted",
-        TURN,
-        '        if core.pool.table[index].extra:\n            return "overflow"\n',
+        "an object beyond the size is kept when its client is interrupted",
+        HELD,
+        '    if core.pool.table[index].extra:\n        return "overflow"\n',
         "",
         Suite("objects/test_interrupts.py -k opcode"),
     ),
     Bug(
-        "a turn that was never set up is used",
-        TURN,
-        "@cython.nonecheck(True)\ncdef class Turn",
-        "@cython.nonecheck(False)\ncdef class Turn",
-        Suite("project/test_uninitialized_objects.py -k crashes"),
+        "a checkout that was never set up is used",
+        CHECKOUT,
+        '        if self.core is None:\n            raise RuntimeError("the checkout was never set up")\n',
+        "",
+        Suite("objects/test_edges.py -k never_set_up"),
     ),
     Bug(
-        "a turn without an object in hand looks at one",
-        TURN,
-        "        self.need(HAND)\n        if self.claim.outlived():\n            return NULL\n",
-        "        if self.claim.outlived():\n            return NULL\n",
-        Suite("project/test_uninitialized_objects.py -k crashes"),
+        "a checkout without an object reads one",
+        HELD,
+        "    need(checkout, HELD)\n    if checkout.from_parent_process():\n        return NULL\n",
+        "    if checkout.from_parent_process():\n        return NULL\n",
+        Suite("objects/test_edges.py -k never_set_up"),
     ),
     Bug(
         "a method that nobody bound is called",
@@ -106,15 +107,15 @@ OBJECTS = (
     ),
     Bug(
         "the child of a callback that forks looks the parent's object up in its own table",
-        TURN,
-        "        self.need(HAND)\n        if self.claim.outlived():\n            return NULL\n",
-        "        self.need(HAND)\n",
+        HELD,
+        "    need(checkout, HELD)\n    if checkout.from_parent_process():\n        return NULL\n",
+        "    need(checkout, HELD)\n",
         Suite("objects/test_fork.py -k follow"),
     ),
     Bug(
         "forks are not counted",
         CORE,
-        "    generation += 1\n",
+        "    fork_count += 1\n",
         "    pass\n",
         Suite("objects/test_fork.py -k empty_pool"),
     ),
@@ -135,14 +136,14 @@ OBJECTS = (
     ),
     Bug(
         "a long time as a float wraps round",
-        CORE,
+        CHECKOUT,
         "0 <= timeout <= LONGEST_WAIT",
         "0 <= timeout",
         Suite("objects/test_waiting.py -k no_end"),
     ),
     Bug(
         "garbage is collected while a callback's entry is taken out of the context",
-        TURN,
+        "objects/native/_context.pyx",
         "    cdef bint collects = RESET_MAY_COLLECT and PyGC_Disable()\n",
         "    cdef bint collects = False\n",
         Suite("objects/test_callbacks.py -k garbage"),

@@ -16,21 +16,21 @@ TASKS = (
     Bug(
         "a cancelled waiter keeps what it was given",
         ENGINE,
-        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
-        'if turn.in_hand and (reason := "broken" if turn.touched else turn.put()):',
+        "        if checkouts.withdraw(checkout):\n",
+        "        if checkouts.holds_object(checkout):\n",
         Suite("objects/test_async_cancel.py::test_at_the_hand_over_of_a_pool_that_is_closed_then"),
     ),
     Bug(
         "an object of unknown state goes on",
         ENGINE,
-        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
-        "if turn.withdraw() and (reason := turn.put()):",
+        'reason = "broken" if checkouts.is_touched(checkout) else held.release(checkout)\n',
+        "reason = held.release(checkout)\n",
         Suite("objects/test_async_cancel.py -k check_or_a_reset"),
     ),
     Bug(
         "an interrupted round keeps what it had in hand",
         ENGINE,
-        "                if turn.in_hand and not turn.touched:\n",
+        "                if checkouts.holds_object(checkout) and not checkouts.is_touched(checkout):\n",
         "                if False:\n",
         Suite("objects/test_async_cancel.py::test_during_the_end_of_an_object"),
     ),
@@ -78,9 +78,9 @@ TASKS = (
     ),
     Bug(
         "a dropped lease waits for a loop that does not run",
-        "objects/native/_lease.pyx",
+        "objects/native/_async_lease.pyx",
         "self.runtime.release_later(moved(self))",
-        "self.runtime.release_later(turn_of(self))",
+        "self.runtime.release_later(self)",
         Suite("objects/test_async_loops.py -k dropped_lease"),
     ),
     Bug(
