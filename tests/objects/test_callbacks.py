@@ -314,7 +314,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
         if way == "call":
             runtimes._call(owner, callback, ())
         else:
-            with runtimes.Callback(owner, threading.get_ident()):
+            with runtimes.RunningCallback(owner, threading.get_ident()):
                 callback()
         gc.disable()
 

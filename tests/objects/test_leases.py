@@ -62,7 +62,7 @@ def test_an_exception_in_the_block_passes_and_the_object_is_back(
 
 
 @pytest.mark.parametrize("kinds", [OSError, (KeyError, OSError)])
-def test_an_exception_that_spoils_the_object_ends_its_life(maker: Maker, kinds) -> None:
+def test_an_exception_of_discard_on_discards_the_object(maker: Maker, kinds) -> None:
     """FAULTS 49: `discard_on`, subclasses too, and nothing else."""
     pool = Pool(maker, close=maker.close, discard_on=kinds)
     with pytest.raises(ValueError, match="mine"), pool.lease():

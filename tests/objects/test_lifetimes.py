@@ -277,13 +277,13 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
 def test_the_maintenance_thread_keeps_a_least_size_set_later(
     maker: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bufpool.objects.maintenance import Maintenance
+    from bufpool.objects.maintenance import PoolMaintenance
 
-    def period(self: Maintenance) -> float | None:
+    def period(self: PoolMaintenance) -> float | None:
         core = self._core()
         return 0.02 if core and core.engine.min_size else None
 
-    monkeypatch.setattr(Maintenance, "period", property(period))
+    monkeypatch.setattr(PoolMaintenance, "period", property(period))
     pool = filled(maker, 1)
     pool.resize(min_size=1, max_size=4)
     pool.resize(min_size=3)

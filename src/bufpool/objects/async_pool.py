@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from bufpool.objects.advice import Readings
 from bufpool.objects.maintenance import maintain, new_pool
 from bufpool.objects.native._async_lease import TaskFront
-from bufpool.objects.runtimes import Tasks, TasksInThreads
+from bufpool.objects.runtimes import ExecutorRuntime, TaskRuntime
 from bufpool.objects.settings import Settings, checked
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
         self._attach(new_pool(factory, checked(factory, chosen, in_threads=False)))
-        self._attach_runtime(Tasks())
+        self._attach_runtime(TaskRuntime())
 
     async def discard(self, item: T, /) -> None:
         """Close an object that is broken, as `Pool.discard`."""
@@ -126,5 +126,5 @@ def share(core: PoolCore) -> AsyncPool[Any]:
     """Return an `AsyncPool` of the objects of a pool for threads."""
     shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)  # pyright: ignore[reportUnknownVariableType]
     shared._attach(core)
-    shared._attach_runtime(TasksInThreads())
+    shared._attach_runtime(ExecutorRuntime())
     return shared

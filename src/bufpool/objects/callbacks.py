@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from bufpool.objects.runtimes import Runtime
     from bufpool.objects.settings import PoolSettings
 
-__all__ = ["Backoff", "Callbacks"]
+__all__ = ["Callbacks", "FactoryBackoff"]
 
 
-class Backoff:
+class FactoryBackoff:
     """Leaves the factory alone for a while after it failed; the pause doubles with each failure."""
 
     def __init__(self, first: float, longest: float) -> None:

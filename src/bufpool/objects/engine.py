@@ -23,7 +23,7 @@ from bufpool.errors import (
     TooManyWaitersError,
 )
 from bufpool.objects import maintenance_thread, tracing
-from bufpool.objects.callbacks import Backoff, Callbacks
+from bufpool.objects.callbacks import Callbacks, FactoryBackoff
 from bufpool.objects.native import _checkout as checkouts
 from bufpool.objects.native import _held_object as held
 from bufpool.objects.native._checkout import (
@@ -82,7 +82,7 @@ class Engine:
         self.name: str = settings.name
         self.min_size: int = settings.min_size
         self.callbacks = Callbacks(settings)
-        self.backoff = Backoff(*settings.backoff)
+        self.backoff = FactoryBackoff(*settings.backoff)
         self.created: Times = Times()
         self.waits: Times = Times()
         self.held: Times = Times()
@@ -135,18 +135,24 @@ class Engine:
         Compiled code gives it to the client, so that nothing can interrupt that step.
         """
         refusal = await self._acquire(checkout, runtime)
-        if refusal is not None:
-            raise refusal
+        try:
+            if refusal is not None:
+                raise refusal
+        finally:
+            del refusal  # it refers to this frame, and would keep the pool alive with it
 
     async def try_acquire(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Get a sound object without waiting; return False if all are in use."""
         refusal = await self._acquire(checkout, runtime)
-        if refusal is None:
-            return True
-        # The cause is a failure of the factory: objects may be free to create, but cannot be.
-        if isinstance(refusal, PoolTimeoutError | PoolExhaustedError) and refusal.__cause__ is None:
-            return False
-        raise refusal
+        try:
+            if refusal is None:
+                return True
+            # With a cause, the factory has failed: there is a slot, but no object for it.
+            if isinstance(refusal, PoolTimeoutError | PoolExhaustedError) and refusal.__cause__ is None:
+                return False
+            raise refusal
+        finally:
+            del refusal  # as in `acquire`
 
     async def _acquire(self, checkout: Checkout, runtime: Runtime) -> Exception | None:
         """Get a sound object, or return the error that says why the pool has none."""

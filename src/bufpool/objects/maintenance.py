@@ -16,10 +16,10 @@ from bufpool.objects.native._pool_state import PoolCore
 from bufpool.objects.runtimes import THREADS, Runtime, run
 from bufpool.objects.settings import PoolSettings
 
-__all__ = ["Maintenance", "new_pool"]
+__all__ = ["PoolMaintenance", "new_pool"]
 
 
-class Maintenance:
+class PoolMaintenance:
     """Maintains one pool, to which it holds no reference."""
 
     def __init__(self, core: PoolCore) -> None:
@@ -118,5 +118,5 @@ def new_pool(factory: Any, settings: PoolSettings) -> PoolCore:
     """Create the state of a pool, with its engine and its maintenance."""
     engine = Engine(factory, settings)
     core = engine.make_core()
-    engine.maintenance = Maintenance(core)
+    engine.maintenance = PoolMaintenance(core)
     return core

@@ -27,12 +27,20 @@ if TYPE_CHECKING:
     from bufpool.objects.maintenance_thread import Maintained
     from bufpool.objects.native._checkout import Checkout
 
-__all__ = ["Runtime", "Tasks", "TasksInThreads", "Threads", "imported_asyncio", "in_callback_of", "run"]
+__all__ = [
+    "ExecutorRuntime",
+    "Runtime",
+    "TaskRuntime",
+    "ThreadRuntime",
+    "imported_asyncio",
+    "in_callback_of",
+    "run",
+]
 
 R = TypeVar("R")
 
 #: Callbacks that this thread or task is in.
-_callbacks: ContextVar[tuple[Callback, ...]] = ContextVar("bufpool_callbacks", default=())
+_callbacks: ContextVar[tuple[RunningCallback, ...]] = ContextVar("bufpool_callbacks", default=())
 
 _asyncio: Any = None
 _modules = 0  # how many there were when asyncio was not among them
@@ -113,7 +121,7 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("a pool for threads was made to await")
 
 
-class Callback:
+class RunningCallback:
     """A callback that is being called: of which owner, in which task or thread.
 
     Tasks and threads that the callback starts copy its context variables and outlive it. So its end sets `context` to
@@ -138,15 +146,15 @@ class Callback:
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
     # The callback blocks its thread, so that all code in this thread is in it, that of a task too.
-    result = call_within(_callbacks, Callback(owner, threading.get_ident()), function, args)
+    result = call_within(_callbacks, RunningCallback(owner, threading.get_ident()), function, args)
     if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
         raise FactoryError(f"{function!r} returned a coroutine: such callbacks need a bufpool.AsyncPool")
     return result
 
 
-class Threads:
-    """Callbacks run in the thread that needs them."""
+class ThreadRuntime:
+    """For threads. Callbacks are called in the thread that needs them."""
 
     async def call(
         self,
@@ -170,11 +178,11 @@ class Threads:
         checkouts.block(checkout, None if until is None else max(0.0, until - monotonic()))
 
 
-THREADS = Threads()
+THREADS = ThreadRuntime()
 
 
-class Tasks:
-    """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
+class TaskRuntime:
+    """For tasks of any loop. Callbacks are called in the loop, and awaited if they return an awaitable."""
 
     def __init__(self) -> None:
         # asyncio imports `inspect` anyway; a pool for threads need not, because that takes as long as this package.
@@ -193,7 +201,7 @@ class Tasks:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        with Callback(owner, current_context()):
+        with RunningCallback(owner, current_context()):
             result = function(*args)
             return await result if self._is_awaitable(result) else result
 
@@ -256,10 +264,10 @@ class Tasks:
             checkouts.release_all(checkout)
 
 
-class TasksInThreads(Tasks):
-    """Tasks that share the objects of a pool for threads: callbacks block, so they run in the loop's executor.
+class ExecutorRuntime(TaskRuntime):
+    """For tasks that share a pool with threads. Callbacks block, so they run in the loop's executor.
 
-    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and then goes.
+    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and ends then.
     """
 
     def schedule(self, pool: Maintained) -> None:

@@ -9,7 +9,7 @@ LEASE = "objects/native/_lease.pyx"
 
 MAINTAINED = (
     Bug(
-        "a callback of one pool ends the upkeep of all",
+        "a callback of one pool ends the maintenance of all",
         MAINTENANCE,
         "            except BaseException:  # noqa: BLE001",
         "            except Exception:  # noqa: BLE001",

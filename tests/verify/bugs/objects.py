@@ -50,11 +50,11 @@ OBJECTS = (
         Suite("objects/test_callbacks.py -k other_callbacks_raise"),
     ),
     Bug(
-        "an exception that spoils an object does not",
+        "an exception of discard_on does not discard the object",
         CALLBACKS,
         "        return isinstance(error, self.settings.discard_on)\n",
         "        return type(error) in self.settings.discard_on\n",
-        Suite("objects/test_leases.py -k spoils"),
+        Suite("objects/test_leases.py -k discard_on"),
     ),
     Bug(
         "maintenance closes objects below min_size",

@@ -7,12 +7,13 @@ from bufpool.objects.native._pool_state cimport PoolCore
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
 
-#            request                   install
-#   NEW ────────────────────► SLOT ◄───────────► HELD ──► LEASED      hand_out: to a lease
-#    │  request, queued          remove_object    ▲ │ ◄──    │        take_back: once, by whatever way it ends
-#    └────────────────────────────────────────────┘ └──► ENDED        returned to the pool, or handed out by `acquire`
+# NEW ── request_slot; request, if no object is idle ──► SLOT
+# NEW ── request: an idle object, or one that it was given in the queue ──► HELD
+# SLOT ── install ──► HELD ── remove_object ──► SLOT
+# HELD ── hand_out, to a lease ──► LEASED ── take_back ──► HELD
+# HELD ── try_release; hand_out, to a client of `acquire` ──► ENDED
 #
-# `release_all` leads from any state back to NEW: it leaves the queue, returns or drops the object, frees the slot.
+# `release_all` leads from SLOT and HELD back to NEW. It leaves the queue, returns the object, releases the slot.
 cdef enum CheckoutState:
     NEW        # owns nothing, or a position in the queue
     SLOT       # owns a slot of the pool, for an object that is being created or closed
