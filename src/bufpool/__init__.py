@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from bufpool.memory.stats import ClassStats, PoolStats
     from bufpool.objects.advice import Advice, ObjectStats
     from bufpool.objects.async_pool import AsyncPool
-    from bufpool.objects.native._lease import AsyncPoolLease, PoolLease
+    from bufpool.objects.native._async_lease import AsyncPoolLease
+    from bufpool.objects.native._lease import PoolLease
     from bufpool.objects.pool import Pool
     from bufpool.objects.tracing import Holder
 
@@ -106,7 +107,8 @@ _HOMES = {
     "bufpool.memory.stats": ("ClassStats", "PoolStats"),
     "bufpool.objects.advice": ("Advice", "ObjectStats"),
     "bufpool.objects.async_pool": ("AsyncPool",),
-    "bufpool.objects.native._lease": ("AsyncPoolLease", "PoolLease"),
+    "bufpool.objects.native._async_lease": ("AsyncPoolLease",),
+    "bufpool.objects.native._lease": ("PoolLease",),
     "bufpool.objects.pool": ("Pool",),
     "bufpool.objects.tracing": ("Holder",),
 }

@@ -156,7 +156,7 @@ async def test_during_a_round_of_upkeep() -> None:
     )
     await pool.wait(4)
     await asyncio.sleep(0.02)  # the coarse clock moves on
-    pool._core.lifecycle.chosen = pool._core.lifecycle.chosen._replace(check_interval=0.0)
+    pool._core.engine.settings = pool._core.engine.settings._replace(check_interval=0.0)
     task = asyncio.create_task(pool.maintain())
     await gate.entered.wait()
     assert await cancelled(task)

@@ -301,7 +301,7 @@ def test_upkeep_does_not_multiply_with_the_loops() -> None:
     for _ in range(10):
         for loop in loops:
             loop.run_until_complete(pool.acquire())
-    timers = [sum("_upkeep_now" in repr(each) for each in loop._scheduled) for loop in loops]  # type: ignore[attr-defined]
+    timers = [sum("_start_round" in repr(each) for each in loop._scheduled) for loop in loops]  # type: ignore[attr-defined]
     assert timers == [1, 1]
     for loop in loops:
         loop.close()

@@ -119,7 +119,7 @@ def test_who_waits_for_objects_in_the_making_is_told(maker: Maker) -> None:
     pool.release(client.result())
     assert usable(pool)
     pool.discard(pool.acquire())
-    pool._core.lifecycle.factory = gate = Gate(maker)
+    pool._core.engine.factory = gate = Gate(maker)
     client = Client(pool.acquire)
     gate.reached()
     other = Client(pool.wait, 1, None)

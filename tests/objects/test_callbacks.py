@@ -291,7 +291,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
             self.itself = self
 
         def __del__(self) -> None:
-            asked.append(runtimes.inside(owner))
+            asked.append(runtimes.in_callback_of(owner))
 
     def callback() -> None:
         Cycle()
@@ -302,7 +302,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
         if way == "call":
             runtimes._call(owner, callback, ())
         else:
-            with runtimes.Callback(owner, threading.get_ident()):
+            with runtimes.RunningCallback(owner, threading.get_ident()):
                 callback()
         gc.disable()
 
@@ -315,7 +315,7 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
             gc.collect()
             gc.disable()
             run()
-            assert runtimes._inside.get() == ()
+            assert runtimes._callbacks.get() == ()
 
     owner, moment = object(), 0
     asked: list[bool] = []

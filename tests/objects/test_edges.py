@@ -23,6 +23,8 @@ from bufpool import (
     PoolTimeoutError,
     ReleasedError,
 )
+from bufpool.objects.native import _checkout, _held_object
+from bufpool.objects.native._checkout import Checkout
 from tests.support.clients import Thing, balanced, until, waiting_client
 from tests.support.threads import in_threads
 
@@ -243,7 +245,7 @@ def test_waiting_for_objects_sees_a_smaller_pool() -> None:
     pool.resize(max_size=2)
     pool.resize(max_size=5)
     gate = threading.Event()
-    pool._core.lifecycle.factory = lambda: gate.wait(10) and Thing()
+    pool._core.engine.factory = lambda: gate.wait(10) and Thing()
     maker = threading.Thread(target=pool.acquire)
     maker.start()
     until(lambda: pool.size == 3)
@@ -256,3 +258,45 @@ def test_waiting_for_objects_sees_a_smaller_pool() -> None:
     maker.join()
     for thing in held:
         pool.release(thing)
+
+
+ON_CHECKOUTS: dict[Any, tuple[Any, ...]] = {
+    _checkout.request: (True, 1),
+    _checkout.request_slot: (1,),
+    _checkout.add_extra_slot: (),
+    _checkout.wait_for: (1,),
+    _checkout.block: (0.0,),
+    _held_object.install: (object(), 0, 0),
+    _held_object.begin_callback: (),
+    _held_object.end_callback: (),
+    _held_object.overdue: (),
+    _held_object.needs_check: (),
+    _held_object.end_of_life: (),
+    _held_object.release: (),
+    _held_object.release_unused: (),
+    _held_object.remove: (),
+}
+
+
+@pytest.mark.parametrize("function", ON_CHECKOUTS, ids=lambda function: function.__name__)
+def test_a_checkout_that_was_never_set_up_or_owns_nothing_is_refused(function: Any) -> None:
+    """It raises instead of reading memory that is not there."""
+    with pytest.raises(RuntimeError, match="the checkout"):
+        function(Checkout.__new__(Checkout), *ON_CHECKOUTS[function])
+    if function.__module__ == _held_object.__name__:
+        with pytest.raises(RuntimeError, match="the checkout has no"):
+            function(Checkout(Pool(list)._core), *ON_CHECKOUTS[function])
+
+
+def test_a_checkout_begins_once() -> None:
+    pool = Pool(list)
+    lease = pool.lease()
+    with lease, pytest.raises(RuntimeError, match="has begun already"):
+        Checkout.__init__(lease, pool._core)
+    assert pool.idle == 1
+
+
+def test_idle_objects_are_collected_for_checkouts_of_one_pool() -> None:
+    for checkouts in ([Checkout.__new__(Checkout)], [Checkout(Pool(list)._core) for _ in range(2)]):
+        with pytest.raises(ValueError, match="not of one pool"):
+            _held_object.collect_idle(checkouts)

@@ -190,7 +190,7 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert all(pause >= least for pause, least in zip(pauses, (0, 0.01, 0.02, 0.025), strict=True))
     factory.error = None
     assert usable(pool)
-    assert pool._core.lifecycle._pause == 0
+    assert pool._core.engine.backoff.pause == 0
 
 
 def test_a_factory_that_returns_nothing_is_an_error() -> None:

@@ -11,16 +11,16 @@ import pytest
 
 from bufpool import Pool
 from bufpool.errors import PoolTimeoutError
-from bufpool.objects.native._checkout import OBJECT, QUEUED, Turn
+from bufpool.objects.native._checkout import OBJECT, QUEUED, Checkout, release_all, request
 from bufpool.objects.native._pool_state import MOST
 from tests.support.clients import Client, Thing, balanced, overdue, until, usable, waiting_client
 
 
-def queue_up(pool: Pool[Any]) -> Turn:
+def queue_up(pool: Pool[Any]) -> Checkout:
     """A client that waits without a thread, so that what comes next comes at once."""
-    turn = Turn(pool._core)
-    assert turn.ask(True, MOST) == QUEUED
-    return turn
+    checkout = Checkout(pool._core)
+    assert request(checkout, True, MOST) == QUEUED
+    return checkout
 
 
 @pytest.mark.parametrize("fair", [False, True])
@@ -56,15 +56,15 @@ def test_after_a_millisecond_a_waiter_is_handed_one() -> None:
     """A running client cannot take it."""
     pool = Pool(Thing, max_size=1)
     thing = pool.acquire()
-    turn = queue_up(pool)
+    checkout = queue_up(pool)
     overdue()
     pool.release(thing)
     assert pool.try_acquire() is None
     with pytest.raises(PoolTimeoutError):
         pool.acquire(0)
     assert (pool.idle, pool.in_use, pool.waiting) == (0, 1, 0)
-    assert turn.ask(True, MOST) == OBJECT
-    turn.give_up()
+    assert request(checkout, True, MOST) == OBJECT
+    release_all(checkout)
     assert usable(pool)
 
 
@@ -73,23 +73,23 @@ def test_before_that_a_running_client_is_quicker() -> None:
     pool = Pool(Thing, max_size=1)
     thing = pool.acquire()
     for _ in range(1000):  # one of them within a millisecond, whatever else this machine does
-        turn = queue_up(pool)
+        checkout = queue_up(pool)
         pool.release(thing)
         quick = pool.try_acquire()
         if quick is not None:
             break
-        turn.give_up()
+        release_all(checkout)
         assert pool.acquire(0) is thing
     assert quick is thing
-    assert turn.ask(True, MOST) == QUEUED
+    assert request(checkout, True, MOST) == QUEUED
     later = queue_up(pool)
     overdue()
     pool.release(thing)
-    assert later.ask(True, MOST) == QUEUED
-    assert turn.ask(True, MOST) == OBJECT
-    turn.give_up()
-    assert later.ask(True, MOST) == OBJECT
-    later.give_up()
+    assert request(later, True, MOST) == QUEUED
+    assert request(checkout, True, MOST) == OBJECT
+    release_all(checkout)
+    assert request(later, True, MOST) == OBJECT
+    release_all(later)
     assert usable(pool)
 
 
@@ -98,11 +98,11 @@ def test_a_fair_pool_is_strict() -> None:
     pool = Pool(Thing, max_size=1, fair=True)
     for _ in range(100):
         thing = pool.acquire()
-        turn = queue_up(pool)
+        checkout = queue_up(pool)
         pool.release(thing)
         assert pool.try_acquire() is None
-        assert turn.ask(True, MOST) == OBJECT
-        turn.give_up()
+        assert request(checkout, True, MOST) == OBJECT
+        release_all(checkout)
     assert usable(pool)
 
 
@@ -111,11 +111,11 @@ def test_nobody_takes_a_place_before_who_waits_for_one(fair: bool) -> None:
     """Room for a new object is handed out in turn, too."""
     pool = Pool(Thing, max_size=1, fair=fair)
     thing = pool.acquire()
-    turn = queue_up(pool)
+    checkout = queue_up(pool)
     overdue()
     pool.discard(thing)
     assert pool.try_acquire() is None
-    turn.give_up()
+    release_all(checkout)
     assert usable(pool)
 
 
@@ -196,20 +196,20 @@ def test_a_waiter_that_leaves_hands_its_object_on() -> None:
     thing = pool.acquire()
     first, second, third = queue_up(pool), queue_up(pool), queue_up(pool)
     pool.release(thing)  # the first one's
-    second.give_up()
-    first.give_up()  # the third one's
+    release_all(second)
+    release_all(first)  # the third one's
     assert pool.idle == 0
-    assert third.ask(True, MOST) == OBJECT
-    third.give_up()
+    assert request(third, True, MOST) == OBJECT
+    release_all(third)
     assert usable(pool)
 
 
-def test_a_turn_that_is_dropped_gives_back_what_it_had() -> None:
+def test_a_checkout_that_is_dropped_gives_back_what_it_had() -> None:
     """A checkout that waits cannot be dropped; one that has an object returns it."""
     pool = Pool(Thing, max_size=1, fair=True)
     thing = pool.acquire()
-    turn = queue_up(pool)
+    checkout = queue_up(pool)
     pool.release(thing)
-    assert turn.ask(True, MOST) == OBJECT
-    del turn
+    assert request(checkout, True, MOST) == OBJECT
+    del checkout
     assert usable(pool)

@@ -54,7 +54,7 @@ def test_an_exception_in_the_block_returns_the_object(pool: Pool[Thing], error: 
 
 
 @pytest.mark.parametrize("kinds", [OSError, (KeyError, OSError)])
-def test_an_exception_that_spoils_the_object_ends_its_life(maker: Maker, kinds) -> None:
+def test_an_exception_of_discard_on_discards_the_object(maker: Maker, kinds) -> None:
     """`discard_on`, subclasses too, and nothing else."""
     pool = Pool(maker, close=maker.close, discard_on=kinds)
     with pytest.raises(ValueError, match="mine"), pool.lease():

@@ -100,8 +100,8 @@ def test_where_a_lifetime_ends(maker: Maker) -> None:
 
 def test_objects_made_together_do_not_end_together(maker: Maker) -> None:
     """A lifetime is up to a tenth shorter than was set, and never longer."""
-    lifecycle = Pool(maker, max_lifetime=100.0)._core.lifecycle
-    lifetimes = [lifecycle._lifetime() / 1e9 for _ in range(200)]
+    engine = Pool(maker, max_lifetime=100.0)._core.engine
+    lifetimes = [engine._lifetime() / 1e9 for _ in range(200)]
     assert 90 <= min(lifetimes) < 93 < 97 < max(lifetimes) <= 100
 
 
@@ -261,9 +261,13 @@ def test_the_maintenance_thread_keeps_no_pool_alive(maker: Maker) -> None:
 
 
 def test_maintenance_keeps_a_min_size_set_later(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bufpool.objects.manager import Manager
+    from bufpool.objects.maintenance import PoolMaintenance
 
-    monkeypatch.setattr(Manager, "period", property(lambda self: 0.02 if self.min_size else None))
+    def period(self: PoolMaintenance) -> float | None:
+        core = self._core()
+        return 0.02 if core and core.engine.min_size else None
+
+    monkeypatch.setattr(PoolMaintenance, "period", property(period))
     pool = filled(maker, 1)
     pool.resize(min_size=1, max_size=4)
     pool.resize(min_size=3)

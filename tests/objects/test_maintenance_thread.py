@@ -29,10 +29,10 @@ class Maintained:
     def __init__(self) -> None:
         self.rounds = 0
 
-    def upkeep_in_thread(self) -> None:
+    def run_in_thread(self) -> None:
         self.rounds += 1
 
-    async def upkeep_quietly(self, port: Any) -> None: ...
+    async def run_quietly(self, runtime: Any) -> None: ...
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from bufpool.errors import (
     PoolExhaustedError,
     PoolTimeoutError,
 )
-from bufpool.objects import lifecycle, manager, runtimes
+from bufpool.objects import callbacks, engine, maintenance, runtimes
 from tests.verify.stepping_loop import SteppingLoop
 
 
@@ -170,7 +170,8 @@ class Threads(RuleBasedStateMachine):
     def begin(self, chosen: dict[str, Any], checked: bool, treated: bool) -> None:
         self.loop = SteppingLoop()
         self.patches = [
-            mock.patch.object(each, "monotonic", self.loop.time) for each in (lifecycle, manager, runtimes)
+            mock.patch.object(each, "monotonic", self.loop.time)
+            for each in (callbacks, engine, maintenance, runtimes)
         ]
         for patch in self.patches:
             patch.start()

@@ -236,7 +236,7 @@ def test_a_slow_factory_hinders_nobody_else() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=3)
     held = pool.acquire()
-    pool._core.lifecycle.factory = gate = Gate(maker)
+    pool._core.engine.factory = gate = Gate(maker)
     client = Client(pool.acquire)
     gate.reached()
     pool.release(held)
@@ -260,7 +260,7 @@ def test_behind_a_slow_factory_a_release_is_served() -> None:
     maker = Maker()
     pool = Pool(maker, max_size=2)
     held = pool.acquire()
-    pool._core.lifecycle.factory = gate = Gate(maker)
+    pool._core.engine.factory = gate = Gate(maker)
     making = Client(pool.acquire)
     gate.reached()
     waiting = Client(pool.acquire)
@@ -292,14 +292,14 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
     gate.entered.clear()
     assert pool.stats().in_use == 2
     assert pool.try_acquire() is None
-    pool._core.treat(
+    pool._core.configure(
         debug=False,
-        dated=False,
-        expires=False,
-        checked_out=False,
+        keeps_times=False,
+        has_lifetime=False,
+        checks_out=False,
         check_after=0,
-        treated_in=False,
-        most_uses=0,
+        handles_returns=False,
+        max_uses=0,
     )
     pool.release(second)
     assert pool.acquire(0) is second

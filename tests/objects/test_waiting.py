@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -224,7 +227,7 @@ FREES: dict[str, Callable[[Pool[Thing], Any], None]] = {
     "discard by the pool": lambda pool, lease: pool.discard(lease.object),
     "the end of a block": lambda pool, lease: lease.__exit__(None, None, None),
     "an exception": lambda pool, lease: lease.__exit__(ValueError, ValueError(), None),
-    "a spoiling exception": lambda pool, lease: lease.__exit__(OSError, OSError(), None),
+    "an exception that discards": lambda pool, lease: lease.__exit__(OSError, OSError(), None),
     "resize": lambda pool, lease: pool.resize(max_size=2),
 }
 
@@ -250,10 +253,10 @@ def test_a_wake_up_that_comes_to_nothing_is_passed_on() -> None:
     pool, thing = one_out(backoff=(0.01, 0.01))
     factory_fails = waiting_client(pool, pool.acquire, 60)
     second = waiting_client(pool, pool.acquire, 60)
-    pool._core.lifecycle.factory = Failing(OSError("once"))
+    pool._core.engine.factory = Failing(OSError("once"))
     pool.discard(thing)
     assert isinstance(factory_fails.error(), OSError)
-    pool._core.lifecycle.factory = Thing
+    pool._core.engine.factory = Thing
     until(lambda: not second.busy or isinstance(second.error(), OSError))
     assert second.error() is None or isinstance(second.error(), OSError)
 
@@ -309,3 +312,21 @@ def test_waits_are_measured() -> None:
     assert stats.waits == 1
     assert 0.04 < stats.wait_p50 <= stats.wait_p99 <= stats.wait_max < 20
     assert threading.active_count() < 50
+
+
+def test_a_refusal_keeps_no_pool_alive(ask: Callable[..., Any]) -> None:
+    """The error is in no reference cycle: without it the pool goes at once."""
+
+    def refused() -> weakref.ref[Any]:
+        pool, thing = one_out()
+        with suppress(PoolTimeoutError):
+            ask(pool, 0)
+        assert pool.try_acquire() is None
+        pool.release(thing)
+        return weakref.ref(pool._core)
+
+    gc.disable()
+    try:
+        assert refused()() is None
+    finally:
+        gc.enable()

@@ -170,7 +170,7 @@ def usable(pool: Pool[Any]) -> bool:
     assert balanced(pool)
     held = [pool.acquire(timeout=5) for _ in range(pool.max_size)]
     assert len({id(each) for each in held}) == len(held)
-    if pool._core.lifecycle.chosen.overflow != "create":
+    if pool._core.engine.settings.overflow != "create":
         assert pool.try_acquire() is None
     for each in held:
         pool.release(each)

@@ -67,11 +67,10 @@ LAYERS: dict[str, Layer] = {
     # From what callbacks run in to what a pool says of itself.
     "objects": layer(
         "objects native, shared",
-        "objects/runtimes.* objects/tracing.* objects/log.* objects/settings.* objects/maintenance_thread.* "
-        "objects/loops.*",
-        "objects/lifecycle.*",
-        "objects/manager.* objects/advice.*",
-        "objects/readings.*",
+        "objects/runtimes.* objects/tracing.* objects/settings.* objects/maintenance_thread.*",
+        "objects/callbacks.*",
+        "objects/engine.*",
+        "objects/maintenance.* objects/advice.*",
         "objects/__init__.py objects/pool.* objects/async_pool.*",
     ),
     "resources": layer("objects, shared", "resources/*"),

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bufpool import AsyncPool, ClosedError, PoolTimeoutError
-from bufpool.objects import lifecycle, manager, runtimes
+from bufpool.objects import callbacks, engine, maintenance, runtimes
 from tests.verify.check import Check, Found
 from tests.verify.stepping_loop import SteppingLoop
 
@@ -338,8 +338,9 @@ def run(scenario: Scenario, departures: tuple[Departure, ...]) -> Ran:
     choices: list[list[Departure]] = []
     with (
         SteppingLoop() as loop,
-        mock.patch.object(lifecycle, "monotonic", loop.time),
-        mock.patch.object(manager, "monotonic", loop.time),
+        mock.patch.object(callbacks, "monotonic", loop.time),
+        mock.patch.object(engine, "monotonic", loop.time),
+        mock.patch.object(maintenance, "monotonic", loop.time),
         mock.patch.object(runtimes, "monotonic", loop.time),
     ):
         world = World(scenario)

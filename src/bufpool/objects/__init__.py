@@ -1,1 +1,1 @@
-"""The pool of any objects: what `bufpool.Pool` and `bufpool.AsyncPool` are made of. Import them from `bufpool`."""
+"""The implementation of `bufpool.Pool` and `bufpool.AsyncPool`. Import them from `bufpool`."""

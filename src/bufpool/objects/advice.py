@@ -1,24 +1,29 @@
-"""Whether a pool pays, and whether its size is right: figures that the pool takes of itself, and what they say."""
+"""What an object pool reports: its figures, whether it pays, whether its size is right, and who has its objects."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar
 
 from bufpool._counts import Counts
 from bufpool._words import plural
+from bufpool.objects import tracing
+from bufpool.objects.native._lease import PoolFront
 
 if TYPE_CHECKING:
-    from bufpool.objects.lifecycle import Lifecycle
+    from bufpool.objects.engine import Engine
+    from bufpool.objects.tracing import Holder
 
-__all__ = ["Advice", "ObjectStats", "advise", "read"]
+__all__ = ["Advice", "ObjectStats", "Readings", "advise", "read"]
 
-#: Seconds that a checkout and its return take: the order of magnitude is enough.
+T = TypeVar("T")
+
+#: Seconds that a checkout and its return take, roughly.
 CHECKOUT = 0.3e-6
-#: Checkouts below which nothing is said.
+#: Checkouts below which there is no advice.
 ENOUGH = 100
-#: Objects that must have been made before a time below QUICK is believed: the first call of anything is slow.
+#: Objects that must have been created before a time below QUICK counts: the first call of a function is slow.
 SAMPLES = 3
 QUICK = 50e-6
 
@@ -35,7 +40,7 @@ class ObjectStats(NamedTuple):
     peak_in_use : int
         Most objects in use at once so far.
     checkouts, created : int
-        Objects handed out, and objects made.
+        Objects handed out, and objects created.
     create_seconds : float
         Mean time to make one.
     waits : int
@@ -96,8 +101,8 @@ class ObjectStats(NamedTuple):
     def __sub__(self, earlier: ObjectStats) -> ObjectStats:
         """What happened since `earlier`: counts and `peak_in_use` as differences, means of what came since then.
 
-        What two snapshots cannot tell is NaN: quantiles and the longest of the waits, unless all came since then, and
-        `hold_mean`, unless no checkout had been sampled before.
+        Figures that two snapshots do not determine are NaN: the quantiles and the maximum of the waits, unless all
+        waits came since then, and `hold_mean`, unless no checkout had been sampled before.
         """
         if not isinstance(earlier, ObjectStats):
             return NotImplemented
@@ -132,12 +137,12 @@ class ObjectStats(NamedTuple):
 
 
 def _comparable(figures: Iterable[Any]) -> ObjectStats:
-    """With `math.nan` for every NaN: tuples with one and the same NaN are equal, also one that was pickled."""
+    """Return the figures with `math.nan` for each NaN, so that equal snapshots compare equal, pickled ones too."""
     return ObjectStats._make([each if each == each else math.nan for each in figures])
 
 
 def _mean_of(newest: int, mean: float, count: int, mean_before: float) -> float:
-    """The mean of the newest so many of `count` times; NaN of none."""
+    """Return the mean of the `newest` of `count` times; NaN if there are none."""
     if newest in (0, count):
         return mean if newest else math.nan
     return (mean * count - mean_before * (count - newest)) / newest
@@ -172,36 +177,36 @@ class Advice(NamedTuple):
         return f"{verdict}; its size is {self.size}.\n" + "\n".join(f"- {reason}" for reason in self.reasons)
 
 
-def read(lifecycle: Lifecycle) -> ObjectStats:
-    """The figures of a pool."""
-    core, waits = lifecycle.core, lifecycle.waits
-    created = lifecycle.created.count
+def read(engine: Engine) -> ObjectStats:
+    """Return the figures of a pool."""
+    core, waits = engine.core, engine.waits
+    created = engine.created.count
     stats = ObjectStats(
         size=core.size,
         idle=core.idle,
         in_use=core.in_use,
         waiting=core.waiting,
         peak_in_use=core.peak,
-        checkouts=max(0, core.reused + lifecycle.first_uses.value - lifecycle.rejected.value),
+        checkouts=max(0, core.reused + engine.first_uses.value - engine.rejected.value),
         created=created,
-        create_seconds=lifecycle.created.mean,
+        create_seconds=engine.created.mean,
         waits=waits.count,
         wait_mean=waits.mean,
         wait_p50=waits.quantile(0.5),
         wait_p95=waits.quantile(0.95),
         wait_p99=waits.quantile(0.99),
         wait_max=waits.greatest,
-        timeouts=lifecycle.timeouts.value,
-        refused=lifecycle.refused.value,
-        failures=lifecycle.failures.value,
-        hold_mean=lifecycle.held.mean,
-        discards=Counts({reason: count.value for reason, count in lifecycle.ended.items()}),
+        timeouts=engine.timeouts.value,
+        refused=engine.refused.value,
+        failures=engine.failures.value,
+        hold_mean=engine.held.mean,
+        discards=Counts({reason: count.value for reason, count in engine.ended.items()}),
     )
     return _comparable(stats)
 
 
 def advise(stats: ObjectStats, max_size: int) -> Advice:
-    """What these figures say about a pool of at most so many objects."""
+    """Return the advice for a pool of at most `max_size` objects with these figures."""
     reasons: list[str] = []
     pays = _pays(stats, reasons)
     size = _size(stats, max_size, reasons)
@@ -221,7 +226,9 @@ def advise(stats: ObjectStats, max_size: int) -> Advice:
 
 def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
     if stats.checkouts < ENOUGH or not stats.created:
-        reasons.append(f"{stats.checkouts} {plural(stats.checkouts, 'checkout')} so far; {ENOUGH} say something")
+        reasons.append(
+            f"{stats.checkouts} {plural(stats.checkouts, 'checkout')} so far; {ENOUGH} say something"
+        )
         return None
     reused = stats.checkouts - stats.created
     saved = reused * stats.create_seconds - stats.checkouts * CHECKOUT
@@ -276,8 +283,66 @@ def _size(
 
 
 def show(seconds: float) -> str:
-    """A time as a person reads it."""
+    """Return a time in a unit that suits it."""
     for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if abs(seconds) >= unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+class Readings(PoolFront[T]):
+    """The part of `Pool` and `AsyncPool` that reports on the pool."""
+
+    __slots__ = ()
+
+    def stats(self) -> ObjectStats:
+        """Return a snapshot of all counts and times. It blocks no client.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> with pool.lease():
+        ...     pool.stats().in_use
+        1
+        """
+        return read(self._core.engine)
+
+    def advice(self) -> Advice:
+        """Say whether the pool pays, and whether its size is right, with the figures that this rests on.
+
+        Examples
+        --------
+        >>> import bufpool, time
+        >>> pool = bufpool.Pool(lambda: time.sleep(0.001) or object(), max_size=1)
+        >>> for _ in range(200):
+        ...     with pool.lease():
+        ...         pass
+        >>> pool.advice().pays
+        True
+        """
+        return advise(self.stats(), self.max_size)
+
+    def leases(self) -> tuple[Holder[T], ...]:
+        """Return which threads and tasks have an object, since when, and, if the checkout was sampled, its stack.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, debug=True)
+        >>> with pool.lease() as x:
+        ...     [each.thread for each in pool.leases()]
+        ['MainThread']
+        """
+        return tuple([tracing.holder(each) for each in self._core.held()])
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.closed else ""
+        waiting = f", {self.waiting} waiting" if self.waiting else ""
+        return (
+            f"<{type(self).__name__} {self.name!r}: {self.in_use} of {self.max_size} "
+            f"{plural(self.max_size, 'object')} in use, {self.idle} idle{waiting}{closed}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle or copy pool {self.name!r}: its objects are this process's")

@@ -1,4 +1,4 @@
-"""`AsyncPool`, the same for tasks of asyncio."""
+"""`AsyncPool`: a pool of objects that are costly to create, for tasks of asyncio."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
-from bufpool.objects.manager import Manager
-from bufpool.objects.native._front import TaskFront
-from bufpool.objects.readings import Readings
-from bufpool.objects.runtimes import Tasks, TasksInThreads
+from bufpool.objects.advice import Readings
+from bufpool.objects.maintenance import maintain, new_pool
+from bufpool.objects.native._async_lease import TaskFront
+from bufpool.objects.runtimes import ExecutorRuntime, TaskRuntime
 from bufpool.objects.settings import Settings, checked
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class AsyncPool(TaskFront[T], Readings[T]):
     `factory`, `check`, `reset` and `close` are called in the loop; if they return an awaitable, it is awaited. Tasks of
     several loops may share a pool, if its objects may go from loop to loop.
 
-    A task that is cancelled while it waits loses nothing: an object that was just given to it goes to the next. One
-    that is cancelled in a callback ends the life of the object that the callback had: nobody knows its state.
+    A task that is cancelled while it waits loses nothing: an object that was just given to it goes to the next client.
+    If a task is cancelled in a callback, the object of that callback is closed, because its state is unknown.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
 
     __slots__ = ()
 
-    # Two, because type checkers cannot tell an awaitable object from one that is to be awaited.
+    # Two, because type checkers cannot distinguish an awaitable object from one that is to be awaited.
     @overload
     def __init__(self, factory: Callable[[], Awaitable[T]], **settings: Unpack[Settings[T]]) -> None: ...
     @overload
@@ -81,35 +81,35 @@ class AsyncPool(TaskFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Manager(factory, checked(factory, chosen, in_threads=False)).make_core())
-        self._attach_port(Tasks())
+        self._attach(new_pool(factory, checked(factory, chosen, in_threads=False)))
+        self._attach_runtime(TaskRuntime())
 
     async def discard(self, item: T, /) -> None:
-        """As `Pool.discard`."""
-        await self._core.lifecycle.discard(item, self._port)
+        """Close an object that is broken, as `Pool.discard`."""
+        await self._core.engine.discard(item, self._runtime)
 
     async def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
-        """As `Pool.resize`."""
-        await self._core.lifecycle.resize(min_size, max_size, self._port)
+        """Change the bounds, as `Pool.resize`."""
+        await self._core.engine.resize(min_size, max_size, self._runtime)
 
     async def drain(self) -> None:
-        """As `Pool.drain`."""
-        await self._core.lifecycle.drain(self._port)
+        """Replace every object that exists now, as `Pool.drain`."""
+        await self._core.engine.drain(self._runtime)
 
     async def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
-        """As `Pool.wait`."""
-        await self._core.lifecycle.wait(ready, timeout, self._port)
+        """Create objects until `ready` of them, or `min_size`, exist, as `Pool.wait`."""
+        await self._core.engine.wait(ready, timeout, self._runtime)
 
     async def maintain(self) -> None:
-        """As `Pool.maintain`; a timer of the loop otherwise does it."""
-        await self._core.lifecycle.upkeep(self._port)
+        """Do one round of maintenance now, as `Pool.maintain`. A timer of the loop does such rounds."""
+        await maintain(self._core.engine, self._runtime)
 
     async def close(self, timeout: float | None = 0.0) -> None:
-        """As `Pool.close`."""
-        await self._core.lifecycle.close(timeout, self._port)
+        """Hand out nothing more, and close the objects, as `Pool.close`."""
+        await self._core.engine.close(timeout, self._runtime)
 
     async def __aenter__(self) -> Self:
-        """Make `min_size` objects."""
+        """Create `min_size` objects. The end of the block closes the pool."""
         await self.wait()
         return self
 
@@ -123,8 +123,8 @@ class AsyncPool(TaskFront[T], Readings[T]):
 
 
 def share(core: PoolCore) -> AsyncPool[Any]:
-    """See `Pool.as_async`."""
+    """Return an `AsyncPool` of the objects of a pool for threads."""
     shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)  # pyright: ignore[reportUnknownVariableType]
     shared._attach(core)
-    shared._attach_port(TasksInThreads())
+    shared._attach_runtime(ExecutorRuntime())
     return shared

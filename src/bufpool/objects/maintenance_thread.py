@@ -16,17 +16,25 @@ import threading
 import weakref
 from math import inf
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bufpool.objects.log import log
+if TYPE_CHECKING:
+    import logging
 
-__all__ = ["Maintained", "ensure_running", "register"]
+__all__ = ["Maintained", "ensure_running", "log", "register"]
 
 GRACE = 1.0  # seconds that a round may take to finish when the interpreter ends
 
 
+def log() -> logging.Logger:
+    """Return the logger ``bufpool``."""
+    import logging  # takes as long to import as a third of this package, and is rarely needed
+
+    return logging.getLogger("bufpool")
+
+
 class Maintained(Protocol):
-    """A pool that needs maintenance."""
+    """The maintenance of a pool."""
 
     @property
     def period(self) -> float | None:
@@ -37,11 +45,11 @@ class Maintained(Protocol):
         """Whether there is nothing to do any more."""
         ...
 
-    def upkeep_in_thread(self) -> None:
-        """Do one round."""
+    def run_in_thread(self) -> None:
+        """Do one round in this thread."""
 
-    async def upkeep_quietly(self, port: Any) -> None:
-        """Do one round."""
+    async def run_quietly(self, runtime: Any) -> None:
+        """Do one round, and log errors instead of raising them."""
 
 
 class MaintenanceThread:
@@ -60,7 +68,7 @@ class MaintenanceThread:
         self._process = os.getpid()
         self._process_now = os.getpid
 
-    # --- for everybody else: never waits ---
+    # --- for other threads: never waits ---
 
     def register(self, pool: Maintained) -> None:
         """Maintain this pool until it is over or gone."""
@@ -83,7 +91,7 @@ class MaintenanceThread:
         try:
             thread.start()
         except (RuntimeError, MemoryError) as error:
-            # The limit of threads, say. Clients can do without upkeep for a while, and must not see this.
+            # The limit of threads, say. Clients can do without maintenance for a while, and must not see this.
             if not self._failed:
                 self._failed = True
                 log().warning("the maintenance thread cannot start, and is tried again later: %s", error)
@@ -100,12 +108,12 @@ class MaintenanceThread:
 
     @property
     def _is_over(self) -> bool:
-        """Whether no round begins any more: the interpreter ends, or this is the child of a fork."""
+        """Whether no new round begins: the interpreter ends, or this is the child of a fork."""
         return self._ended or self.is_parents
 
     @property
     def is_parents(self) -> bool:
-        """Whether this is the child of a fork, and the thread is its parent's."""
+        """Whether this is the child of a fork, so that the thread is in the parent."""
         return self._process_now() != self._process
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
@@ -132,7 +140,7 @@ class MaintenanceThread:
                 if self._thread is not me:
                     return
                 self._thread = None
-                # Who registered a pool meanwhile saw a thread, and started none.
+                # A client that registered a pool meanwhile saw a thread, and started none.
                 if self._is_over or not self._due or self._thread is not None:
                     return
                 self._thread = me
@@ -156,7 +164,7 @@ class MaintenanceThread:
         pool = known()
         if pool is not None:
             try:
-                pool.upkeep_in_thread()
+                pool.run_in_thread()
             except BaseException:  # noqa: BLE001 - of a callback: this thread is for all pools, and goes on
                 threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
         if self._is_over:
@@ -172,7 +180,7 @@ _of_process = MaintenanceThread()
 
 
 def _now() -> MaintenanceThread:
-    """Return the one of this process. The child of a fork makes its own when it first needs one."""
+    """Return the maintenance thread of this process. The child of a fork creates its own when it first needs one."""
     global _of_process
     if _of_process.is_parents:
         _of_process = MaintenanceThread()
@@ -180,12 +188,12 @@ def _now() -> MaintenanceThread:
 
 
 def register(pool: Maintained) -> None:
-    """Maintain this pool from now on; or, if it is over, no more."""
+    """Maintain this pool from now on; if it is over, stop that."""
     _now().register(pool)
 
 
 def ensure_running() -> None:
-    """Start the thread if it should run, and could not start before."""
+    """Start the thread if it should run but could not start before."""
     _now().ensure_running()
 
 

@@ -1,4 +1,4 @@
-"""`Pool`, for objects that are costly to make: connections, sockets, workers, buffers. For threads."""
+"""`Pool`: a pool of objects that are costly to create, for threads."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
-from bufpool.objects.manager import Manager
-from bufpool.objects.native._front import ThreadFront
-from bufpool.objects.readings import Readings
+from bufpool.objects.advice import Readings
+from bufpool.objects.maintenance import maintain, new_pool
+from bufpool.objects.native._lease import ThreadFront
 from bufpool.objects.runtimes import THREADS, run
 from bufpool.objects.settings import checked
 
@@ -23,57 +23,60 @@ T = TypeVar("T")
 
 
 class Pool(ThreadFront[T], Readings[T]):
-    """Objects that are costly to make, kept ready for reuse: handed out, taken back, checked, replaced, bounded.
+    """A pool of objects that are costly to create, such as connections: hands them out, checks and replaces them.
 
-    Safe to share between threads. No callback is called under a lock: a slow factory hinders nobody who can have an
-    object that is there.
+    Threads may share a pool. No callback is called under a lock, so that a slow factory does not delay clients that can
+    get an idle object.
 
     Parameters
     ----------
     factory : callable
-        Makes an object. What it raises goes to the client for whom it was called.
+        Creates an object. Its exceptions pass to the client for which it was called.
     min_size, max_size : int, default 0 and 10
-        Objects that upkeep keeps, and most that there are.
+        Objects that maintenance keeps ready, and the maximum number of objects.
     timeout : float or None, default 30.0
-        Seconds that a client waits for an object; None: for ever; 0: not at all. The time that the factory itself
-        takes is the factory's to bound.
+        Seconds that a client waits for an object; None: for ever; 0: not at all. The time of the factory is not
+        limited by it.
     max_waiting : int, optional
-        Most clients that wait; more get `TooManyWaitersError` at once. Default: no bound.
+        Maximum number of clients that wait; others get `TooManyWaitersError` at once. Default: no bound.
     overflow : {'wait', 'fail', 'create'}
-        With `max_size` objects out: wait; raise `PoolExhaustedError`; make an object that is closed when it comes back.
+        What to do while `max_size` objects are in use: wait; raise `PoolExhaustedError`; create an object that is
+        closed when it comes back.
     fair : bool, default False
-        Strictly first come, first served. Otherwise that holds for whoever has waited a millisecond, and before that a
-        running thread may be quicker than one that has to be woken, which costs much less.
+        Strictly first come, first served. By default that holds for clients that have waited for a millisecond. Before
+        that a running thread may overtake one that has to be woken, which costs much less.
     lifo : bool, default True
-        The object used last goes out first, so that few are warm and the others can age. False: the one idle longest.
+        The object used last goes out first, so that few objects stay warm and the others age. False: the object idle
+        longest goes out first.
     check : callable, optional
-        Called with an object: false, or an exception, says that it is broken; None and true, that it is sound. A broken
-        object is closed and another one taken or made.
+        Called with an object. A false result or an exception means that it is broken; None or a true result, that it is
+        sound. A broken object is closed and replaced by another one.
     check_on : {'checkout', 'return', 'idle'} or several of them, default 'checkout'
-        When.
+        When objects are checked.
     check_after : float, default 0.0
-        Seconds since its last use from which an object is checked on checkout: most come back so soon that a check
-        costs more than it finds.
+        Seconds without use after which an object is checked on checkout. Most are used again so soon that a check is
+        not worth its cost.
     check_interval : float, default 30.0
         Seconds from one check of an idle object to the next.
     reset : callable, optional
-        Called with an object that comes back, to make it ready for the next client. If it raises, the object is closed.
+        Called with an object that comes back, to prepare it for the next client. If it raises, the object is closed.
     close : callable, optional
-        Called with an object at the end of its life. Not at the end of the program: close the pool before.
+        Called with an object at the end of its life. It is not called at the end of the program: close the pool before.
     max_idle, max_lifetime : float, optional
         Seconds unused after which an object is closed while there are more than `min_size`; seconds after which it is
-        replaced (up to a tenth less, so that objects made together do not end together).
+        replaced (up to a tenth less, so that objects created together do not end together).
     max_uses : int, optional
         Checkouts after which an object is replaced.
     backoff : (float, float), default (0.05, 10.0)
-        Seconds for which the factory is left alone after a failure, the first time and at most; they double in between.
+        Seconds without a call of the factory after a failure: the first pause and the maximum. The pause doubles with
+        each failure.
     discard_on : exception type or tuple of them
-        If one of them leaves the block of a lease, the object is closed and not used again.
+        If such an exception leaves the block of a lease, the object is closed.
     leak_threshold : float, optional
-        Seconds after which an object that is out is told of by a `ResourceWarning`, and to the logger, with the stack
-        of its checkout if that was sampled.
+        Seconds after which an object in use is reported by a `ResourceWarning` and in the log, with the stack of its
+        checkout if that was sampled.
     debug : bool, optional
-        Keep the stack of every checkout, not of one in 128. Default: as ``python -X dev``.
+        Keep the stack of every checkout, not of one in 128. Default: True with ``python -X dev``.
     name : str, optional
         Shown in messages. Default: ``objects-1``, ``objects-2``, ...
 
@@ -85,8 +88,8 @@ class Pool(ThreadFront[T], Readings[T]):
     Notes
     -----
     Errors of `check`, `reset` and `close` do not reach clients: they are logged (logger ``bufpool``) and counted in
-    `stats`. A `BaseException` such as `KeyboardInterrupt` passes on, after the accounting. In a fork's child the pool
-    is empty: connections of the parent are not used there. A pool that is dropped lets its objects go without `close`.
+    `stats`. A `BaseException` such as `KeyboardInterrupt` passes on, after the counts are updated. In a fork's child
+    the pool is empty: it does not use connections of the parent. A pool that is dropped does not call `close`.
 
     Examples
     --------
@@ -130,12 +133,12 @@ class Pool(ThreadFront[T], Readings[T]):
         chosen = {
             key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
         }
-        self._attach(Manager(factory, checked(factory, chosen, in_threads=True)).make_core())
+        self._attach(new_pool(factory, checked(factory, chosen, in_threads=True)))
 
     def discard(self, item: T, /) -> None:
-        """Close an object that is out, because it is broken; another is made when it is needed.
+        """Close an object that you have, because it is broken. The pool creates another one when it is needed.
 
-        In the block of a lease too, whose end then does nothing.
+        It works in the block of a lease too, whose end then does nothing.
 
         Parameters
         ----------
@@ -156,7 +159,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.size, pool.stats().discards["discarded"]
         (0, 1)
         """
-        run(self._core.lifecycle.discard(item, THREADS))
+        run(self._core.engine.discard(item, THREADS))
 
     def resize(self, min_size: int | None = None, max_size: int | None = None) -> None:
         """Change the bounds. Idle objects beyond `max_size` are closed now, others when they come back.
@@ -164,7 +167,7 @@ class Pool(ThreadFront[T], Readings[T]):
         Parameters
         ----------
         min_size, max_size : int, optional
-            Objects that upkeep keeps, and most that there are. Default: as before.
+            Objects that maintenance keeps ready, and the maximum number of objects. Default: unchanged.
 
         Raises
         ------
@@ -179,7 +182,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.max_size
         5
         """
-        run(self._core.lifecycle.resize(min_size, max_size, THREADS))
+        run(self._core.engine.resize(min_size, max_size, THREADS))
 
     def drain(self) -> None:
         """Replace every object that exists now: idle ones are closed now, others when they come back.
@@ -194,22 +197,22 @@ class Pool(ThreadFront[T], Readings[T]):
         ...     new is old
         False
         """
-        run(self._core.lifecycle.drain(THREADS))
+        run(self._core.engine.drain(THREADS))
 
     def wait(self, ready: int | None = None, timeout: float | EllipsisType | None = ...) -> None:
-        """Make objects until `ready` of them, or `min_size`, exist.
+        """Create objects until `ready` of them, or `min_size`, exist.
 
         Parameters
         ----------
         ready : int, optional
             How many. Default: `min_size`.
         timeout : float or None, optional
-            Seconds to wait for those that others are making; None: for ever. Default: the pool's.
+            Seconds to wait for objects that other clients are creating; None: for ever. Default: the pool's.
 
         Raises
         ------
         PoolTimeoutError
-            Others that are being made for clients took longer than `timeout` seconds. A `TimeoutError`.
+            Other clients took longer than `timeout` seconds to create their objects. A `TimeoutError`.
         ClosedError
             The pool is closed.
 
@@ -221,13 +224,13 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.idle
         2
         """
-        run(self._core.lifecycle.wait(ready, timeout, THREADS))
+        run(self._core.engine.wait(ready, timeout, THREADS))
 
     def maintain(self) -> None:
-        """Do one round of upkeep now, which a thread of the package's otherwise does from time to time.
+        """Do one round of maintenance now. The maintenance thread does such rounds from time to time.
 
-        Objects whose time is over are closed, idle ones checked, missing ones made, leaks told of. What the factory
-        raises passes on.
+        It closes objects whose time is over, checks idle ones, creates missing ones and reports leaks. Exceptions of
+        the factory pass on.
 
         Examples
         --------
@@ -237,7 +240,7 @@ class Pool(ThreadFront[T], Readings[T]):
         >>> pool.idle
         2
         """
-        run(self._core.lifecycle.upkeep(THREADS))
+        run(maintain(self._core.engine, THREADS))
 
     def close(self, timeout: float | None = 0.0) -> None:
         """Hand out nothing more. Waiters get `ClosedError` at once; idle objects are closed, others when they return.
@@ -245,12 +248,12 @@ class Pool(ThreadFront[T], Readings[T]):
         Parameters
         ----------
         timeout : float or None, default 0.0
-            Seconds to wait for those that are out; None: for ever; 0: not at all.
+            Seconds to wait for objects in use; None: for ever; 0: not at all.
 
         Raises
         ------
         PoolTimeoutError
-            Not all were back after `timeout` seconds, where it is not 0. The pool is closed all the same.
+            Objects were still in use after `timeout` seconds, where that is not 0. The pool is closed all the same.
 
         Examples
         --------
@@ -261,7 +264,7 @@ class Pool(ThreadFront[T], Readings[T]):
         Traceback (most recent call last):
         bufpool.errors.ClosedError: ...
         """
-        run(self._core.lifecycle.close(timeout, THREADS))
+        run(self._core.engine.close(timeout, THREADS))
 
     def as_async(self) -> AsyncPool[T]:
         """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.
@@ -283,7 +286,7 @@ class Pool(ThreadFront[T], Readings[T]):
         return share(self._core)
 
     def __enter__(self) -> Self:
-        """Make `min_size` objects; the end of the block closes the pool."""
+        """Create `min_size` objects. The end of the block closes the pool."""
         self.wait()
         return self
 

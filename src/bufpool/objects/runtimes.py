@@ -1,11 +1,12 @@
 """How a pool calls its callbacks and waits: in threads, in tasks of asyncio, or in threads on behalf of tasks.
 
-The lifecycle of objects is written once, as coroutines. A thread runs such a coroutine in one go (`run`), because
-nothing that its port awaits ever suspends; a task awaits it.
+The engine is written once, as coroutines. A task awaits such a coroutine. A thread runs it in one go (`run`), because
+nothing that the runtime of threads awaits ever suspends.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -17,25 +18,36 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.objects import maintenance_thread
-from bufpool.objects.loops import imported_asyncio
-from bufpool.objects.native._checkout import call_within, reset
+from bufpool.objects.native import _checkout as checkouts
+from bufpool.objects.native._context import call_within, reset
 
 if TYPE_CHECKING:
     import asyncio
 
     from bufpool.objects.maintenance_thread import Maintained
-    from bufpool.objects.native._checkout import Turn
+    from bufpool.objects.native._checkout import Checkout
 
-__all__ = ["Port", "Tasks", "TasksInThreads", "Threads", "inside", "run"]
+__all__ = [
+    "ExecutorRuntime",
+    "Runtime",
+    "TaskRuntime",
+    "ThreadRuntime",
+    "imported_asyncio",
+    "in_callback_of",
+    "run",
+]
 
 R = TypeVar("R")
 
-#: Callbacks that this thread or task is in: whose, and who.
-_inside: ContextVar[tuple[Callback, ...]] = ContextVar("bufpool_inside", default=())
+#: Callbacks that this thread or task is in.
+_callbacks: ContextVar[tuple[RunningCallback, ...]] = ContextVar("bufpool_callbacks", default=())
+
+_asyncio: Any = None
+_modules = 0  # how many there were when asyncio was not among them
 
 
-class Port(Protocol):
-    """What the lifecycle of objects needs of the world that its clients live in."""
+class Runtime(Protocol):
+    """How the engine calls callbacks and waits for its clients."""
 
     async def call(
         self,
@@ -44,39 +56,57 @@ class Port(Protocol):
         *args: object,
         undo: Callable[[Any], object] | None = None,
     ) -> Any:
-        """What the callback returns; if nobody can have that any more, `undo` gets it."""
+        """Return what the callback returns. If its client is gone by then, `undo` is called with the result."""
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
-        """Sleep until the turn is woken, or until then on the monotonic clock."""
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
+        """Sleep until the checkout is woken, or until that time of the monotonic clock."""
 
-    def prepare(self, turn: Turn) -> None:
-        """Before the turn asks for something that it may have to wait for."""
+    def prepare(self, checkout: Checkout) -> None:
+        """Prepare a checkout that may have to wait."""
 
-    def maintain(self, pool: Maintained) -> None:
-        """Have the pool maintained from now on; or, if it is over, no more."""
+    def schedule(self, pool: Maintained) -> None:
+        """Maintain the pool from now on; if it is over, stop that."""
+
+
+def imported_asyncio() -> Any:
+    """Return the module `asyncio`, or None if it was not imported: its import takes as long as that of this package.
+
+    Without the GIL a look into ``sys.modules`` may take the lock of that dictionary. CPython may hand the lock to a
+    daemon thread that waits for it, and stop that thread in the same moment because Python ends; then the end waits
+    for ever. So there is a look only when modules have come or gone.
+    """
+    global _asyncio, _modules
+    if _asyncio is None and (now := len(sys.modules)) != _modules:
+        found = sys.modules.get("asyncio")
+        if found is None:
+            _modules = now
+        elif hasattr(found, "current_task"):  # otherwise another thread is in the middle of the import
+            _asyncio = found
+    return _asyncio
 
 
 def asyncio_now() -> Any:
-    """The module, which takes as long to import as all of this package; with a task at hand it is there."""
+    """Return the module `asyncio`. Callers have a task, so that it is imported already."""
     import asyncio
 
     return asyncio
 
 
-def here() -> object:
-    """The task that runs, or the thread."""
-    # First whether a loop runs: `current_task` would tell that there is none by an exception, at each callback.
+def current_context() -> object:
+    """Return the running task, or the number of this thread."""
+    # Check for a running loop first: without one `current_task` raises an exception, at each callback.
     asyncio = imported_asyncio()
     if asyncio is not None and asyncio._get_running_loop() is not None and (task := asyncio.current_task()):
         return task
     return threading.get_ident()
 
 
-def inside(owner: object) -> bool:
-    """Whether this thread or task is in a callback of `owner`'s."""
-    callbacks = _inside.get()
+def in_callback_of(owner: object) -> bool:
+    """Return whether this thread or task is in a callback of `owner`."""
+    callbacks = _callbacks.get()
     return bool(callbacks) and any(
-        each.owner == id(owner) and each.who in (threading.get_ident(), here()) for each in callbacks
+        each.owner == id(owner) and each.context in (threading.get_ident(), current_context())
+        for each in callbacks
     )
 
 
@@ -91,39 +121,40 @@ def run(coroutine: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("a pool for threads was made to await")
 
 
-class Callback:
-    """A callback that is going on: whose, and who is in it.
+class RunningCallback:
+    """A callback that is being called: of which owner, in which task or thread.
 
-    What it starts has a copy of its context, which outlives it. There nobody is in it any more, once it is over.
+    Tasks and threads that the callback starts copy its context variables and outlive it. So its end sets `context` to
+    None, which they see too.
     """
 
-    __slots__ = ("_token", "owner", "who")
+    __slots__ = ("_token", "context", "owner")
 
-    def __init__(self, owner: object, who: object) -> None:
+    def __init__(self, owner: object, context: object) -> None:
         self.owner: int = id(owner)
-        self.who: object = who
+        self.context: object = context
 
     def __enter__(self) -> None:
-        self._token = _inside.set((*_inside.get(), self))
+        self._token = _callbacks.set((*_callbacks.get(), self))
 
     def __exit__(self, *_: object) -> None:
-        self.who = None
-        # A coroutine that is collected ends in whatever context that happens.
+        self.context = None
+        # A coroutine that is garbage-collected may end in another context.
         with suppress(ValueError):
-            reset(_inside, self._token)
+            reset(_callbacks, self._token)
 
 
 def _call(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    # It blocks its thread: whoever runs here meanwhile is in it, a task too, which need not be asked for.
-    result = call_within(_inside, Callback(owner, threading.get_ident()), function, args)
+    # The callback blocks its thread, so that all code in this thread is in it, that of a task too.
+    result = call_within(_callbacks, RunningCallback(owner, threading.get_ident()), function, args)
     if type(result) is CoroutineType:  # `isinstance` would ask the object for its class
         result.close()
         raise FactoryError(f"{function!r} returned a coroutine: such callbacks need a bufpool.AsyncPool")
     return result
 
 
-class Threads:
-    """Callbacks run in the thread that needs them."""
+class ThreadRuntime:
+    """For threads. Callbacks are called in the thread that needs them."""
 
     async def call(
         self,
@@ -135,30 +166,30 @@ class Threads:
         """Call it."""
         return _call(owner, function, args)
 
-    def prepare(self, turn: Turn) -> None:
-        """A turn has what a thread needs."""
+    def prepare(self, checkout: Checkout) -> None:
+        """Do nothing: a checkout has all that a thread needs."""
 
-    def maintain(self, pool: Maintained) -> None:
+    def schedule(self, pool: Maintained) -> None:
         """Leave it to the maintenance thread."""
         maintenance_thread.register(pool)
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Block the thread."""
-        turn.block(None if until is None else max(0.0, until - monotonic()))
+        checkouts.block(checkout, None if until is None else max(0.0, until - monotonic()))
 
 
-THREADS = Threads()
+THREADS = ThreadRuntime()
 
 
-class Tasks:
-    """Tasks of whatever loop is running: callbacks are called in the loop, and awaited if they return an awaitable."""
+class TaskRuntime:
+    """For tasks of any loop. Callbacks are called in the loop, and awaited if they return an awaitable."""
 
     def __init__(self) -> None:
         # asyncio imports `inspect` anyway; a pool for threads need not, because that takes as long as this package.
         from inspect import isawaitable
 
         self._is_awaitable = isawaitable
-        self._loop: asyncio.AbstractEventLoop | None = None  # that made an object last
+        self._loop: asyncio.AbstractEventLoop | None = None  # the last one that created an object
         self._maintaining: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -170,38 +201,38 @@ class Tasks:
         undo: Callable[[Any], object] | None = None,  # noqa: ARG002 - what comes back is the caller's at once
     ) -> Any:
         """Call it, and await what it returns if that is awaitable."""
-        with Callback(owner, here()):
+        with RunningCallback(owner, current_context()):
             result = function(*args)
             return await result if self._is_awaitable(result) else result
 
-    def prepare(self, turn: Turn) -> None:
-        """Tell the turn how to wake this task."""
-        turn.waker = Waker()
+    def prepare(self, checkout: Checkout) -> None:
+        """Set what wakes this task."""
+        checkouts.set_waker(checkout, Waker())
 
-    async def wait(self, turn: Turn, until: float | None) -> None:
+    async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Suspend the task."""
-        await turn.waker.wait(until)
+        await checkouts.waker_of(checkout).wait(until)
 
-    def maintain(self, pool: Maintained) -> None:
-        """Leave it to a timer of each loop that makes objects: those of a loop that is over never come."""
+    def schedule(self, pool: Maintained) -> None:
+        """Start a timer in each loop that creates objects: the timers of a loop that is over never fire."""
         self._loop = loop = asyncio_now().get_running_loop()
         if loop not in self._maintaining:
-            self._upkeep_later(weakref.ref(pool))
+            self._start_timer(weakref.ref(pool))
 
-    def _upkeep_later(self, known: weakref.ref[Maintained]) -> None:
+    def _start_timer(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
         loop = asyncio_now().get_running_loop()
         if pool is None or pool.over or (period := pool.period) is None:
             self._maintaining.discard(loop)
         else:
             self._maintaining.add(loop)
-            # Not on behalf of the client that happened to be the first: its context is not kept, nor used.
-            loop.call_later(period, self._upkeep_now, known, context=Context())
+            # With an empty context, so that the timer neither uses nor keeps the context of the first client.
+            loop.call_later(period, self._start_round, known, context=Context())
 
-    def _upkeep_now(self, known: weakref.ref[Maintained]) -> None:
+    def _start_round(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
         if pool is not None:
-            self._start(pool.upkeep_quietly(self)).add_done_callback(lambda _: self._upkeep_later(known))
+            self._start(pool.run_quietly(self)).add_done_callback(lambda _: self._start_timer(known))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         # The loop itself holds its tasks weakly.
@@ -210,41 +241,41 @@ class Tasks:
         task.add_done_callback(self._background.discard)
         return task
 
-    def later(self, turn: Turn) -> None:
-        """Return the object in hand of a turn whose client is gone; without a loop it goes without ceremony."""
+    def release_later(self, checkout: Checkout) -> None:
+        """Return the object of a dropped lease: in this loop, in the pool's loop, or else without callbacks."""
 
         def start() -> None:
-            self._start(turn.core.lifecycle.check_in(turn, self))
+            self._start(checkouts.core_of(checkout).engine.release(checkout, self))
 
         try:
             asyncio_now().get_running_loop()
         except RuntimeError:
-            self._outside(turn, start)
+            self._release_outside_loop(checkout, start)
         else:
             start()
 
-    def _outside(self, turn: Turn, start: Callable[[], None]) -> None:
-        """The same where no loop runs."""
+    def _release_outside_loop(self, checkout: Checkout, start: Callable[[], None]) -> None:
+        """Return the object of a dropped lease where no loop runs."""
         try:
             if self._loop is None:
                 raise RuntimeError("no loop has made an object")
             self._loop.call_soon_threadsafe(start)
         except RuntimeError:
-            turn.give_up()
+            checkouts.release_all(checkout)
 
 
-class TasksInThreads(Tasks):
-    """Tasks that share the objects of a pool for threads: callbacks block, so they run in the loop's executor.
+class ExecutorRuntime(TaskRuntime):
+    """For tasks that share a pool with threads. Callbacks block, so they run in the loop's executor.
 
-    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and then goes.
+    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and ends then.
     """
 
-    def maintain(self, pool: Maintained) -> None:
+    def schedule(self, pool: Maintained) -> None:
         """Leave it to the maintenance thread, as for a pool that serves threads alone."""
-        THREADS.maintain(pool)
+        THREADS.schedule(pool)
 
-    def _outside(self, turn: Turn, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
-        turn.core.lifecycle.return_in_thread(turn)
+    def _release_outside_loop(self, checkout: Checkout, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
+        checkouts.core_of(checkout).engine.release_in_thread(checkout)
 
     async def call(
         self,

@@ -11,9 +11,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 from bufpool import _validate
 from bufpool.errors import FactoryError, SettingError
-from bufpool.objects.native._pool_state import MOST
+from bufpool.objects.native._pool_state import MOST, PoolCore
 
-__all__ = ["PoolSettings", "Settings", "checked"]
+__all__ = ["PoolSettings", "Settings", "checked", "new_core"]
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Settings(TypedDict, Generic[T], total=False):
 
 
 class PoolSettings(NamedTuple):
-    """The same, checked, all of them: times in seconds, None for what has no bound."""
+    """All settings of a pool, checked: times in seconds, None for what has no bound."""
 
     name: str
     min_size: int
@@ -91,7 +91,7 @@ class PoolSettings(NamedTuple):
 
 
 def _makes_coroutines(function: object) -> bool:
-    """Whether it is a coroutine function; known without `inspect`, slow to import, for the usual callbacks."""
+    """Return whether it is a coroutine function. The usual callbacks need no `inspect`, which is slow to import."""
     if isinstance(function, PLAIN):
         return False
     function = getattr(function, "__func__", function)  # of a bound method
@@ -103,7 +103,7 @@ def _makes_coroutines(function: object) -> bool:
 
 
 def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSettings:
-    """Raises `SettingError`, or `TypeError` for what is of another kind."""
+    """Check the settings of a new pool; raise `SettingError`, or `TypeError` for a value of a wrong kind."""
     name = chosen["name"]
     if name is None:
         name = f"objects-{next(_numbers)}"
@@ -156,6 +156,28 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         leak_threshold=seconds("leak_threshold"),
         debug=sys.flags.dev_mode if debug is None else _validate.flag("debug", debug, name),
     )
+
+
+def new_core(settings: PoolSettings, engine: object) -> PoolCore:
+    """Create the compiled state of a pool."""
+    core = PoolCore(
+        settings.name,
+        engine,
+        max_size=settings.max_size,
+        max_waiting=MOST if settings.max_waiting is None else settings.max_waiting,
+        fair=settings.fair,
+        lifo=settings.lifo,
+    )
+    core.configure(
+        debug=settings.debug,
+        keeps_times=bool(settings.check_on) or settings.max_idle is not None,
+        has_lifetime=settings.max_lifetime is not None,
+        checks_out="checkout" in settings.check_on,
+        check_after=int(1e9 * settings.check_after),
+        handles_returns=settings.reset is not None or "return" in settings.check_on,
+        max_uses=settings.max_uses or 0,
+    )
+    return core
 
 
 def _moments(value: str | Collection[str], name: str, checks: bool) -> frozenset[str]:

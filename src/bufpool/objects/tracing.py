@@ -1,4 +1,4 @@
-"""Who has an object, since when, from where: what is kept of the checkouts that are sampled."""
+"""Which thread or task has an object, and since when; the stacks of the checkouts that are sampled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bufpool.objects.loops import imported_asyncio
+from bufpool.objects.runtimes import imported_asyncio
 
 __all__ = ["Holder", "Trace"]
 
@@ -19,7 +19,7 @@ _OURS = __file__.rpartition(__name__.rpartition(".")[2])[0]
 
 
 class Trace(NamedTuple):
-    """One checkout, as cheaply as it can be kept: no frame, and so nobody's variables; no line number yet."""
+    """The stack of one checkout. It keeps no frames and so no variables; line numbers are computed when it is shown."""
 
     at: float
     task: str | None
@@ -27,7 +27,7 @@ class Trace(NamedTuple):
 
     @property
     def stack(self) -> str:
-        """As in a traceback, the innermost call last."""
+        """The calls as text, as in a traceback, the innermost last."""
         return "".join(
             f'  File "{code.co_filename}", line {_line(code, at)}, in {code.co_name}\n'
             for code, at in reversed(self.calls)
@@ -69,7 +69,7 @@ class Holder(NamedTuple, Generic[T]):
 
 
 def capture() -> Trace:
-    """Who is checking an object out."""
+    """Return the stack of the checkout that is going on."""
     calls: list[tuple[CodeType, int]] = []
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None and len(calls) < DEPTH:
@@ -79,7 +79,7 @@ def capture() -> Trace:
 
 
 def holder(reading: tuple[int, Any, float, int, Trace | None]) -> Holder[Any]:
-    """One of `PoolCore.held`, in words."""
+    """Convert an entry of `PoolCore.held`."""
     _, thing, seconds, ident, trace = reading
     names = {each.ident: each.name for each in threading.enumerate()}
     return Holder(
@@ -92,7 +92,7 @@ def holder(reading: tuple[int, Any, float, int, Trace | None]) -> Holder[Any]:
 
 
 def _line(code: CodeType, at: int) -> int | None:
-    """The line of an instruction: looking it up takes longer than all the rest of a trace."""
+    """Return the line of an instruction. The look-up takes longer than capturing the trace."""
     return next((line for start, end, line in code.co_lines() if start <= at < end), None)
 
 

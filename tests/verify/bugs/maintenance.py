@@ -9,7 +9,7 @@ LEASE = "objects/native/_lease.pyx"
 
 MAINTAINED = (
     Bug(
-        "a callback of one pool ends the upkeep of all",
+        "a callback of one pool ends the maintenance of all",
         MAINTENANCE,
         "            except BaseException:  # noqa: BLE001",
         "            except Exception:  # noqa: BLE001",
@@ -52,7 +52,7 @@ MAINTAINED = (
     ),
     Bug(
         "a maintenance thread that could not start is not tried again",
-        "objects/lifecycle.py",
+        "objects/engine.py",
         "        maintenance_thread.ensure_running()\n",
         "",
         Suite("objects/test_maintenance_thread.py -k cannot_start"),
@@ -103,7 +103,7 @@ MAINTAINED = (
     ),
     Bug(
         "each trace looks into the dictionary of modules",
-        "objects/loops.py",
+        "objects/runtimes.py",
         "(now := len(sys.modules)) != _modules",
         "(now := len(sys.modules))",
         Suite("objects/test_maintenance_thread.py -k daemon"),
@@ -112,7 +112,7 @@ MAINTAINED = (
     ),
     Bug(
         "asyncio is used while it is being imported",
-        "objects/loops.py",
+        "objects/runtimes.py",
         '        elif hasattr(found, "current_task"):',
         "        else:",
         Suite("objects/test_leaks.py -k a_trace_does_not_race_an_import_of_asyncio"),
@@ -120,8 +120,8 @@ MAINTAINED = (
     Bug(
         "callbacks are called while the interpreter ends",
         LEASE,
-        "            if not self.settle() and not is_finalizing():\n                self.core",
-        "            if not self.settle():\n                self.core",
+        "            if not self.try_release() and not is_finalizing():\n                self.core",
+        "            if not self.try_release():\n                self.core",
         Suite("objects/test_maintenance_thread.py -k no_callback_for_a_lease_dropped_at_exit"),
     ),
 )

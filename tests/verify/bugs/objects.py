@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tests.verify.bug import Bug, Suite
 
-LIFECYCLE = "objects/lifecycle.py"
-MANAGER = "objects/manager.py"
-TURN = "objects/native/_checkout.pyx"
+ENGINE = "objects/engine.py"
+CALLBACKS = "objects/callbacks.py"
+MAINTENANCE = "objects/maintenance.py"
+CHECKOUT = "objects/native/_checkout.pyx"
+HELD = "objects/native/_held_object.pyx"
 CORE = "objects/native/_pool_state.pyx"
 SETTINGS = "objects/settings.py"
 TRACING = "objects/tracing.py"
@@ -14,51 +16,51 @@ TRACING = "objects/tracing.py"
 OBJECTS = (
     Bug(
         "every client tries a factory that fails",
-        LIFECYCLE,
-        "        return 1 if now >= self._retry_at else 0\n",
+        CALLBACKS,
+        "        return 1 if now >= self.retry_at else 0\n",
         "        return MOST\n",
         Suite("objects/test_factory.py -k left_alone"),
     ),
     Bug(
         "a pause after a failure is never over for who waits",
-        LIFECYCLE,
+        CALLBACKS,
         "        return retry if deadline is None else min(deadline, retry)\n",
         "        return deadline\n",
         Suite("objects/test_factory.py -k doubl"),
     ),
     Bug(
         "a callback waits for itself",
-        LIFECYCLE,
-        "        if inside(self):\n",
+        ENGINE,
+        "        if in_callback_of(self.callbacks):\n",
         "        if False:\n",
         Suite("objects/test_callbacks.py -k a_callback_never_waits_for_its_own_pool"),
     ),
     Bug(
-        "an object whose close fails keeps its place",
-        LIFECYCLE,
-        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
-        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        "an object whose close fails fails its client",
+        CALLBACKS,
+        '            log().warning("pool %r: closing an object failed", self.settings.name, exc_info=True)\n',
+        "            raise\n",
         Suite("objects/test_callbacks.py -k an_error_in_a_callback_costs_only_its_object"),
     ),
     Bug(
         "an object whose reset failed is used again",
-        LIFECYCLE,
+        CALLBACKS,
         'return "failed_reset"',
         'return ""',
         Suite("objects/test_callbacks.py -k an_error_in_a_callback_costs_only_its_object"),
     ),
     Bug(
-        "an exception that spoils an object does not",
-        LIFECYCLE,
-        "        return isinstance(error, self.chosen.discard_on)\n",
-        "        return type(error) in self.chosen.discard_on\n",
-        Suite("objects/test_leases.py -k spoils"),
+        "an exception of discard_on does not discard the object",
+        CALLBACKS,
+        "        return isinstance(error, self.settings.discard_on)\n",
+        "        return type(error) in self.settings.discard_on\n",
+        Suite("objects/test_leases.py -k discard_on"),
     ),
     Bug(
-        "upkeep goes below the least size",
-        MANAGER,
-        "most=max(0, core.size - self.min_size))",
-        "most=core.size)",
+        "maintenance closes objects below min_size",
+        MAINTENANCE,
+        "max(0, core.size - engine.min_size)",
+        "core.size",
         Suite("objects/test_lifetimes.py -k min_size"),
     ),
     Bug(
@@ -69,32 +71,32 @@ OBJECTS = (
         Suite("objects/test_settings.py -k check_on"),
     ),
     Bug(
-        "what a callback has is kept though the pool was drained",
-        TURN,
-        '        if core.pool.table[index].drained != core.drained:\n            return "drained"\n',
+        "an object is kept though the pool was drained while a callback had it",
+        HELD,
+        '    if core.pool.table[index].drain_count != core.drain_count:\n        return "drained"\n',
         "",
         Suite("objects/test_lifetimes.py -k drain_replaces_what_a_callback_holds"),
     ),
     Bug(
-        "one made beyond the size is kept when its client is interrupted",
-        TURN,
-        '        if core.pool.table[index].extra:\n            return "overflow"\n',
+        "an object beyond the size is kept when its client is interrupted",
+        HELD,
+        '    if core.pool.table[index].extra:\n        return "overflow"\n',
         "",
         Suite("objects/test_interrupts.py -k opcode"),
     ),
     Bug(
-        "a turn that was never set up is used",
-        TURN,
-        "@cython.nonecheck(True)\ncdef class Turn",
-        "@cython.nonecheck(False)\ncdef class Turn",
-        Suite("project/test_uninitialized_objects.py -k crashes"),
+        "a checkout that was never set up is used",
+        CHECKOUT,
+        '        if self.core is None:\n            raise RuntimeError("the checkout was never set up")\n',
+        "",
+        Suite("objects/test_edges.py -k never_set_up"),
     ),
     Bug(
-        "a turn without an object in hand looks at one",
-        TURN,
-        "        self.need(HAND)\n        if self.claim.outlived():\n            return NULL\n",
-        "        if self.claim.outlived():\n            return NULL\n",
-        Suite("project/test_uninitialized_objects.py -k crashes"),
+        "a checkout without an object reads one",
+        HELD,
+        "    need(checkout, HELD)\n    if checkout.from_parent_process():\n        return NULL\n",
+        "    if checkout.from_parent_process():\n        return NULL\n",
+        Suite("objects/test_edges.py -k never_set_up"),
     ),
     Bug(
         "a method that nobody bound is called",
@@ -105,15 +107,15 @@ OBJECTS = (
     ),
     Bug(
         "the child of a callback that forks looks the parent's object up in its own table",
-        TURN,
-        "        self.need(HAND)\n        if self.claim.outlived():\n            return NULL\n",
-        "        self.need(HAND)\n",
+        HELD,
+        "    need(checkout, HELD)\n    if checkout.from_parent_process():\n        return NULL\n",
+        "    need(checkout, HELD)\n",
         Suite("objects/test_fork.py -k a_fork_in_a_callback_leaves_others_in_turn"),
     ),
     Bug(
         "forks are not counted",
         CORE,
-        "    generation += 1\n",
+        "    fork_count += 1\n",
         "    pass\n",
         Suite("objects/test_fork.py -k empty_pool"),
     ),
@@ -134,14 +136,14 @@ OBJECTS = (
     ),
     Bug(
         "a long time as a float wraps round",
-        CORE,
+        CHECKOUT,
         "0 <= timeout <= LONGEST_WAIT",
         "0 <= timeout",
         Suite("objects/test_waiting.py -k no_end"),
     ),
     Bug(
         "garbage is collected while a callback's entry is taken out of the context",
-        TURN,
+        "objects/native/_context.pyx",
         "    cdef bint collects = RESET_MAY_COLLECT and PyGC_Disable()\n",
         "    cdef bint collects = False\n",
         Suite("objects/test_callbacks.py -k garbage"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.verify.bug import Bug, Suite
 
-LIFECYCLE = "objects/lifecycle.py"
-MANAGER = "objects/manager.py"
+ENGINE = "objects/engine.py"
+CALLBACKS = "objects/callbacks.py"
 RUNTIMES = "objects/runtimes.py"
 CHECK_FAILED = (
     ':  # noqa: BLE001 - it is logged, and counted\n            log().info("pool %r: a check failed"'
@@ -15,35 +15,35 @@ EXPLORED = Suite("objects/test_async_every_await.py")
 TASKS = (
     Bug(
         "a cancelled waiter keeps what it was given",
-        LIFECYCLE,
-        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
-        'if turn.in_hand and (reason := "broken" if turn.touched else turn.put()):',
+        ENGINE,
+        "        if checkouts.withdraw(checkout):\n",
+        "        if checkouts.holds_object(checkout):\n",
         Suite("objects/test_async_cancel.py::test_at_the_hand_over_of_a_pool_that_is_closed_then"),
     ),
     Bug(
         "an object of unknown state goes on",
-        LIFECYCLE,
-        'if turn.withdraw() and (reason := "broken" if turn.touched else turn.put()):',
-        "if turn.withdraw() and (reason := turn.put()):",
+        ENGINE,
+        'reason = "broken" if checkouts.is_touched(checkout) else held.release(checkout)\n',
+        "reason = held.release(checkout)\n",
         Suite("objects/test_async_cancel.py -k check_or_a_reset"),
     ),
     Bug(
         "an interrupted round keeps what it had in hand",
-        MANAGER,
-        "            if turn.in_hand and not turn.touched:\n                turn.put_back_unused(in_any_case=True)\n",
-        "            pass\n",
+        ENGINE,
+        "                if checkouts.holds_object(checkout) and not checkouts.is_touched(checkout):\n",
+        "                if False:\n",
         Suite("objects/test_async_cancel.py::test_during_the_end_of_an_object"),
     ),
     Bug(
         "a place is not given up when the end of an object is cut short",
-        LIFECYCLE,
-        "        finally:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
-        "        else:\n            if not keep_place:\n                turn.give_up()\n\n    async def _let_go",
+        ENGINE,
+        "        finally:\n            if not keep_slot:\n",
+        "        except OSError:\n            if not keep_slot:\n",
         EXPLORED,
     ),
     Bug(
         "a cancellation in a check is a verdict",
-        LIFECYCLE,
+        CALLBACKS,
         f"        except Exception{CHECK_FAILED}",
         f"        except BaseException{CHECK_FAILED}",
         EXPLORED,
@@ -78,16 +78,16 @@ TASKS = (
     ),
     Bug(
         "a dropped lease waits for a loop that does not run",
-        "objects/native/_lease.pyx",
-        "self.port.later(moved(self))",
-        "self.port.later(turn_of(self))",
+        "objects/native/_async_lease.pyx",
+        "self.runtime.release_later(moved(self))",
+        "self.runtime.release_later(self)",
         Suite("objects/test_async_loops.py -k dropped_lease"),
     ),
     Bug(
-        "upkeep keeps the first client's context",
+        "maintenance keeps the first client's context",
         RUNTIMES,
-        "self._upkeep_now, known, context=Context())",
-        "self._upkeep_now, known)",
+        "self._start_round, known, context=Context())",
+        "self._start_round, known)",
         Suite("objects/test_async_loops.py -k behalf"),
     ),
 )

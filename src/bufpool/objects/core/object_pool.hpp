@@ -1,16 +1,20 @@
-// Who has which object, and who waits: the state of an object pool. What an object is, and how a waiter is woken,
-// the layer above knows.
+// The state of an object pool: which client has which object, and which clients wait. The layer above knows what an
+// object is, and how to wake a waiter.
 //
-//   take ──► idle list ──► a client ──► put        one compare-and-swap each while nobody waits
-//             ▲    │ nothing there, or somebody waits: ask, under the lock
-//             │    ├─► room for one more: the caller makes an object and installs it
-//             │    └─► the queue: an object is given to the longest waiter, or it is woken to ask again
+//   try_acquire ──► idle list ──► a client ──► release     one compare-and-swap each while no client waits
+//                    ▲    │ it is empty, or clients wait: acquire, under the lock
+//                    │    ├─► a free slot: the caller creates an object and installs it
+//                    │    └─► the queue: an object is given to the first waiter, or it is woken to acquire again
 //
-// First come, first served for everybody who has waited for longer than kHandoffDelay; until then a running client may be
-// quicker than one that has to be woken. Strict hand-over would cost a switch of threads a checkout. (The locks of Go,
-// "starvation mode", 2016, and of WebKit, Pizlo 2016, are eventually fair in this way.)
+// A waiter is `off` until acquire or wait_for makes it `queued`. next_to_wake makes it `woken`, to acquire again (and
+// to be queued again if there is nothing), `given` an object, or `refused` because the pool is closed. acquire and
+// withdraw lead back to `off`.
 //
-// Nothing here is done to an object, and no waiter is woken, while the lock is held.
+// First come, first served for waiters that have waited for longer than kHandoffDelay; until then a running client may be
+// quicker than one that has to be woken. Strict hand-over would cost a thread switch for each checkout. (The locks of
+// Go, "starvation mode", 2016, and of WebKit, Pizlo 2016, are eventually fair in this way.)
+//
+// While the lock is held, no callback is called and no waiter is woken.
 #pragma once
 
 #include <cstdlib>
@@ -23,24 +27,24 @@
 
 namespace bufpool {
 
-enum class Answer : std::uint32_t {
+enum class AcquireResult : std::uint32_t {
     found = 0,     // this object
-    room = 1,      // there is none, but a place for one that the caller makes
+    slot = 1,      // a slot, for an object that the caller creates
     queued = 2,    // wait
-    full = 3,      // neither an object nor a place
-    too_many = 4,  // as many wait as may
+    full = 3,      // neither an object nor a slot
+    too_many = 4,  // the queue has its maximum length
     closed = 5
 };
 
-enum class Put : std::uint32_t {
+enum class ReleaseResult : std::uint32_t {
     kept = 0,
-    serve = 1,     // kept, and somebody may be waiting for it: call serve()
-    surplus = 2,   // beyond the pool's size: it is no place's object any more, and is closed
+    wake = 1,      // kept, and a waiter may be waiting for it: call next_to_wake()
+    surplus = 2,   // beyond the pool's size: it has no slot any more, and must be closed
     closed = 3     // not kept
 };
 
-// One that is out.
-struct Held {
+// An object that a client has.
+struct HeldObject {
     std::uint32_t index;
     std::uint64_t since;             // coarse ns
     std::uint64_t thread;
@@ -61,77 +65,80 @@ class ObjectPool {
         std::free(pool);
     }
 
-    // Before the pool is shared. `keep` counts one more reference to a waiter's owner, or to an object.
-    void set_up(std::uint32_t most, std::uint32_t most_waiting, bool fair, bool fifo, void (*keep)(void*)) noexcept {
-        max_.store_relaxed(most);
-        most_waiting_ = most_waiting;
+    // Before the pool is shared. `add_reference` adds a reference to a waiter's owner, or to an object.
+    void set_up(std::uint32_t max_size, std::uint32_t max_waiting, bool fair, bool fifo,
+                void (*add_reference)(void*)) noexcept {
+        max_size_.store_relaxed(max_size);
+        max_waiting_ = max_waiting;
         fair_ = fair;
         idle_.set_up(fifo);
-        keep_ = keep;
+        add_reference_ = add_reference;
     }
 
     // --- the hot paths, without the lock ---
 
-    // An idle object, or kNone: then ask.
-    std::uint32_t take() noexcept {
-        if (BUFPOOL_UNLIKELY(attention_.load_relaxed() != 0)) return kNone;
+    // An idle object, or kNone: then call acquire.
+    std::uint32_t try_acquire() noexcept {
+        if (BUFPOOL_UNLIKELY(slow_path_.load_relaxed() != 0)) return kNone;
         return pop();
     }
 
-    // Returns an object that the caller has. `surplus` and `closed`: the caller has an object, `index`, perhaps another one.
-    Put put(std::uint32_t& index) noexcept {
-        if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) {
+    // Returns an object that the caller has. `surplus` and `closed`: the caller has an object, `index`, perhaps another
+    // one.
+    ReleaseResult release(std::uint32_t& index) noexcept {
+        if (BUFPOOL_LIKELY(slow_path_.load_relaxed() == 0)) {
             idle_.push(table, index);
-            // Dekker (Dijkstra 1965): either we see who came to wait meanwhile, that the pool was closed or made smaller, or
-            // they see the object. `ask`, `close` and `resize` have the other half.
+            // Dekker (Dijkstra 1965): either we see that a waiter came meanwhile, that the pool was closed or made
+            // smaller, or they see the object. `acquire`, `close` and `set_max_size` have the other half.
             fence_seq_cst();
-            if (BUFPOOL_LIKELY(attention_.load_relaxed() == 0)) return Put::kept;
+            if (BUFPOOL_LIKELY(slow_path_.load_relaxed() == 0)) return ReleaseResult::kept;
             LockGuard guard(lock_);
-            if (!closed_ && size_.load_relaxed() <= max_.load_relaxed()) return Put::serve;
+            if (!closed_ && size_.load_relaxed() <= max_size_.load_relaxed()) return ReleaseResult::wake;
             const std::uint32_t idle = pop_under_lock();
-            if (idle == kNone) return Put::serve;
-            idle_.not_a_checkout();
+            if (idle == kNone) return ReleaseResult::wake;
+            idle_.count_internal_pop();
             index = idle;
-            return refuse(index);
+            return reject(index);
         }
         LockGuard guard(lock_);
-        if (closed_ || size_.load_relaxed() > max_.load_relaxed()) return refuse(index);
+        if (closed_ || size_.load_relaxed() > max_size_.load_relaxed()) return reject(index);
         idle_.push(table, index);
-        return Put::serve;
+        return ReleaseResult::wake;
     }
 
-    bool needs_attention() const noexcept { return attention_.load_relaxed() != 0; }
+    bool needs_slow_path() const noexcept { return slow_path_.load_relaxed() != 0; }
 
     // --- waiting ---
 
-    // What there is for `waiter`, which may be in the queue already. `growing`: most objects that may be in the making
-    // at once. After any answer but `queued` it is in no queue.
-    Answer ask(Waiter& waiter, std::uint64_t now, bool may_wait, std::uint32_t growing, std::uint32_t& index) noexcept {
+    // An object or a slot for `waiter`, which may be in the queue already. `creation_limit`: how many objects may be in
+    // creation at once. After any result but `queued` the waiter is in no queue.
+    AcquireResult acquire(Waiter& waiter, std::uint64_t now, bool may_wait, std::uint32_t creation_limit,
+                          std::uint32_t& index) noexcept {
         LockGuard guard(lock_);
         if (waiter.state == Waiter::given) {
             waiter.state = Waiter::off;
             index = waiter.index;
-            return Answer::found;
+            return AcquireResult::found;
         }
         if (waiter.state == Waiter::refused) waiter.state = Waiter::off;
         if (closed_) {
-            leave(waiter);
-            return Answer::closed;
+            remove_waiter(waiter);
+            return AcquireResult::closed;
         }
         if (waiter.state == Waiter::woken) {
             waiter.state = Waiter::queued;
             --woken_;
         }
-        Answer answer = serve_self(waiter, now, growing, index);
-        if (answer != Answer::queued) return answer;
+        const AcquireResult result = try_serve(waiter, now, creation_limit, index);
+        if (result != AcquireResult::queued) return result;
         if (!may_wait) {
-            leave(waiter);
+            remove_waiter(waiter);
             waiter.since = 0;
-            return Answer::full;
+            return AcquireResult::full;
         }
-        if (waiter.state == Waiter::queued) return Answer::queued;
-        if (waiters_.length() >= most_waiting_) return Answer::too_many;
-        // One that has waited and was given what was no good does not begin again at the end.
+        if (waiter.state == Waiter::queued) return AcquireResult::queued;
+        if (waiters_.length() >= max_waiting_) return AcquireResult::too_many;
+        // A waiter that was given an unsound object does not begin again at the end.
         if (waiter.since == 0) {
             waiter.since = now;
             waiters_.append(waiter);
@@ -139,27 +146,27 @@ class ObjectPool {
             waiters_.prepend(waiter);
         }
         waiter.state = Waiter::queued;
-        look_around();
-        fence_seq_cst();   // see put()
-        return serve_self(waiter, now, growing, index);
+        update_slow_path_flag();
+        fence_seq_cst();   // see release()
+        return try_serve(waiter, now, creation_limit, index);
     }
 
-    // Waits for something else than an object. True: there is nothing to wait for.
-    bool watch(Waiter& waiter, std::uint32_t goal) noexcept {
+    // Queues a waiter until `goal` objects exist, or kUntilEmpty. True: that is so already.
+    bool wait_for(Waiter& waiter, std::uint32_t goal) noexcept {
         LockGuard guard(lock_);
         waiter.goal = goal;
         if (waiter.state == Waiter::given) {
             waiter.state = Waiter::off;
             return true;
         }
-        if (reached(waiter)) {
-            leave(waiter);
+        if (goal_reached(waiter)) {
+            remove_waiter(waiter);
             return true;
         }
         if (waiter.state == Waiter::off) {
             waiter.state = Waiter::queued;
             watchers_.append(waiter);
-            look_around();
+            update_slow_path_flag();
         }
         return false;
     }
@@ -170,119 +177,119 @@ class ObjectPool {
         const bool given = waiter.state == Waiter::given && waiter.goal == 0;
         index = waiter.index;
         if (waiter.state == Waiter::given || waiter.state == Waiter::refused) waiter.state = Waiter::off;
-        leave(waiter);
+        remove_waiter(waiter);
         waiter.since = 0;
         return given;
     }
 
-    // The next one that must be woken, with a reference to its owner; null if there is none. Call it until then whenever
-    // something has changed for those who wait.
-    Waiter* serve(std::uint64_t now) noexcept {
+    // The next waiter that must be woken, with a reference to its owner; null if there is none. Call it until then
+    // whenever something has changed for waiters.
+    Waiter* next_to_wake(std::uint64_t now) noexcept {
         LockGuard guard(lock_);
         for (Waiter* each = watchers_.first(); each != nullptr; each = each->after) {
-            if (reached(*each)) return dismiss(*each, Waiter::given);
+            if (goal_reached(*each)) return dequeue(*each, Waiter::given);
         }
         Waiter* const head = waiters_.first();
         if (head == nullptr) return nullptr;
-        if (closed_) return dismiss(*head, Waiter::refused);
+        if (closed_) return dequeue(*head, Waiter::refused);
         if (is_overdue(*head, now)) {
             const std::uint32_t index = pop_under_lock();
             if (index != kNone) {
-                table[index].set(Standing::busy);
+                table[index].set_state(ObjectState::busy);
                 head->index = index;
-                return dismiss(*head, Waiter::given);
+                return dequeue(*head, Waiter::given);
             }
         }
-        // Nobody passes one whose turn it is: woken now, the next would ask in vain, and again, and keep a loop of tasks from
-        // ever coming to the first.
+        // No waiter overtakes an overdue one. Woken now, the next one would acquire in vain again and again, and could
+        // keep a loop of tasks from ever running the first.
         if (head->state == Waiter::woken && is_overdue(*head, now)) return nullptr;
         if (woken_ >= available()) return nullptr;
-        // Those that were woken stand before the others, and are no more than there are objects.
+        // Woken waiters are before the others, and are no more than there are objects.
         for (Waiter* each = head; each != nullptr; each = each->after) {
             if (each->state == Waiter::queued) {
                 each->state = Waiter::woken;
                 ++woken_;
-                keep_(each->owner);
+                add_reference_(each->owner);
                 return each;
             }
         }
         return nullptr;
     }
 
-    // --- objects that come and go ---
+    // --- slots and objects ---
 
-    // A place for an object beyond the size: it is not kept when it comes back.
-    void add_extra_place() noexcept {
+    // A slot beyond the size. Its object is not kept when it comes back.
+    void add_extra_slot() noexcept {
         LockGuard guard(lock_);
         ++extra_;
         peak_.raise_relaxed(size_.load_relaxed() + extra_);
     }
 
-    // A place, if there are less than `wanted`.
-    bool ask_place(std::uint32_t wanted) noexcept {
+    // A slot, if fewer than `wanted` are in use.
+    bool acquire_slot(std::uint32_t wanted) noexcept {
         LockGuard guard(lock_);
         const std::uint32_t size = size_.load_relaxed();
-        if (closed_ || size >= wanted || size >= max_.load_relaxed()) return false;
+        if (closed_ || size >= wanted || size >= max_size_.load_relaxed()) return false;
         size_.store_relaxed(size + 1);
-        ++growing_;
+        ++empty_slots_;
         return true;
     }
 
-    // Puts an object into the place that the caller has; it is in the caller's hand. kNone: no memory; kOwned: the pool has
-    // that object already.
+    // Puts an object into the slot that the caller has. The caller holds it then. kNone: no memory; kOwned: the pool
+    // has that object already.
     std::uint32_t install(void* address, bool extra) noexcept {
         LockGuard guard(lock_);
         if (table.find(address) != kNone) return kOwned;
         const std::uint32_t index = table.add(address);
         if (index == kNone) return kNone;
         ObjectNode& node = table[index];
-        node.set(Standing::busy);
+        node.set_state(ObjectState::busy);
         node.uses.store_relaxed(0);
         node.extra = extra;
         node.traced = false;
-        if (!extra) --growing_;
+        if (!extra) --empty_slots_;
         return index;
     }
 
-    // Takes an object out that the caller has. The caller has its place now: see give_up_place.
-    // Whether that place is one beyond the size.
-    bool take_out(std::uint32_t index) noexcept {
+    // Removes an object that the caller holds. The caller has its slot then: see release_slot. True: that slot is one
+    // beyond the size.
+    bool remove(std::uint32_t index) noexcept {
         LockGuard guard(lock_);
         const bool extra = table[index].extra;
-        if (!extra) ++growing_;
+        if (!extra) ++empty_slots_;
         table.remove(index);
         return extra;
     }
 
-    void give_up_place(bool extra) noexcept {
+    void release_slot(bool extra) noexcept {
         LockGuard guard(lock_);
         if (extra) {
             --extra_;
         } else {
-            --growing_;
+            --empty_slots_;
             size_.store_relaxed(size_.load_relaxed() - 1);
             stalled_ = false;
         }
-        look_around();
+        update_slow_path_flag();
     }
 
-    // Idle objects that fall through the sieve, up to `room` of them, into the caller's hand.
-    std::uint32_t sift(const Sieve& sieve, std::uint32_t* indices, std::uint32_t room) noexcept {
+    // Up to `room` idle objects that match the filter. The caller holds them then.
+    std::uint32_t collect_idle(const IdleFilter& filter, std::uint32_t* indices, std::uint32_t room) noexcept {
         LockGuard guard(lock_);
-        return idle_.sift(table, sieve, indices, room);
+        return idle_.collect(table, filter, indices, room);
     }
 
-    // Returns an object that nobody used, to where the one idle longest is; also one that the pool does not want any more,
-    // `in_any_case`. Never `serve`: that is for the caller to do.
-    Put put_back_unused(std::uint32_t index, bool in_any_case) noexcept {
+    // Returns an object that no client used to the old end of the idle list; `in_any_case` also an object that the pool
+    // does not want any more. Never `wake`: the caller calls next_to_wake anyway.
+    ReleaseResult release_unused(std::uint32_t index, bool in_any_case) noexcept {
         LockGuard guard(lock_);
-        if (closed_ && !in_any_case) return Put::closed;
-        if (!in_any_case && size_.load_relaxed() > max_.load_relaxed()) {
+        if (closed_ && !in_any_case) return ReleaseResult::closed;
+        if (!in_any_case && size_.load_relaxed() > max_size_.load_relaxed()) {
             make_surplus(index);
-            return Put::surplus;
+            return ReleaseResult::surplus;
         }
         idle_.push_oldest(table, index);
-        return Put::kept;
+        return ReleaseResult::kept;
     }
 
     // --- the whole pool ---
@@ -290,24 +297,23 @@ class ObjectPool {
     void close() noexcept {
         LockGuard guard(lock_);
         closed_ = true;
-        look_around();
-        fence_seq_cst();   // see put()
+        update_slow_path_flag();
+        fence_seq_cst();   // see release()
     }
-    // Places may be filled again.
-    void go_on() noexcept {
+    // Objects may be created again.
+    void resume_creation() noexcept {
         LockGuard guard(lock_);
         stalled_ = false;
     }
-    void resize(std::uint32_t most) noexcept {
+    void set_max_size(std::uint32_t max_size) noexcept {
         LockGuard guard(lock_);
-        max_.store_relaxed(most);
-        look_around();
-        fence_seq_cst();   // see put()
+        max_size_.store_relaxed(max_size);
+        update_slow_path_flag();
+        fence_seq_cst();   // see release()
     }
 
-    // The number of an object that the pool knows, or kNone.
-    // `word`: of the checkout that is going on. Only with it the number means this object: without it the node may be
-    // another's by the time that it is used.
+    // The number of an object that the pool knows, or kNone; and the word of its checkout. Use the number with that
+    // word only: the node may belong to another object soon.
     std::uint32_t find(const void* address, std::uint64_t& word) noexcept {
         LockGuard guard(lock_);
         const std::uint32_t index = table.find(address);
@@ -315,30 +321,30 @@ class ObjectPool {
         return index;
     }
 
-    // The object of that checkout, with a reference; null if it is over.
+    // The object of that checkout, with a reference; null if the checkout is over.
     void* look(std::uint32_t index, std::uint64_t checkout) noexcept {
         LockGuard guard(lock_);
         ObjectNode& node = table[index];
         if (node.word.load_acquire() != checkout) return nullptr;
-        keep_(node.address);
+        add_reference_(node.address);
         return node.address;
     }
 
-    // Objects that have been out since before then, with a reference (`keep`) to each. `tell`: only those not told of
-    // yet, which then are. Returns how many there are; `room` of them are written.
-    std::uint32_t held(std::uint64_t before, bool tell, Held* out, std::uint32_t room) noexcept {
+    // Objects that clients have had since `before` or longer, with a reference to each. `report`: only those not
+    // reported yet, and mark them. Returns how many there are; `room` of them are written.
+    std::uint32_t held(std::uint64_t before, bool report, HeldObject* out, std::uint32_t room) noexcept {
         LockGuard guard(lock_);
         std::uint32_t found = 0;
         for (std::uint32_t index = 0; index < table.used(); ++index) {
             ObjectNode& node = table[index];
-            const Standing standing = node.standing();
-            if (standing != Standing::lent && standing != Standing::out) continue;
+            const ObjectState state = node.state();
+            if (state != ObjectState::leased && state != ObjectState::acquired) continue;
             const std::uint64_t since = node.since.load_relaxed();
-            if (since > before || (tell && node.told.load_relaxed() != 0)) continue;
+            if (since > before || (report && node.leak_reported.load_relaxed() != 0)) continue;
             if (found < room) {
-                if (tell) node.told.store_relaxed(1);
-                keep_(node.address);
-                out[found] = Held{index, since, node.thread.load_relaxed(), node.address};
+                if (report) node.leak_reported.store_relaxed(1);
+                add_reference_(node.address);
+                out[found] = HeldObject{index, since, node.thread.load_relaxed(), node.address};
             }
             ++found;
         }
@@ -348,14 +354,14 @@ class ObjectPool {
     // --- readings ---
 
     std::uint32_t size() const noexcept { return size_.load_relaxed(); }
-    std::uint32_t max() const noexcept { return max_.load_relaxed(); }
+    std::uint32_t max_size() const noexcept { return max_size_.load_relaxed(); }
     std::uint32_t idle() noexcept { return idle_.size(table); }
     std::uint32_t peak() const noexcept { return peak_.load_relaxed(); }
     std::uint32_t extra() noexcept { LockGuard guard(lock_); return extra_; }
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
     std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }
     bool closed() noexcept { LockGuard guard(lock_); return closed_; }
-    // In a fork's child, where a thread may have had the lock that is not there any more.
+    // Without the lock: for a fork's child, in which a thread of the parent may have left it locked.
     bool was_closed() const noexcept { return closed_; }
     std::uint64_t reused() noexcept {                                          // checkouts of an idle object
         LockGuard guard(lock_);
@@ -377,7 +383,7 @@ class ObjectPool {
         return index;
     }
 
-    // So many are idle still.
+    // `left`: objects that are still idle.
     void note_peak(std::uint32_t left) noexcept {
         const std::uint32_t size = size_.load_relaxed();
         if (size > left && size - left > peak_.load_relaxed()) peak_.raise_relaxed(size - left);
@@ -387,100 +393,102 @@ class ObjectPool {
         return fair_ || now > waiter.since + kHandoffDelay;
     }
 
-    // An object or a place for `waiter`, unless somebody comes before it; otherwise `queued`.
-    Answer serve_self(Waiter& waiter, std::uint64_t now, std::uint32_t growing, std::uint32_t& index) noexcept {
+    // An object or a slot for `waiter`, unless an overdue waiter is before it; otherwise `queued`.
+    AcquireResult try_serve(Waiter& waiter, std::uint64_t now, std::uint32_t creation_limit,
+                            std::uint32_t& index) noexcept {
         const Waiter* const head = waiters_.first();
-        if (head != nullptr && head != &waiter && is_overdue(*head, now)) return Answer::queued;
+        if (head != nullptr && head != &waiter && is_overdue(*head, now)) return AcquireResult::queued;
         index = pop_under_lock();
         if (index != kNone) {
-            table[index].set(Standing::busy);
-            leave(waiter);
-            return Answer::found;
+            table[index].set_state(ObjectState::busy);
+            remove_waiter(waiter);
+            return AcquireResult::found;
         }
         const std::uint32_t size = size_.load_relaxed();
-        if (size >= max_.load_relaxed()) return Answer::queued;
-        if (growing_ >= growing) {
+        if (size >= max_size_.load_relaxed()) return AcquireResult::queued;
+        if (empty_slots_ >= creation_limit) {
             if (waiter.state == Waiter::queued) stalled_ = true;
-            return Answer::queued;
+            return AcquireResult::queued;
         }
         size_.store_relaxed(size + 1);
-        ++growing_;
+        ++empty_slots_;
         peak_.raise_relaxed(size + 1);
-        leave(waiter);
-        return Answer::room;
+        remove_waiter(waiter);
+        return AcquireResult::slot;
     }
 
-    // Objects and places that a waiter could have.
+    // Objects and slots that a waiter could have.
     std::uint32_t available() noexcept {
-        const std::uint32_t size = size_.load_relaxed(), most = max_.load_relaxed();
-        return idle() + (most > size && !stalled_ ? most - size : 0);
+        const std::uint32_t size = size_.load_relaxed(), max_size = max_size_.load_relaxed();
+        return idle() + (max_size > size && !stalled_ ? max_size - size : 0);
     }
 
-    bool reached(const Waiter& watcher) const noexcept {
+    bool goal_reached(const Waiter& watcher) const noexcept {
         if (watcher.goal == kUntilEmpty) return closed_ && size_.load_relaxed() == 0 && extra_ == 0;
         return closed_ || table.known() >= watcher.goal;
     }
 
-    // Out of its queue, if it is in one; its reference stays with it.
-    void leave(Waiter& waiter) noexcept {
+    // Removes it from its queue, if it is in one. It keeps the queue's reference.
+    void remove_waiter(Waiter& waiter) noexcept {
         if (waiter.state != Waiter::queued && waiter.state != Waiter::woken) return;
         if (waiter.state == Waiter::woken) --woken_;
         (waiter.goal == 0 ? waiters_ : watchers_).remove(waiter);
         waiter.state = Waiter::off;
         stalled_ = false;
-        look_around();
+        update_slow_path_flag();
     }
 
-    // Out of its queue, with its reference.
-    Waiter* dismiss(Waiter& waiter, Waiter::State state) noexcept {
-        leave(waiter);
+    // Removes it from its queue, together with the queue's reference.
+    Waiter* dequeue(Waiter& waiter, Waiter::State state) noexcept {
+        remove_waiter(waiter);
         waiter.state = state;
         waiter.kept = false;
         return &waiter;
     }
 
-    // An object that is not kept.
-    Put refuse(std::uint32_t index) noexcept {
-        table[index].set(Standing::busy);
-        if (closed_) return Put::closed;
+    // Marks an object that is not kept.
+    ReleaseResult reject(std::uint32_t index) noexcept {
+        table[index].set_state(ObjectState::busy);
+        if (closed_) return ReleaseResult::closed;
         make_surplus(index);
-        return Put::surplus;
+        return ReleaseResult::surplus;
     }
 
     void make_surplus(std::uint32_t index) noexcept {
         table[index].extra = true;
         ++extra_;
         size_.store_relaxed(size_.load_relaxed() - 1);
-        look_around();
+        update_slow_path_flag();
     }
 
-    // Whether the hot paths must look at more than the idle list.
-    void look_around() noexcept {
-        const bool much = waiters_.length() != 0 || watchers_.length() != 0 || closed_ || size_.load_relaxed() > max_.load_relaxed();
-        attention_.store_relaxed(much ? 1 : 0);
+    // The flag sends the fast paths to the lock.
+    void update_slow_path_flag() noexcept {
+        const bool waited_for = waiters_.length() != 0 || watchers_.length() != 0;
+        const bool needed = waited_for || closed_ || size_.load_relaxed() > max_size_.load_relaxed();
+        slow_path_.store_relaxed(needed ? 1 : 0);
     }
 
-    // Read on the hot paths.
-    Atomic<std::uint32_t> attention_;
-    Atomic<std::uint32_t> size_;         // places: objects, and those in the making or being closed
-    Atomic<std::uint32_t> peak_;         // most places without an idle object so far
-    Atomic<std::uint32_t> max_;
+    // Read on the fast paths.
+    Atomic<std::uint32_t> slow_path_;
+    Atomic<std::uint32_t> size_;         // slots in use: objects, and those being created or closed
+    Atomic<std::uint32_t> peak_;         // most slots without an idle object so far
+    Atomic<std::uint32_t> max_size_;
     bool fair_ = false;
     IdleObjects idle_;
 
     // Under the lock.
     Lock lock_;
     WaiterQueue waiters_;
-    WaiterQueue watchers_;               // for something else than an object
-    std::uint32_t woken_ = 0;            // waiters that are on their way to ask
-    std::uint32_t growing_ = 0;          // places without an object in the table: in the making, or being closed
-    std::uint32_t extra_ = 0;            // places beyond the size
-    // One that waits was told that no place may be filled now. It looks again by itself, so until something changes nobody
-    // is woken for a place.
+    WaiterQueue watchers_;               // wait for a number of objects, or for the end
+    std::uint32_t woken_ = 0;            // waiters that were woken and have not acquired yet
+    std::uint32_t empty_slots_ = 0;          // without an object in the table: it is being created or closed
+    std::uint32_t extra_ = 0;            // slots beyond the size
+    // A waiter was told that no object may be created now. It tries again by itself, so until something changes no
+    // waiter is woken for a slot.
     bool stalled_ = false;
-    std::uint32_t most_waiting_ = 0;
+    std::uint32_t max_waiting_ = 0;
     bool closed_ = false;
-    void (*keep_)(void*) = nullptr;
+    void (*add_reference_)(void*) = nullptr;
 };
 
 }  // namespace bufpool

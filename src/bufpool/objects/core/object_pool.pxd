@@ -1,4 +1,4 @@
-# Contract: who has which object, and who waits. Any thread, no GIL, no Python object.
+# Contract: which client has which object, and which clients wait. Any thread, no GIL, no Python object.
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogil:
@@ -6,25 +6,25 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
     const uint32_t kOwned          # install: the pool has that one already
     const uint32_t kUntilEmpty     # a goal: nothing is left of a closed pool
 
-    cdef enum class Standing "bufpool::Standing":
-        spare
+    cdef enum class ObjectState "bufpool::ObjectState":
+        unused
         idle
-        busy           # in the pool's own hand
-        lent           # a lease has it
-        out            # a client has it
+        busy           # held by the pool itself
+        leased         # a lease has it
+        acquired       # a client has it
 
-    cdef enum class Answer "bufpool::Answer":
+    cdef enum class AcquireResult "bufpool::AcquireResult":
         found
-        room           # a place, for an object that the caller makes
+        slot           # for an object that the caller creates
         queued
         full
         too_many
         closed
 
-    cdef enum class Put "bufpool::Put":
+    cdef enum class ReleaseResult "bufpool::ReleaseResult":
         kept
-        serve          # kept; call serve()
-        surplus        # no place's object any more: close it
+        wake           # kept; call next_to_wake()
+        surplus        # it has no slot any more: close it
         closed         # not kept
 
     cdef cppclass Word "bufpool::Atomic<std::uint32_t>":
@@ -40,19 +40,19 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         void store_relaxed(uint64_t) noexcept
 
     cdef cppclass ObjectNode:
-        LongWord word          # of the checkout that is going on, with its standing
-        Standing standing() noexcept
+        LongWord word          # of the checkout that is going on, with its state
+        ObjectState state() noexcept
         @staticmethod
-        Standing standing_of(uint64_t word) noexcept
-        uint64_t hand_out(Standing standing) noexcept          # the word of the checkout
-        bint take_back(uint64_t checkout) noexcept             # into the caller's hand, once
+        ObjectState state_of(uint64_t word) noexcept
+        uint64_t hand_out(ObjectState state) noexcept          # the word of the checkout
+        bint take_back(uint64_t checkout) noexcept             # once; the caller holds the object then
         Word uses              # checkouts
-        Word told              # reported as a leak
-        LongWord since         # coarse ns: out or idle since then
+        Word leak_reported
+        LongWord since         # coarse ns: in use or idle since then
         LongWord thread
         uint64_t expires       # coarse ns
-        uint64_t checked       # coarse ns: made, used or checked last
-        uint32_t drained       # the pool's count of drainings when it was made
+        uint64_t checked       # coarse ns: created, used or checked last
+        uint32_t drain_count   # of the pool when it was created
         bint extra             # beyond the pool's size
         bint traced            # the stack of this checkout is kept
         void* address          # borrowed from the pool's own table
@@ -67,19 +67,19 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
             woken
             given
             refused
-        void* owner            # the Turn that it lies in
+        void* owner            # the Checkout that it is part of
         uint32_t goal
         State state
         bint kept              # whether the queue has a reference to the owner
 
-    cdef struct Sieve:
+    cdef struct IdleFilter:
         uint64_t now
         uint64_t idle_before
         uint32_t most
         uint64_t checked_before
-        uint32_t drained
+        uint32_t drain_count
 
-    cdef struct Held:
+    cdef struct HeldObject:
         uint32_t index
         uint64_t since
         uint64_t thread
@@ -91,29 +91,31 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         ObjectPool* make() noexcept                            # null: no memory
         @staticmethod
         void destroy(ObjectPool* pool) noexcept
-        void set_up(uint32_t most, uint32_t most_waiting, bint fair, bint fifo, void (*keep)(void*) noexcept) noexcept
-        uint32_t take() noexcept
-        Put put(uint32_t& index) noexcept                      # surplus, closed: perhaps of another object
-        bint needs_attention() noexcept
-        Answer ask(Waiter& waiter, uint64_t now, bint may_wait, uint32_t growing, uint32_t& index) noexcept
-        bint watch(Waiter& waiter, uint32_t goal) noexcept
+        void set_up(uint32_t max_size, uint32_t max_waiting, bint fair, bint fifo,
+                    void (*add_reference)(void*) noexcept) noexcept
+        uint32_t try_acquire() noexcept
+        ReleaseResult release(uint32_t& index) noexcept        # surplus, closed: perhaps of another object
+        bint needs_slow_path() noexcept
+        AcquireResult acquire(Waiter& waiter, uint64_t now, bint may_wait, uint32_t creation_limit,
+                              uint32_t& index) noexcept
+        bint wait_for(Waiter& waiter, uint32_t goal) noexcept
         bint withdraw(Waiter& waiter, uint32_t& index) noexcept
-        Waiter* serve(uint64_t now) noexcept
-        void add_extra_place() noexcept
-        bint ask_place(uint32_t wanted) noexcept
+        Waiter* next_to_wake(uint64_t now) noexcept
+        void add_extra_slot() noexcept
+        bint acquire_slot(uint32_t wanted) noexcept
         uint32_t install(void* address, bint extra) noexcept
-        bint take_out(uint32_t index) noexcept                 # whether its place is one beyond the size
-        void give_up_place(bint extra) noexcept
-        uint32_t sift(const Sieve& sieve, uint32_t* indices, uint32_t room) noexcept
-        Put put_back_unused(uint32_t index, bint in_any_case) noexcept
+        bint remove(uint32_t index) noexcept                   # whether its slot is one beyond the size
+        void release_slot(bint extra) noexcept
+        uint32_t collect_idle(const IdleFilter& filter, uint32_t* indices, uint32_t room) noexcept
+        ReleaseResult release_unused(uint32_t index, bint in_any_case) noexcept
         void close() noexcept
-        void go_on() noexcept
-        void resize(uint32_t most) noexcept
+        void resume_creation() noexcept
+        void set_max_size(uint32_t max_size) noexcept
         uint32_t find(const void* address, uint64_t& word) noexcept
         void* look(uint32_t index, uint64_t checkout) noexcept  # with a reference; null: that checkout is over
-        uint32_t held(uint64_t before, bint tell, Held* out, uint32_t room) noexcept
+        uint32_t held(uint64_t before, bint report, HeldObject* out, uint32_t room) noexcept
         uint32_t size() noexcept
-        uint32_t max() noexcept
+        uint32_t max_size() noexcept
         uint32_t idle() noexcept
         uint32_t peak() noexcept
         uint32_t extra() noexcept

@@ -1,7 +1,6 @@
-// The objects of one pool by number: a node for each, and the way from an object's address back to its number.
+// The objects of one pool by number: a node for each, and a hash table from an object's address to its number.
 //
-// What an object is, this file does not know: an address that its owner looks after. Nodes stand still while the table
-// lives, so that a free list may link them.
+// An object is an address here, and its owner keeps it alive. Nodes do not move, so that a free list can link them.
 #pragma once
 
 #include <cstdint>
@@ -13,50 +12,51 @@
 
 namespace bufpool {
 
-enum class Standing : std::uint32_t {
-    spare = 0,     // the node has no object
+enum class ObjectState : std::uint32_t {
+    unused = 0,    // the node has no object
     idle = 1,      // on a list
-    busy = 2,      // the pool itself has it in hand: on its way in or out
-    lent = 3,      // a lease has it, and only that lease may return it
-    out = 4        // a client has it, and returns the object itself
+    busy = 2,      // the pool itself holds it, on its way in or out
+    leased = 3,    // a lease has it, and only that lease may return it
+    acquired = 4   // a client has it, and returns the object itself
 };
 
 struct ObjectNode {
     Atomic<std::uint32_t> next;      // free list, as in freelist.hpp
     Atomic<std::uint32_t> depth;
-    // Checkouts of this node so far, and in the last bits its Standing: one word, so that a checkout can be told from all
-    // others, and whoever changes it from "out" has the object.
+    // Checkouts of this node so far, and in the last bits its ObjectState. One word, so that each checkout has a value
+    // of its own, and the client whose compare-and-swap changes it has the object.
     Atomic<std::uint64_t> word;
     Atomic<std::uint32_t> uses;      // checkouts of this object; written by its holder alone
-    Atomic<std::uint64_t> since;     // coarse ns: when it went out, or idle
-    Atomic<std::uint64_t> thread;    // who took it
-    Atomic<std::uint32_t> told;      // whether this checkout was reported as a leak
-    // Written by who has the object in hand, before it is shared again:
+    Atomic<std::uint64_t> since;     // coarse ns: when it was handed out, or became idle
+    Atomic<std::uint64_t> thread;    // that acquired it
+    Atomic<std::uint32_t> leak_reported;   // whether this checkout was reported as a leak
+    // Written by the holder of the object, before it is shared again:
     std::uint64_t expires;           // coarse ns; the end of its lifetime
-    std::uint64_t checked;           // coarse ns; made, used or checked last
-    std::uint32_t drained;           // how often the pool had been drained when it was made
-    bool extra;                      // made beyond the pool's size, and not kept
+    std::uint64_t checked;           // coarse ns; created, used or checked last
+    std::uint32_t drain_count;       // of the pool when the object was created
+    bool extra;                      // created beyond the pool's size, and not kept
     bool traced;                     // the stack of this checkout is kept
     void* address;                   // of the object; changed under the pool's lock only
 
-    static constexpr unsigned kStandingBits = 3;
-    static constexpr std::uint64_t kStandingMask = (1u << kStandingBits) - 1;
+    static constexpr unsigned kStateBits = 3;
+    static constexpr std::uint64_t kStateMask = (1u << kStateBits) - 1;
 
-    static Standing standing_of(std::uint64_t word) noexcept { return static_cast<Standing>(word & kStandingMask); }
-    Standing standing() const noexcept { return standing_of(word.load_relaxed()); }
-    // By who has the object.
-    void set(Standing now) noexcept {
-        word.store_relaxed((word.load_relaxed() & ~kStandingMask) | static_cast<std::uint64_t>(now));
+    static ObjectState state_of(std::uint64_t word) noexcept { return static_cast<ObjectState>(word & kStateMask); }
+    ObjectState state() const noexcept { return state_of(word.load_relaxed()); }
+    // Called by the holder of the object.
+    void set_state(ObjectState now) noexcept {
+        word.store_relaxed((word.load_relaxed() & ~kStateMask) | static_cast<std::uint64_t>(now));
     }
-    // The word of this checkout. release: who takes the object back sees what was written to the node.
-    std::uint64_t hand_out(Standing now) noexcept {
-        const std::uint64_t next = ((word.load_relaxed() >> kStandingBits) + 1) << kStandingBits;
+    // The word of this checkout. release: the thread that takes the object back sees what was written to the node.
+    std::uint64_t hand_out(ObjectState now) noexcept {
+        const std::uint64_t next = ((word.load_relaxed() >> kStateBits) + 1) << kStateBits;
         word.store_release(next | static_cast<std::uint64_t>(now));
         return next | static_cast<std::uint64_t>(now);
     }
     // Takes the object back from that checkout, once; false if it is over.
     bool take_back(std::uint64_t checkout) noexcept {
-        return word.cas_strong_acq_rel_acquire(checkout, (checkout & ~kStandingMask) | static_cast<std::uint64_t>(Standing::busy));
+        const std::uint64_t busy = (checkout & ~kStateMask) | static_cast<std::uint64_t>(ObjectState::busy);
+        return word.cas_strong_acq_rel_acquire(checkout, busy);
     }
 };
 
@@ -81,7 +81,7 @@ class ObjectTable {
     std::uint32_t used() const noexcept { return used_; }     // nodes 0 ... used-1 exist
     std::uint32_t known() const noexcept { return known_; }   // objects in the table
 
-    // The rest is called under the pool's lock.
+    // The other methods are called under the pool's lock.
 
     // The number of `address`, or kNone.
     std::uint32_t find(const void* address) const noexcept {
@@ -92,7 +92,7 @@ class ObjectTable {
         }
     }
 
-    // Gives `address`, which is not known yet, a node; kNone without memory.
+    // Gives a new `address` a node; kNone: no memory.
     std::uint32_t add(void* address) noexcept {
         if (!make_room()) return kNone;
         std::uint32_t left = 0;
@@ -110,7 +110,7 @@ class ObjectTable {
         ObjectNode& node = (*this)[index];
         leave(node.address);
         node.address = nullptr;
-        node.set(Standing::spare);
+        node.set_state(ObjectState::unused);
         --known_;
         spare_.push(*this, index);
     }
@@ -125,7 +125,7 @@ class ObjectTable {
     static constexpr unsigned kChunks = 26;
 
     std::uint32_t home(const void* address) const noexcept {
-        // Addresses are multiples of 16 at least; Fibonacci hashing (Knuth, volume 3, 6.4) spreads what is left.
+        // Addresses are multiples of 16 at least; Fibonacci hashing (Knuth, volume 3, 6.4) spreads the rest.
         const std::uint64_t mixed = (reinterpret_cast<std::uintptr_t>(address) >> 4) * 0x9E3779B97F4A7C15ull;
         return static_cast<std::uint32_t>(mixed >> 32) & (room_ - 1);
     }
@@ -136,7 +136,7 @@ class ObjectTable {
         slots_[i] = Slot{address, index};
     }
 
-    // Linear probing without marks for what was deleted: what follows moves up (Knuth, volume 3, 6.4, algorithm R).
+    // Linear probing without tombstones: the entries that follow move up (Knuth, volume 3, 6.4, algorithm R).
     void leave(const void* address) noexcept {
         std::uint32_t hole = home(address);
         while (slots_[hole].address != address) hole = (hole + 1) & (room_ - 1);
@@ -172,8 +172,9 @@ class ObjectTable {
         while (row >> (k + 1)) ++k;
         if (k >= kChunks) return kNone;
         if (chunks_[k].load_relaxed() == nullptr) {
-            // Zeros are a node's first state: spare.
-            auto* const nodes = static_cast<ObjectNode*>(std::calloc(std::size_t{1} << (k + kFirstBits), sizeof(ObjectNode)));
+            // Zeros are a node's first state: unused.
+            const std::size_t count = std::size_t{1} << (k + kFirstBits);
+            auto* const nodes = static_cast<ObjectNode*>(std::calloc(count, sizeof(ObjectNode)));
             if (nodes == nullptr) return kNone;
             chunks_[k].store_release(nodes);
         }

@@ -1,382 +1,418 @@
-"""A claim as the lifecycle of objects sees it: asking and waiting, and what is done to an object in hand."""
+"""A client's checkout: owns its queue position, slot or object, and gives them back when it is destroyed.
+
+Wherever an exception comes from, a signal's or a cancellation's too, the checkout goes, and what it owns goes back.
+
+The engine works on a checkout through the functions below and those of `_held_object`. They are no methods, so that
+leases, which are checkouts, show their users no more than users need.
+"""
 
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from bufpool.objects.core.object_pool cimport Answer, ObjectNode, ObjectPool, Put, Sieve, kNone, kOwned, kUntilEmpty
 from bufpool._core.clock cimport coarse_ns, precise_ns
-from bufpool.objects.native._pool_state cimport (
-    ENDED,
-    HAND,
-    PLACE,
-    WITHOUT_GIL,
-    Bell,
-    Claim,
-    PoolCore,
-    Stage,
-    generation,
+from bufpool.objects.core.object_pool cimport (
+    AcquireResult,
+    ObjectNode,
+    ObjectPool,
+    ObjectState,
+    ReleaseResult,
+    kNone,
+    kUntilEmpty,
 )
+from bufpool.objects.native._pool_state cimport PoolCore, fork_count, set_wake
 
 from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
-from bufpool.errors import FactoryError
+
+cdef extern from *:
+    """
+    #if defined(Py_GIL_DISABLED)
+    #define BUFPOOL_WITHOUT_GIL 1
+    #else
+    #define BUFPOOL_WITHOUT_GIL 0
+    #endif
+    """
+    const bint WITHOUT_GIL "BUFPOOL_WITHOUT_GIL"
 
 cdef extern from "pythread.h":
     ctypedef enum PyLockStatus:
         PY_LOCK_FAILURE
         PY_LOCK_ACQUIRED
         PY_LOCK_INTR
+    PyThread_type_lock PyThread_allocate_lock() nogil
+    void PyThread_free_lock(PyThread_type_lock) noexcept nogil
+    int PyThread_acquire_lock(PyThread_type_lock, int wait) noexcept nogil
+    void PyThread_release_lock(PyThread_type_lock) noexcept nogil
     PyLockStatus PyThread_acquire_lock_timed(void* lock, long long microseconds, int intr_flag) noexcept nogil
 
-cdef extern from *:
-    """
-    // CPython 3.11 may collect garbage inside `ContextVar.reset`. A finalizer that then reads the variable leaves the
-    // old value in the variable's cache, without a reference: the next read returns freed memory. Later versions
-    // collect between instructions only.
-    #define BUFPOOL_RESET_MAY_COLLECT (PY_VERSION_HEX < 0x030C0000)
-    """
-    const bint RESET_MAY_COLLECT "BUFPOOL_RESET_MAY_COLLECT"
-    int PyGC_Disable() noexcept
-    int PyGC_Enable() noexcept
-
-# What `Turn.ask` answers.
-OBJECT = <int>Answer.found
-ROOM = <int>Answer.room
-QUEUED = <int>Answer.queued
-FULL = <int>Answer.full
-TOO_MANY = <int>Answer.too_many
-CLOSED = <int>Answer.closed
+# What `request` answers.
+OBJECT = <int>AcquireResult.found
+FREE_SLOT = <int>AcquireResult.slot
+QUEUED = <int>AcquireResult.queued
+FULL = <int>AcquireResult.full
+TOO_MANY = <int>AcquireResult.too_many
+CLOSED = <int>AcquireResult.closed
+DUE = CLOSED + 1                   # an object that must be checked or closed
 
 UNTIL_EMPTY = <object>kUntilEmpty
-FOREVER = (1 << 64) - 1            # ns on the coarse clock
+
+cdef uint64_t FOREVER = <uint64_t>-1   # ns
+
+cdef double LONGEST_WAIT = 1e9     # s; longer ones mean for ever, as `bufpool._validate` has it
+
+# One checkout of each object in 128 is traced, the first one too: a stack costs as much as ten checkouts.
+cdef uint32_t SAMPLED_MASK = 127
 
 # How long a thread sleeps at most at a time. With the GIL: as long as it likes. Without: CPython may keep for this
 # thread objects whose last reference another one dropped, and a lease among them holds what is waited for.
 cdef long long SLICE_US = 50000 if WITHOUT_GIL else 1000000 * 3600
 
 
-# nonecheck: any Python code can make a turn without a claim.
 @cython.final
-@cython.nonecheck(True)
-cdef class Turn:
-    """A claim as the lifecycle of objects sees it."""
+cdef class Bell:
+    """What a waiting thread sleeps on."""
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+        PyThread_acquire_lock(self.lock, 1)
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef void ring(self) noexcept:
+        cdef uint32_t silent = 0
+        # Once: a semaphore under the lock would count.
+        if self.rung.cas_strong_acq_rel_acquire(silent, 1):
+            PyThread_release_lock(self.lock)
+
+
+# no_gc_clear: a checkout in a reference cycle still gives back what it owns. No freelist: memory that is used again
+# keeps the mark of a finaliser that has run, and CPython does not call it a second time.
+@cython.no_gc_clear
+cdef class Checkout:
+    """One client's checkout: owns its queue position, slot or object, and returns them when destroyed."""
 
     def __init__(self, PoolCore core not None):
-        self.claim = Claim.__new__(Claim)
-        self.claim.begin(core, ...)
+        if self.core is not None:
+            raise RuntimeError("the checkout has begun already")
+        self.begin(core, ...)
 
-    cdef int need(self, Stage stage) except -1:
-        """Refuse a call that the lifecycle never makes: the claim has no object, or no place, to work on."""
-        if self.claim.stage != stage:
-            raise RuntimeError(f"the turn has no {'object in hand' if stage == HAND else 'place'}")
-        return 0
+    cdef object begin(self, PoolCore core, object timeout):
+        if core is None:
+            raise TypeError("the pool was never set up: a subclass has to call super().__init__")
+        self.core = core
+        if timeout is ... or timeout is None or (type(timeout) is float and 0 <= timeout <= LONGEST_WAIT):
+            self.timeout = timeout
+        else:
+            self.timeout = core.engine.seconds("timeout", timeout)
+        self.index = kNone
+        self.waiter.owner = <void*>self
 
-    cdef ObjectNode* node(self) except? NULL:
-        """Return the node of the object in hand; NULL if a callback has forked, and the object is the parent's."""
-        self.need(HAND)
-        if self.claim.outlived():
-            return NULL
-        return &self.claim.core.pool.table[self.claim.index]
+    def __del__(self):
+        if self.state == LEASED:
+            self.dropped()
+        elif self.core is not None and (self.queued or self.state == SLOT or self.state == HELD):
+            self.release_all()
 
-    cdef ObjectPool* begin_life(self) except NULL:
-        """What the claim gets from now on, it gets in this process, and not in the one that has forked."""
-        cdef ObjectPool* pool = self.claim.core.state()
-        self.claim.life = generation
+    cdef object dropped(self):
+        """Return an object whose client dropped it without an end."""
+        if self.take_back():
+            self.release_all()
+
+    cdef bint from_parent_process(self) noexcept:
+        """Return whether what the checkout owns belongs to the parent of this process."""
+        return self.fork_count != fork_count
+
+    cdef ObjectPool* begin_here(self) except NULL:
+        """Note that what the checkout gets from now on belongs to this process."""
+        if self.core is None:
+            raise RuntimeError("the checkout was never set up")
+        cdef ObjectPool* pool = self.core.state()
+        self.fork_count = fork_count
         return pool
 
-    def ask(self, bint may_wait, uint32_t growing):
-        """Ask for an object, or for a place for one; return one of the answers above.
+    cdef int add_extra_slot(self) except -1:
+        """Get a slot beyond the pool's size."""
+        self.begin_here().add_extra_slot()
+        self.extra = True
+        self.state = SLOT
+        return 0
 
-        `growing` is the most objects that may be in the making at once. A thread then waits by `block`.
-        """
-        cdef uint32_t index = kNone
-        cdef ObjectPool* pool = self.begin_life()
-        if may_wait:
-            self.claim.make_ready()
-        cdef Answer answer = pool.ask(self.claim.waiter, precise_ns(), may_wait, growing, index)
-        if answer == Answer.found:
-            self.claim.seize(index, False)
-        elif answer == Answer.room:
-            self.claim.extra = False
-            self.claim.stage = PLACE
-        self.claim.queued = answer == Answer.queued
-        if not self.claim.queued:
-            self.claim.leave_queue()
-        self.claim.core.rouse()
-        return <int>answer
+    cdef object hold(self, uint32_t index, bint used):
+        """Own an object, which a client has used or not."""
+        self.fork_count = fork_count
+        self.index = index
+        self.touched = used and self.core.handles_returns
+        self.surplus = False
+        self.state = HELD
 
-    def watch(self, uint32_t goal):
-        """Wait for `goal` objects to exist, or UNTIL_EMPTY. True: that is so."""
-        cdef ObjectPool* pool = self.begin_life()
-        self.claim.make_ready()
-        self.claim.queued = not pool.watch(self.claim.waiter, goal)
-        if not self.claim.queued:
-            self.claim.leave_queue()
-        return not self.claim.queued
+    cdef object hand_out(self, ObjectState state):
+        """Give the object to the client."""
+        cdef ObjectNode* node = &self.core.pool.table[self.index]
+        cdef uint32_t uses = node.uses.load_relaxed() + 1
+        node.uses.store_relaxed(uses)
+        if self.core.debug or (uses & SAMPLED_MASK) == 1:
+            self.core.trace(self.index)
+        node.thread.store_relaxed(PyThread_get_thread_ident())
+        node.since.store_relaxed(coarse_ns())
+        node.leak_reported.store_relaxed(0)
+        cdef object item = <object>node.address
+        self.word = node.hand_out(state)
+        self.state = LEASED if state == ObjectState.leased else ENDED
+        return item
 
-    def block(self, seconds):
-        """Sleep until woken or until the time is over; None: for ever. For threads. A signal's exception passes."""
-        cdef uint64_t until = FOREVER if seconds is None else precise_ns() + <uint64_t>(1e9 * <double>seconds)
-        cdef uint64_t now
-        cdef uint32_t one = 1
-        cdef long long us
-        cdef PyLockStatus status
-        cdef Bell bell = self.claim.bell
-        if bell is None:
-            raise RuntimeError("the turn is not in the queue")
-        while True:
-            now = precise_ns()
-            us = SLICE_US
-            if until != FOREVER:
-                us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
-            with nogil:
-                status = PyThread_acquire_lock_timed(bell.lock, us, 1)
-            if status == PyLockStatus.PY_LOCK_ACQUIRED:
-                bell.rung.cas_strong_acq_rel_acquire(one, 0)
-                return
-            PyErr_CheckSignals()
-            if WITHOUT_GIL:
-                eval(_RUN_PENDING_CALLS)
-            if until != FOREVER and precise_ns() >= until:
-                return
-
-    @property
-    def in_hand(self):
-        """Whether there is an object in hand."""
-        return self.claim.stage == HAND
-
-    def withdraw(self):
-        """Leave the queue; what it was given there is in hand then. Whether there is an object in hand."""
-        return self.claim.withdraw()
-
-    def touch(self):
-        """Return the object in hand for a callback: from now on it is let go of only by `take_out`, or `untouch`."""
-        cdef ObjectNode* node = self.node()
-        if node == NULL:
-            raise RuntimeError("the object in hand belongs to the parent of this process")
-        self.claim.touched = True
-        return <object>node.address
-
-    def untouch(self):
-        """The callback came back, and the object is sound."""
-        cdef ObjectNode* node = self.node()
-        self.claim.touched = False
-        if node != NULL:
-            node.checked = coarse_ns()
-
-    def due(self, bint coming_back):
-        """What is due for the object in hand: (drained, used up, lifetime over, beyond the size, check)."""
-        cdef ObjectNode* node = self.node()
-        cdef uint64_t now = coarse_ns()
-        if node == NULL:
-            return (False, False, False, False, False)
-        return (
-            node.drained != self.claim.core.drained,
-            self.claim.core.most_uses != 0 and node.uses.load_relaxed() >= self.claim.core.most_uses,
-            now >= node.expires,
-            node.extra and coming_back,
-            not coming_back and self.claim.core.checked_out and now >= node.checked + self.claim.core.check_after,
-        )
-
-    def make_extra_place(self):
-        """Get a place beyond the pool's size."""
-        self.begin_life().add_extra_place()
-        self.claim.extra = True
-        self.claim.stage = PLACE
-
-    def ask_place(self, uint32_t wanted):
-        """Get a place if the pool has less than so many; tell whether."""
-        if not self.begin_life().ask_place(wanted):
+    cdef bint take_back(self) noexcept:
+        """Take the object from the client; return False if its checkout has ended, by whatever way."""
+        if self.state != LEASED:
             return False
-        self.claim.extra = False
-        self.claim.stage = PLACE
+        self.over = True
+        if self.from_parent_process() or not self.core.pool.table[self.index].take_back(self.word):
+            return False                       # nothing is written: another thread may own the object by this lease
+        self.touched = self.core.handles_returns
+        self.state = HELD
         return True
 
-    def install(self, item, uint64_t lifetime, uint32_t drained):
-        """Put a new object into the turn's place, for a lifetime in nanoseconds; it is in hand then."""
-        cdef PoolCore core = self.claim.core
-        self.need(PLACE)
-        if item is None:
-            raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
-        if self.claim.outlived():
-            self.make_extra_place()            # the factory has forked, and this is the child
-        cdef uint32_t index = core.pool.install(<void*>item, self.claim.extra)
-        if index == kOwned:
-            raise FactoryError(
-                f"pool {core.name!r}: the factory returned an object that the pool has already: "
-                f"{core.lifecycle.show(item)}"
-            )
-        if index == kNone:
-            raise MemoryError(f"pool {core.name!r}: no memory for another object")
-        cdef ObjectNode* node = &core.pool.table[index]
-        cdef uint64_t now = coarse_ns()
-        node.checked = now
-        node.since.store_relaxed(now)
-        node.expires = FOREVER if lifetime == 0 or lifetime > FOREVER - now else now + lifetime
-        node.drained = drained
-        self.claim.seize(index, False)
-        core.owned[index] = item
+    cdef bint try_release(self) except -1:
+        """Return the object to the pool; False: the engine must do something to it first."""
+        cdef PoolCore core = self.core
+        cdef ObjectNode* node = &core.pool.table[self.index]
+        cdef ReleaseResult result
+        if node.traced:
+            core.untrace(self.index)
+        if core.is_due_in(node):
+            return False
+        result = core.release(&self.index)
+        if result == ReleaseResult.kept:
+            self.state = ENDED
+        elif result == ReleaseResult.wake:
+            self.state = ENDED
+            core.wake_waiters()
+        else:
+            self.surplus = result == ReleaseResult.surplus
+            return False
+        return True
 
-    def put(self):
-        """Return the object in hand to the pool. A word ("drained", "overflow", ...): it is not kept."""
-        return self.put_somewhere(False)
+    cdef object remove_object(self):
+        """Remove the object from the pool and return it; the checkout keeps the slot."""
+        if self.core.pool.table[self.index].traced:
+            self.core.untrace(self.index)
+        # First: without the GIL another object may have this number as soon as the pool has forgotten ours.
+        cdef object item = self.core.owned.pop(self.index)
+        self.extra = self.core.pool.remove(self.index)
+        self.state = SLOT
+        return item
 
-    def put_back_unused(self, *, bint checked=False, bint in_any_case=False):
-        """The same with an object that no client has used, to where it was among the idle ones.
+    cdef int prepare_to_wait(self) except -1:
+        """Make ready to be woken, and give the queue its reference."""
+        if self.waker is None and self.bell is None:
+            self.bell = Bell()
+        if not self.queued:
+            Py_INCREF(self)
+            self.waiter.kept = True
+        return 0
 
-        `in_any_case`: it is kept, so that whoever looks next does what is due.
-        """
-        cdef ObjectNode* node = self.node()
-        if checked and node != NULL:
-            node.checked = coarse_ns()
-        if node == NULL or not in_any_case:
-            return self.put_somewhere(True)
-        self.claim.core.pool.put_back_unused(self.claim.index, True)
-        self.claim.stage = ENDED
-        self.claim.core.rouse()
-        return ""
+    cdef void leave_queue(self) noexcept:
+        # It is in no queue any more, so no other thread changes `kept`. If it was woken, the queue's reference is gone.
+        self.queued = False
+        if self.waiter.kept:
+            self.waiter.kept = False
+            Py_DECREF(self)
 
-    cdef str put_somewhere(self, bint unused):
-        cdef PoolCore core = self.claim.core
-        cdef uint32_t index = self.claim.index
-        cdef Put put
-        self.need(HAND)
-        if self.claim.outlived():
-            self.claim.let_go()
-            return ""
-        # Perhaps while a callback had it.
-        if core.pool.table[index].drained != core.drained:
-            return "drained"
-        if core.pool.table[index].extra:
-            return "overflow"
-        put = core.pool.put_back_unused(index, False) if unused else core.put(&self.claim.index)
-        if put == Put.surplus:
-            return "resized"
-        if put == Put.closed:
-            return "closed"
-        self.claim.stage = ENDED
-        core.rouse()
-        return ""
+    cdef object wake(self):
+        """Wake the client."""
+        if self.waker is None:
+            self.bell.ring()
+            return None
+        try:
+            self.waker()
+        except RuntimeError:
+            # Its loop is closed: no client will use what it was given. The caller goes on with the next waiter.
+            self.release_all_without_waking()
+        except BaseException:
+            # Perhaps it was woken, perhaps not: once more does no harm.
+            self.waker()
+            raise
 
-    def take_out(self):
-        """Take the object in hand out of the pool and return it; the turn has its place until `give_up`."""
-        if self.node() == NULL:
-            raise RuntimeError("the object in hand belongs to the parent of this process")
-        return self.claim.out_of_pool()
+    cdef bint withdraw(self) except -1:
+        """Leave the queue, and hold the object that it was given there, if any; return whether it holds an object."""
+        cdef uint32_t index = kNone
+        if self.from_parent_process():
+            return False
+        if self.queued:
+            if self.core.pool.withdraw(self.waiter, index):
+                self.hold(index, False)
+            self.leave_queue()
+        return self.state == HELD
 
-    def give_up(self):
-        """Give back whatever there is; then it may ask again."""
-        if self.claim.stage != ENDED:
-            self.claim.let_go()
+    cdef object release_all(self):
+        """Give back whatever it owns, without a callback; then it may be used again."""
+        self.release_all_without_waking()
+        self.core.wake_waiters()
 
-    @property
-    def core(self):
-        """The pool's state."""
-        return self.claim.core
-
-    @property
-    def timeout(self):
-        """Seconds that its client waits, None for ever, ``...`` as the pool says."""
-        return self.claim.timeout
-
-    @property
-    def touched(self):
-        """Whether the object in hand is not fit for a client: it came from one, or from a callback that failed."""
-        return self.claim.touched
-
-    @property
-    def inherited(self):
-        """Whether a callback has forked, and this is the child: what is in hand is the parent's."""
-        return self.claim.outlived()
-
-    @property
-    def surplus(self):
-        """Whether the pool was made smaller, and the object in hand is one too many."""
-        return self.claim.surplus
-
-    @property
-    def waker(self):
-        """What wakes the task that waits; any thread may call it. A thread has a lock instead."""
-        return self.claim.waker
-
-    @waker.setter
-    def waker(self, waker):
-        self.claim.waker = waker
+    cdef object release_all_without_waking(self):
+        """Give back whatever it owns, for a caller that wakes the waiters: a thousand would be as many calls deep."""
+        cdef PoolCore core = self.core
+        cdef ReleaseResult result
+        if self.from_parent_process():
+            self.state = NEW
+            return None
+        self.withdraw()
+        if self.state == HELD and not self.touched and not core.is_over(&core.pool.table[self.index]):
+            if core.pool.table[self.index].traced:
+                core.untrace(self.index)
+            result = core.release(&self.index)
+            if result == ReleaseResult.kept or result == ReleaseResult.wake:
+                self.state = NEW
+        if self.state == HELD:
+            self.remove_object()
+        if self.state == SLOT:
+            core.pool.release_slot(self.extra)
+        self.state = NEW
 
 
-cdef Turn moved(Claim claim):
-    """A turn of its own with the object in hand: a claim's finaliser is called once, and would not see to its end."""
-    cdef Turn turn = Turn(claim.core)
-    turn.claim.seize(claim.index, True)
-    turn.claim.surplus = claim.surplus
-    claim.stage = ENDED
-    return turn
+cdef object wake(object checkout):
+    return (<Checkout>checkout).wake()
 
 
-cdef Turn turn_of(Claim claim):
-    cdef Turn turn = Turn.__new__(Turn)
-    turn.claim = claim
-    return turn
+set_wake(wake)
 
 
-def discarded(PoolCore core not None, item):
-    """A turn with the object in hand that a client had, through a lease or not; None in a fork's child."""
-    cdef uint32_t index = core.grab(item, True)
-    if index == kNone:
-        return None
-    cdef Turn turn = Turn(core)
-    turn.claim.seize(index, True)
-    turn.claim.touched = True
-    return turn
+cdef Checkout moved(Checkout checkout):
+    """Move the object to a new checkout. The finaliser of the old one has run, and would not run again."""
+    cdef Checkout other = Checkout.__new__(Checkout)
+    other.begin(checkout.core, ...)
+    other.hold(checkout.index, True)
+    other.surplus = checkout.surplus
+    checkout.state = ENDED
+    return other
 
 
-def sift(list turns not None, *, uint64_t idle_before=0, uint32_t most=0, uint64_t checked_before=0):
-    """Take idle objects out for which it is time, one into each of `turns`, new ones of one pool; return how many.
+# --- for the engine: a checkout's state ---
 
-    Those whose lifetime is over and those made before a draining; of those idle since before `idle_before` the oldest
-    `most`; those not checked since `checked_before`.
+def core_of(Checkout checkout not None):
+    """Return the state of the pool."""
+    return checkout.core
+
+
+def timeout_of(Checkout checkout not None):
+    """Return the seconds that its client waits: None for ever, ``...`` for the pool's own."""
+    return checkout.timeout
+
+
+def waker_of(Checkout checkout not None):
+    """Return what wakes the task that waits."""
+    return checkout.waker
+
+
+def set_waker(Checkout checkout not None, waker):
+    """Set what wakes the task that waits; any thread may call it. A thread needs none."""
+    checkout.waker = waker
+
+
+def holds_object(Checkout checkout not None):
+    """Return whether it holds an object that no client has."""
+    return checkout.state == HELD
+
+
+def is_touched(Checkout checkout not None):
+    """Return whether its object is not fit for a client: one had it, or a callback that failed."""
+    return checkout.touched
+
+
+def is_from_parent(Checkout checkout not None):
+    """Return whether a callback has forked and this is the child, so that the object belongs to the parent."""
+    return checkout.from_parent_process()
+
+
+# --- for the engine: objects, slots and waiting ---
+
+def request(Checkout checkout not None, bint may_wait, uint32_t creation_limit):
+    """Ask for an object, or for a slot for one; return one of the answers above.
+
+    `creation_limit` is how many objects may be in creation at once. After QUEUED a thread calls `block`.
     """
-    cdef uint32_t room = <uint32_t>len(turns)
-    cdef PoolCore core = (<Turn?>turns[0]).core
-    if any([(<Turn?>turn).core is not core for turn in turns]):
-        raise ValueError("the turns are of several pools")
-    cdef uint32_t* indices = <uint32_t*>malloc(room * sizeof(uint32_t))
-    if indices == NULL:
-        raise MemoryError()
-    cdef Sieve sieve
-    sieve.now = coarse_ns()
-    sieve.idle_before = idle_before
-    sieve.most = most
-    sieve.checked_before = checked_before
-    sieve.drained = core.drained
-    cdef uint32_t found = core.state().sift(sieve, indices, room)
-    cdef uint32_t i
-    for i in range(found):
-        (<Turn>turns[i]).claim.seize(indices[i], False)
-    free(indices)
-    return found
+    cdef uint32_t index = kNone
+    cdef ObjectPool* pool = checkout.begin_here()
+    if may_wait:
+        checkout.prepare_to_wait()
+    cdef AcquireResult result = pool.acquire(checkout.waiter, precise_ns(), may_wait, creation_limit, index)
+    if result == AcquireResult.found:
+        checkout.hold(index, False)
+    elif result == AcquireResult.slot:
+        checkout.extra = False
+        checkout.state = SLOT
+    checkout.queued = result == AcquireResult.queued
+    if not checkout.queued:
+        checkout.leave_queue()
+    checkout.core.wake_waiters()
+    if result == AcquireResult.found and checkout.core.is_due_out(&pool.table[index]):
+        return DUE
+    return <int>result
 
 
-def call_within(variable, entry, function, tuple args):
-    """Call the function with one more entry in a context variable's tuple: nobody is in it when that is over.
-
-    Compiled: nothing can interrupt it between the change and the call, or before the change is undone.
-    """
-    token = variable.set((*variable.get(), entry))
-    try:
-        return function(*args)
-    finally:
-        entry.who = None
-        reset(variable, token)
+def request_slot(Checkout checkout not None, uint32_t wanted):
+    """Get a slot if the pool has fewer than `wanted` objects; return whether it got one."""
+    if not checkout.begin_here().acquire_slot(wanted):
+        return False
+    checkout.extra = False
+    checkout.state = SLOT
+    return True
 
 
-def reset(variable, token):
-    """As ``variable.reset(token)``, on CPython 3.11 without a collection of garbage in the middle of it."""
-    cdef bint collects = RESET_MAY_COLLECT and PyGC_Disable()
-    try:
-        variable.reset(token)
-    finally:
-        if collects:
-            PyGC_Enable()
+def add_extra_slot(Checkout checkout not None):
+    """Get a slot beyond the pool's size."""
+    checkout.add_extra_slot()
+
+
+def wait_for(Checkout checkout not None, uint32_t goal):
+    """Enter the queue until `goal` objects exist, or UNTIL_EMPTY; return True if that is so already."""
+    cdef ObjectPool* pool = checkout.begin_here()
+    checkout.prepare_to_wait()
+    checkout.queued = not pool.wait_for(checkout.waiter, goal)
+    if not checkout.queued:
+        checkout.leave_queue()
+    return not checkout.queued
+
+
+def block(Checkout checkout not None, seconds):
+    """Sleep until woken, or for that time; None: for ever. An exception of a signal handler ends the sleep."""
+    cdef uint64_t until = FOREVER if seconds is None else precise_ns() + <uint64_t>(1e9 * <double>seconds)
+    cdef uint64_t now
+    cdef uint32_t one = 1
+    cdef long long us
+    cdef PyLockStatus status
+    cdef Bell bell = checkout.bell
+    if bell is None:
+        raise RuntimeError("the checkout is not in the queue")
+    while True:
+        now = precise_ns()
+        us = SLICE_US
+        if until != FOREVER:
+            us = min(us, <long long>((until - now + 999) // 1000) if until > now else 0)
+        with nogil:
+            status = PyThread_acquire_lock_timed(bell.lock, us, 1)
+        if status == PyLockStatus.PY_LOCK_ACQUIRED:
+            bell.rung.cas_strong_acq_rel_acquire(one, 0)
+            return
+        PyErr_CheckSignals()
+        if WITHOUT_GIL:
+            eval(_RUN_PENDING_CALLS)
+        if until != FOREVER and precise_ns() >= until:
+            return
+
+
+def withdraw(Checkout checkout not None):
+    """Leave the queue, and hold the object that it was given there, if any; return whether it holds an object."""
+    return checkout.withdraw()
+
+
+def release_all(Checkout checkout not None):
+    """Give back whatever it owns, without a callback; then it may be used again."""
+    if checkout.core is not None and checkout.state != ENDED:
+        checkout.release_all()

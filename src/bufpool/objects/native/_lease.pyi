@@ -1,12 +1,15 @@
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import Generic, Literal, NoReturn, TypeVar, final
 
-from bufpool.objects.native._pool_state import Claim
+from typing_extensions import disjoint_base
+
+from bufpool.objects.native._checkout import Checkout
+from bufpool.objects.native._pool_state import PoolCore
 
 _T = TypeVar("_T")
 
 @final
-class PoolLease(Claim, Generic[_T]):
+class PoolLease(Checkout, Generic[_T]):
     """An object for the length of a ``with`` block; made by `Pool.lease`.
 
     Examples
@@ -48,7 +51,7 @@ class PoolLease(Claim, Generic[_T]):
         >>> pool = bufpool.Pool(dict)
         >>> lease = pool.lease()
         >>> with lease as d:
-        ...     lease.release()                    # from here on somebody else may have `d`
+        ...     lease.release()                    # from here on another client may have `d`
         ...     pool.idle
         1
         """
@@ -66,44 +69,125 @@ class PoolLease(Claim, Generic[_T]):
         0
         """
 
-@final
-class AsyncPoolLease(Claim, Generic[_T]):
-    """An object for the length of an ``async with`` block; made by `AsyncPool.lease`.
-
-    Examples
-    --------
-    >>> import asyncio, bufpool
-    >>> async def main():
-    ...     lease = bufpool.AsyncPool(dict).lease()
-    ...     async with lease as d:
-    ...         d["seen"] = True
-    ...     return lease.released
-    >>> asyncio.run(main())
-    True
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> NoReturn: ...
-    async def __aenter__(self) -> _T: ...
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
+@disjoint_base
+class PoolFront(Generic[_T]):
+    _core: PoolCore
+    def _attach(self, core: PoolCore) -> None: ...
     @property
-    def object(self) -> _T:
-        """The object, while the lease has it."""
+    def name(self) -> str:
+        """Shown in messages."""
     @property
-    def released(self) -> bool:
-        """Whether the lease is over."""
-    async def release(self) -> None:
-        """Return the object before the end of the block, as `PoolLease.release`.
+    def closed(self) -> bool:
+        """Whether the pool hands out nothing more."""
+    @property
+    def size(self) -> int:
+        """Objects that count against `max_size`: idle, in use, being created or closed."""
+    @property
+    def idle(self) -> int:
+        """Objects ready to go out."""
+    @property
+    def in_use(self) -> int:
+        """Objects that are not idle, those beyond `max_size` too."""
+    @property
+    def waiting(self) -> int:
+        """Clients that wait for an object."""
+    @property
+    def min_size(self) -> int:
+        """Objects that maintenance keeps ready."""
+    @property
+    def max_size(self) -> int:
+        """Maximum number of objects."""
+    @property
+    def timeout(self) -> float | None:
+        """Seconds to wait for an object; None: for ever."""
+    @property
+    def fair(self) -> bool:
+        """Whether it is strictly first come, first served."""
+    @property
+    def lifo(self) -> bool:
+        """Whether the object used last goes out first."""
+
+class ThreadFront(PoolFront[_T]):
+    def lease(self, timeout: float | EllipsisType | None = ...) -> PoolLease[_T]:
+        """Return a context manager that gives an object for the length of a block.
+
+        Parameters
+        ----------
+        timeout : float or None, optional
+            Seconds to wait for an object; None: for ever; 0: not at all. Default: the pool's.
 
         Raises
         ------
-        ReleasedError
-            The lease has no object: it is over, or was not entered. A `ValueError`.
+        PoolTimeoutError
+            On entry: no object became free in that time. A `TimeoutError`.
+        TooManyWaitersError, PoolExhaustedError
+            On entry: `max_waiting` clients wait already; ``overflow="fail"``.
+        ClosedError
+            On entry: the pool is closed, now or while waiting.
+        SettingError
+            `timeout` is negative or NaN. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(bytearray, max_size=4)
+        >>> with pool.lease() as b:
+        ...     b += b"data"
         """
-    async def discard(self) -> None:
-        """Close the object, which is broken, instead of returning it, as `PoolLease.discard`."""
+    def acquire(self, timeout: float | EllipsisType | None = ...) -> _T:
+        """Check an object out; give it back with `release`. Prefer `lease`, which cannot forget it.
+
+        Parameters and errors as of `lease`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> x = pool.acquire()
+        >>> pool.release(x)
+        """
+    def try_acquire(self) -> _T | None:
+        """Check an object out if one is idle or there is room to make one; None if all are out. It never waits.
+
+        Raises
+        ------
+        PoolTimeoutError
+            There is room, but the factory failed and is left alone for a moment (`backoff`). Its error is the
+            ``__cause__``.
+        ClosedError
+            The pool is closed.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list, max_size=1)
+        >>> x = pool.try_acquire()
+        >>> pool.try_acquire() is None
+        True
+        >>> pool.release(x)
+        """
+    def release(self, item: _T, /) -> None:
+        """Return an object that `acquire` or `try_acquire` gave, from any thread.
+
+        Parameters
+        ----------
+        item : object
+            Itself, not an equal one.
+
+        Raises
+        ------
+        DoubleReleaseError
+            The pool has the object back already, or a lease has it and returns it at its end. A `ValueError`.
+        ForeignReleaseError
+            The object is not, or no longer, one of this pool. A `ValueError`.
+
+        Examples
+        --------
+        >>> import bufpool
+        >>> pool = bufpool.Pool(list)
+        >>> x = pool.acquire()
+        >>> pool.release(x)
+        >>> pool.release(x)
+        Traceback (most recent call last):
+        bufpool.errors.DoubleReleaseError: ...
+        """

@@ -1,0 +1,107 @@
+"""The callbacks of a pool: check, reset and close, whose errors are logged; pauses for a factory that fails."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from bufpool.objects.maintenance_thread import log
+from bufpool.objects.native import _checkout as checkouts
+from bufpool.objects.native import _held_object as held
+
+if TYPE_CHECKING:
+    from bufpool.objects.native._checkout import Checkout
+    from bufpool.objects.runtimes import Runtime
+    from bufpool.objects.settings import PoolSettings
+
+__all__ = ["Callbacks", "FactoryBackoff"]
+
+
+class FactoryBackoff:
+    """Leaves the factory alone for a while after it failed; the pause doubles with each failure."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self.failure: Exception | None = None  # what the factory raised last; None once it succeeds again
+        self.pause = 0.0
+        self.retry_at = 0.0
+        self._first = first
+        self._longest = longest
+
+    def creation_limit(self, now: float) -> int:
+        """Return how many objects may be in creation at once while the factory fails: one try, or none."""
+        return 1 if now >= self.retry_at else 0
+
+    def wake_at(self, now: float, deadline: float | None) -> float | None:
+        """Return when a waiter tries the factory again by itself."""
+        retry = max(self.retry_at, now + self._first)
+        return retry if deadline is None else min(deadline, retry)
+
+    def failed(self, error: Exception) -> None:
+        """Begin the next pause."""
+        from random import random  # few pools need it, and it takes long to import
+
+        self.pause = min(self._longest, 2 * self.pause) if self.pause else self._first
+        # Full jitter would let a client try at once: between half of it and all.
+        self.retry_at = monotonic() + self.pause * (1 - random() / 2)
+        self.failure = error
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        if self.failure is not None:
+            self.failure = None
+            self.pause = 0.0
+
+
+class Callbacks:
+    """The callbacks of one pool, other than its factory."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self.settings = settings
+
+    async def check(self, checkout: Checkout, runtime: Runtime) -> bool:
+        """Return whether the object of the checkout passes the check."""
+        check = self.settings.check
+        assert check is not None
+        thing = held.begin_callback(checkout)
+        try:
+            verdict = await runtime.call(self, check, thing)
+            sound = verdict is None or bool(verdict)
+        except Exception:  # noqa: BLE001 - it is logged, and counted
+            log().info("pool %r: a check failed", self.settings.name, exc_info=True)
+            return False
+        if checkouts.is_from_parent(checkout):  # the check has forked, and this is the child
+            return False
+        if sound:
+            held.end_callback(checkout)
+        return sound
+
+    async def reset(self, checkout: Checkout, runtime: Runtime) -> str:
+        """Make the object ready for the next client; return the reason to close it if that failed."""
+        if self.settings.reset is not None:
+            thing = held.begin_callback(checkout)
+            try:
+                await runtime.call(self, self.settings.reset, thing)
+            except Exception:  # noqa: BLE001 - it is logged, and counted
+                log().warning(
+                    "pool %r: reset failed, the object is closed", self.settings.name, exc_info=True
+                )
+                return "failed_reset"
+            if checkouts.is_from_parent(checkout):  # the reset has forked, and this is the child
+                return ""
+        if "return" in self.settings.check_on and not await self.check(checkout, runtime):
+            return "broken"
+        held.end_callback(checkout)
+        return ""
+
+    async def close(self, thing: Any, runtime: Runtime) -> None:
+        """Close an object that is out of the pool."""
+        if self.settings.close is None:
+            return
+        try:
+            await runtime.call(self, self.settings.close, thing)
+        except Exception:  # noqa: BLE001 - it is logged, and counted
+            log().warning("pool %r: closing an object failed", self.settings.name, exc_info=True)
+
+    def should_discard(self, error: BaseException) -> bool:
+        """Return whether an object is discarded because this exception left the block of its lease."""
+        return isinstance(error, self.settings.discard_on)
