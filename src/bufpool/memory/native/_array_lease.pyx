@@ -86,7 +86,7 @@ cdef class Lease:
         request.nbytes = self.nbytes
         request.alignment = self.alignment
         memcpy(request.dims, self.extents(), self.nd * sizeof(cnp.npy_intp))
-        return self.pool.make(self.descr, &request, False)
+        return self.pool.make(self.descr, &request, False, NULL)
 
     def __enter__(self):
         if self.pool is None:

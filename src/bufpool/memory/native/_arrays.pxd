@@ -18,10 +18,8 @@ cdef extern from "numpy/arrayobject.h":
         PyObject* mem_handler        # whose free() gets `data`; owned
 
 cdef class ArrayPool(AllocatorPool):
-    # A new array on a new block.
-    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros)
-    # As `make`, but on a block of this pool, which the array owns from then on; if it raises, the block is released.
-    cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request)
+    # A new array on `block`, which it owns from then on; if it raises, the block is released. NULL: on a new block.
+    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros, void* block)
     cdef object check_like(self, object prototype, object dtype, object shape)
     # Calls a constructor of NumPy's with this pool as its allocator.
     cdef object build(self, object function, tuple args, dict kwargs)

@@ -69,9 +69,10 @@ cdef class ArrayPool(AllocatorPool):
 
     # --- the common path ---
 
-    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros):
-        cdef bint zeroed = zeros
-        cdef void* block = self.acquire_block(request.nbytes, request.alignment, &zeroed)
+    cdef cnp.ndarray make(self, cnp.dtype descr, Request* request, bint zeros, void* block):
+        cdef bint zeroed = zeros and block == NULL
+        if block == NULL:
+            block = self.acquire_block(request.nbytes, request.alignment, &zeroed)
         cdef cnp.ndarray array = array_on(block, descr, request, self.capsule)
         if zeros and not zeroed:
             if request.nbytes < (1 << 20):
@@ -80,9 +81,6 @@ cdef class ArrayPool(AllocatorPool):
                 with nogil:
                     arena_clear(block, request.nbytes)
         return array
-
-    cdef cnp.ndarray make_on(self, void* block, cnp.dtype descr, Request* request):
-        return array_on(block, descr, request, self.capsule)
 
     # --- constructors with NumPy's own argument names ---
 
@@ -130,7 +128,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
-        return disowned(self.make(descr, &request, False))
+        return disowned(self.make(descr, &request, False, NULL))
 
     def zeros(self, shape, dtype=None, order="C", *, alignment=None):
         """Return a new array of zeros in pooled memory. Arguments and errors as of `empty`.
@@ -145,7 +143,7 @@ cdef class ArrayPool(AllocatorPool):
         """
         cdef Request request
         cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
-        return disowned(self.make(descr, &request, True))
+        return disowned(self.make(descr, &request, True, NULL))
 
     def full(self, shape, fill_value, dtype=None, order="C", *, alignment=None):
         """Return a new array in pooled memory, filled with `fill_value`.
@@ -169,7 +167,7 @@ cdef class ArrayPool(AllocatorPool):
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
         cdef cnp.dtype descr = check_request(self, shape, dtype, order, alignment, &request)
-        cdef cnp.ndarray array = disowned(self.make(descr, &request, False))
+        cdef cnp.ndarray array = disowned(self.make(descr, &request, False, NULL))
         np.copyto(array, fill_value, casting="unsafe")
         return array
 

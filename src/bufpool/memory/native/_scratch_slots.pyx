@@ -207,10 +207,10 @@ cdef class ScratchSlots:
             # With a limit, a stale name of the caller's must not make the request wait or fail.
             block = arena_acquire(self.pool.arena, self.request.nbytes, self.request.alignment)
             if block.address != NULL:
-                return self.pool.make_on(block.address, self.descr, &self.request)
+                return self.pool.make(self.descr, &self.request, False, block.address)
             if block.refusal == Refusal.limit:
                 self.detach_stale()
-        return self.pool.make(self.descr, &self.request, False)
+        return self.pool.make(self.descr, &self.request, False, NULL)
 
     cdef object detach_stale(self):
         """Detach the idle arrays that only local names of the caller hold, unless any `with` block is open."""
@@ -272,7 +272,7 @@ cdef ScratchSlots make_scratch_slots(ArrayPool pool, object shape, object dtype,
     slots.descr = check_request(pool, shape, dtype, order, alignment, &slots.request)
     slots.pool = pool
     # An array as NumPy makes it is the pattern: NumPy resolves sub-array and unsized dtypes and sets flags.
-    cdef cnp.ndarray pattern = pool.make(slots.descr, &slots.request, False)
+    cdef cnp.ndarray pattern = pool.make(slots.descr, &slots.request, False, NULL)
     cdef ArrayFields* fields = <ArrayFields*>pattern
     cdef int i
     slots.flags = fields.flags
