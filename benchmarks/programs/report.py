@@ -81,7 +81,7 @@ def digest(results: Iterable[Any]) -> str:
             raise TypeError(f"results must be arrays of plain data, not of {array.dtype}")
         checksum.update(f"{array.dtype} {array.shape} ".encode())
         # Not `tobytes`: the interpreter may keep the memory of so large an object, and it would count as the program's.
-        checksum.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        checksum.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return checksum.hexdigest()[:16]
 
 
