@@ -22,8 +22,8 @@ class FactoryBackoff:
 
     def __init__(self, first: float, longest: float) -> None:
         self.failure: Exception | None = None  # what the factory raised last; None once it succeeds again
-        self.pause = 0.0
-        self.retry_at = 0.0
+        self.pause: float = 0.0
+        self.retry_at: float = 0.0
         self._first = first
         self._longest = longest
 
@@ -56,7 +56,7 @@ class Callbacks:
     """The callbacks of one pool, other than its factory."""
 
     def __init__(self, settings: PoolSettings) -> None:
-        self.settings = settings
+        self.settings: PoolSettings = settings
 
     async def check(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Return whether the object of the checkout passes the check."""

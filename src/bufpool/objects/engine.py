@@ -81,8 +81,8 @@ class Engine:
         self.settings = settings
         self.name: str = settings.name
         self.min_size: int = settings.min_size
-        self.callbacks = Callbacks(settings)
-        self.backoff = FactoryBackoff(*settings.backoff)
+        self.callbacks: Callbacks = Callbacks(settings)
+        self.backoff: FactoryBackoff = FactoryBackoff(*settings.backoff)
         self.created: Times = Times()
         self.waits: Times = Times()
         self.held: Times = Times()
