@@ -148,7 +148,7 @@ async def test_during_the_end_of_an_object() -> None:
         assert pool.size == 0
 
 
-async def test_during_a_round_of_upkeep() -> None:
+async def test_during_a_round_of_maintenance() -> None:
     """The one that was being checked goes, the others stay idle, with a reset too."""
     gate = Gate()
     pool = AsyncPool(

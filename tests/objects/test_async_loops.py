@@ -1,4 +1,4 @@
-"""Loops that end, several with one pool, threads that release, leases that are dropped, upkeep by the loop's timer."""
+"""Loops that end, several with one pool, threads that release, leases that are dropped, maintenance by the loop's timer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bufpool import AsyncPool, ClosedError
-from tests.support.clients import Thing, turns, whole
+from tests.support.clients import Thing, maintenance_timers, turns, whole
 
 
 def left_behind(loop: asyncio.AbstractEventLoop, pool: AsyncPool[Any], count: int) -> list[asyncio.Task[Any]]:
@@ -242,10 +242,10 @@ def test_a_dropped_lease_comes_back_without_the_loop(when: str, reset: Any) -> N
     assert isinstance(thing, Thing)
 
 
-# --- upkeep ---
+# --- maintenance ---
 
 
-def test_upkeep_is_the_timers() -> None:
+def test_maintenance_is_the_timers() -> None:
     """What is idle too long goes, in a task of the loop, and no thread is started for it."""
 
     async def main() -> None:
@@ -266,7 +266,7 @@ def test_upkeep_is_the_timers() -> None:
     assert threading.active_count() == before
 
 
-async def test_upkeep_is_on_behalf_of_nobody() -> None:
+async def test_maintenance_is_on_behalf_of_nobody() -> None:
     """It neither sees nor keeps what the first client had in its context."""
     who: ContextVar[Any] = ContextVar("who", default=None)
     seen: list[Any] = []
@@ -294,15 +294,14 @@ async def test_upkeep_is_on_behalf_of_nobody() -> None:
     assert known() is None
 
 
-def test_upkeep_does_not_multiply_with_the_loops() -> None:
+def test_maintenance_does_not_multiply_with_the_loops() -> None:
     """Each loop that makes objects has one timer, however often they take turns."""
     pool = AsyncPool(Thing, max_idle=3600.0, max_size=100)
     loops = [asyncio.new_event_loop() for _ in range(2)]
     for _ in range(10):
         for loop in loops:
             loop.run_until_complete(pool.acquire())
-    timers = [sum("_start_round" in repr(each) for each in loop._scheduled) for loop in loops]  # type: ignore[attr-defined]
-    assert timers == [1, 1]
+    assert [maintenance_timers(loop) for loop in loops] == [1, 1]
     for loop in loops:
         loop.close()
 

@@ -85,7 +85,7 @@ def test_a_check_on_return(check: Checked) -> None:
 
 @by_hand
 def test_a_check_of_what_is_idle(check: Checked) -> None:
-    """By upkeep, once in an interval, and nothing is made in the place of what is broken unless it is needed."""
+    """By maintenance, once in an interval, and nothing is made in the place of what is broken unless it is needed."""
     pool, maker = make(check, check_on="idle", check_interval=A_WHILE)
     pool.wait(3)
     time.sleep(2 * A_WHILE)
@@ -136,7 +136,7 @@ def test_at_every_moment(check: Checked) -> None:
 
 @by_hand
 def test_a_slow_check_leaves_other_objects_free() -> None:
-    """Upkeep checks one object at a time."""
+    """Maintenance checks one object at a time."""
     gate = Gate(lambda _: True)
     pool, _ = make(gate, check_on="idle", check_interval=0, max_size=3)
     pool.wait(3)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("alone")
 
 
 def told(pool: Pool[Any]) -> list[str]:
-    """What one round of upkeep says of leaks."""
+    """What one round of maintenance says of leaks."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pool.maintain()

@@ -1,4 +1,4 @@
-"""How long an object lives, which one goes out first, and what upkeep does: by `maintain`, and by itself."""
+"""How long an object lives, which one goes out first, and what maintenance does: by `maintain`, and by itself."""
 
 from __future__ import annotations
 
@@ -157,11 +157,11 @@ def test_drain_replaces_what_a_callback_holds(maker: Maker, how: str) -> None:
     assert pool.acquire(5).number == 1
 
 
-# --- upkeep ---
+# --- maintenance ---
 
 
 @by_hand
-def test_upkeep_makes_what_is_missing(maker: Maker) -> None:
+def test_maintenance_makes_what_is_missing(maker: Maker) -> None:
     pool = Pool(maker, min_size=3)
     pool.maintain()
     assert pool.idle == 3
@@ -172,7 +172,7 @@ def test_upkeep_makes_what_is_missing(maker: Maker) -> None:
 
 
 @by_hand
-def test_upkeep_passes_on_the_error_of_a_factory() -> None:
+def test_maintenance_passes_on_the_error_of_a_factory() -> None:
     factory = Failing(OSError("down"))
     pool = Pool(factory, min_size=1, backoff=(60, 60))
     with pytest.raises(OSError, match="down"):

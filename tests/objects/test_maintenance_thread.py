@@ -139,7 +139,7 @@ def test_no_callback_for_a_lease_dropped_at_exit(kind: str) -> None:
 def test_clients_do_not_see_that_the_thread_cannot_start(
     maintenance: MaintenanceThread, caplog: pytest.LogCaptureFixture, maker: Maker
 ) -> None:
-    """It is logged once, and upkeep is done as soon as a thread can start."""
+    """It is logged once, and maintenance is done as soon as a thread can start."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -155,7 +155,7 @@ def test_clients_do_not_see_that_the_thread_cannot_start(
     assert maintenance._thread is None
     for _ in range(256):  # one checkout of each object in 128 tries again
         pool.release(pool.acquire())
-    until(lambda: pool.size == 0, "upkeep")
+    until(lambda: pool.size == 0, "maintenance")
     pool.close()
 
 
@@ -192,7 +192,7 @@ def test_a_pool_that_comes_as_the_thread_ends_is_maintained(maintenance: Mainten
     maintenance.register(first)
     until(lambda: first.rounds > 0)
     first.over = True
-    until(lambda: second.rounds > 1, "the other one's upkeep")
+    until(lambda: second.rounds > 1, "the other one's maintenance")
     second.over = True
     until(lambda: maintenance._thread is None, "the thread's end")
 
@@ -229,7 +229,7 @@ def test_of_two_threads_one_ends_and_passes_its_wake_up_on(maintenance: Maintena
     until(lambda: len(bell.asleep) == 2)
     quick = Maintained()
     maintenance.register(quick)
-    until(lambda: quick.rounds > 1, "its upkeep")
+    until(lambda: quick.rounds > 1, "its maintenance")
     assert maintenance._thread is another
     until(lambda: not first.is_alive(), "the end of the first")
     slow.over = quick.over = True
@@ -324,7 +324,7 @@ def test_a_child_needs_no_lock_of_the_parents_pools() -> None:
 
 @pytest.mark.skipif(bool(exits.LACKS_FORK), reason=exits.LACKS_FORK)
 def test_a_callback_of_the_thread_may_fork() -> None:
-    """The child ends when it leaves the thread, and does not go on with the parent's upkeep."""
+    """The child ends when it leaves the thread, and does not go on with the parent's maintenance."""
     out = run_python("""
         import bufpool, os, signal, threading, time, warnings
         warnings.simplefilter("ignore", DeprecationWarning)

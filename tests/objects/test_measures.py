@@ -53,7 +53,7 @@ def test_checkouts_and_objects_made(lifo: bool) -> None:
     assert stats.peak_in_use == 2
 
 
-def test_objects_looked_at_by_upkeep_are_no_checkouts() -> None:
+def test_objects_looked_at_by_maintenance_are_no_checkouts() -> None:
     pool = Pool(Thing, check=lambda thing: True, check_on="idle", check_interval=0, max_size=3)
     pool.wait(3)
     time.sleep(0.03)

@@ -96,7 +96,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_no_object_is_in_two_hands_and_none_is_lost(flavour: str) -> None:
-    """Leases, acquisitions, discards, time-outs, changes of size, drainings, upkeep, at once."""
+    """Leases, acquisitions, discards, time-outs, changes of size, drainings, maintenance, at once."""
     factory = Factory()
     pool = Pool(factory, max_size=4, close=Counted.close, **FLAVOURS[flavour])
 

@@ -12,7 +12,7 @@ import pytest
 
 from bufpool import ClosedError, Pool
 from bufpool.errors import FactoryError, PoolTimeoutError, ReentrantError
-from tests.support.clients import Thing, turns, whole
+from tests.support.clients import Thing, maintenance_timers, turns, whole
 
 
 class Gate:
@@ -270,12 +270,12 @@ def test_a_dropped_lease_comes_back_and_is_reset(within: bool) -> None:
     assert whole(pool)
 
 
-async def test_upkeep_is_the_maintenance_threads() -> None:
+async def test_maintenance_is_the_maintenance_threads() -> None:
     """However often `as_async` is called, the pool is maintained once, and the loop has no timer for it."""
     pool = Pool(Thing, max_idle=3600.0)
     for _ in range(5):
         await pool.as_async().acquire()
-    assert not any("_upkeep" in repr(each) for each in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
+    assert maintenance_timers(asyncio.get_running_loop()) == 0
 
 
 def test_async_with_on_a_plain_lease_names_async_pool() -> None:

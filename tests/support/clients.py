@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bufpool import AsyncPool, Pool
+from bufpool.objects.runtimes import TaskRuntime
 
 A_WHILE = 0.06  # seconds; the clock by which objects age moves in steps of some milliseconds
 PATIENCE = 30.0  # seconds after which a test says that something never came
@@ -88,6 +89,12 @@ class Gate:
 
     def open(self) -> None:
         self.opened.set()
+
+
+def maintenance_timers(loop: asyncio.AbstractEventLoop) -> int:
+    """How many timers for the maintenance of pools a loop has."""
+    name = TaskRuntime._start_round.__qualname__
+    return sum(name in repr(each) for each in loop._scheduled)  # type: ignore[attr-defined]
 
 
 class Client:

@@ -65,7 +65,7 @@ thread.join()
 """
     ),
     "closed": Program("pool = bufpool.Pool(list, max_idle=60)\n" + USE + "close_last = True\n"),
-    "not closed, upkeep at work": Program(
+    "not closed, maintenance at work": Program(
         "pool = bufpool.Pool(list, min_size=1, max_idle=0.02, check=bool, check_on='idle', check_interval=0.01)\n"
         + USE
         + "import time; time.sleep(0.03)\n"

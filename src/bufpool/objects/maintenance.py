@@ -58,7 +58,7 @@ class PoolMaintenance:
         try:
             await maintain(core.engine, runtime)
         except Exception:  # noqa: BLE001 - it is logged
-            log().warning("pool %r: upkeep failed", core.name, exc_info=True)
+            log().warning("pool %r: maintenance failed", core.name, exc_info=True)
 
 
 async def maintain(engine: Engine, runtime: Runtime) -> None:
