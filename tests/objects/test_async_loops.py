@@ -1,4 +1,4 @@
-"""Loops that end, several with one pool, threads that release, leases that are dropped, maintenance by the loop's timer."""
+"""Loops that end, several with one pool, threads that release, dropped leases, maintenance by the loop's timer."""
 
 from __future__ import annotations
 
