@@ -54,7 +54,7 @@ class AllocationWarning(BufpoolError, RuntimeWarning):  # noqa: N818 (a warning)
 
 
 class SizeError(BufpoolError, ValueError):
-    """A size is negative, overflows, or is larger than the largest block, 64 TiB."""
+    """A size is negative, is no size, or is larger than a block or the pool's idle memory may be."""
 
 
 class AlignmentError(BufpoolError, ValueError):
@@ -98,7 +98,7 @@ class ForeignReleaseError(BufpoolError, ValueError):
 
 
 class DoubleReleaseError(BufpoolError, ValueError):
-    """An object, array or buffer was released twice."""
+    """An object, array or buffer was released before, or a lease has it and releases it at its end."""
 
 
 class ReleasedError(BufpoolError, ValueError):

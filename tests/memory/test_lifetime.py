@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -415,3 +416,19 @@ def test_frequent_collection() -> None:
         print(pool.stats().in_use_bytes)
     """)
     assert out.split() == ["0"]
+
+
+def test_a_pool_made_under_a_tracer_goes_at_once() -> None:
+    """A tracer refreshes the dictionary of the frame that made the pool: nothing may keep it."""
+    before = sys.gettrace()
+    gc.disable()
+    try:
+        sys.settrace(lambda *_: lambda *_: None)
+        pool = BufferPool()
+        sys.settrace(before)
+        weak = weakref.ref(pool)
+        del pool
+        assert weak() is None
+    finally:
+        sys.settrace(before)
+        gc.enable()

@@ -66,6 +66,16 @@ def test_limit_reached_with_a_timeout(ask: Ask) -> None:
     assert (pool.stats().in_use_bytes, taken.size) == (LIMIT, LIMIT)
 
 
+def test_sizes_that_look_the_same_rounded_are_exact() -> None:
+    pool = BufferPool(1_150_000, name="tested")
+    with pytest.raises(LimitError) as caught:
+        pool.empty(1_110_000, "u1")
+    assert str(caught.value) == (
+        "pool 'tested': requested 1,110,000 bytes (a block of 1,179,648 bytes); the pool's limit is 1,150,000 bytes "
+        "(0 in use, 0 idle)"
+    )
+
+
 @asking(BY_SIZE)
 def test_what_can_never_come_is_not_waited_for(ask: Ask) -> None:
     """A request above the limit, where the timeout is none."""

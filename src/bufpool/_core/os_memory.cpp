@@ -8,6 +8,7 @@
 #else
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <initializer_list>
 
 #include <fcntl.h>
@@ -84,6 +85,7 @@ bool decommit(const Upstream& upstream, char* start, std::size_t bytes) noexcept
 bool may_move_pages() noexcept { return false; }
 Move move_pages(char*, char*, std::size_t) noexcept { return Move::refused; }
 void join_maps(char*, std::size_t) noexcept {}
+bool has_huge_pages() noexcept { return false; }
 void advise_huge(char*, std::size_t) noexcept {}
 void advise_small(char*, std::size_t) noexcept {}
 
@@ -236,6 +238,23 @@ Move move_pages(char* from, char* to, std::size_t bytes) noexcept {
 
 void join_maps(char* start, std::size_t bytes) noexcept {
     mmap(start, bytes, PROT_READ | PROT_WRITE, kSpace | MAP_FIXED, -1, 0);
+}
+
+bool has_huge_pages() noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    // Read once. The file says "always madvise [never]": what is in force stands in brackets.
+    static Atomic<std::uint32_t> known;   // 1: they are allowed, 2: they are not
+    if (known.load_relaxed() == 0) {
+        char text[64] = {};
+        const int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+        const ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+        if (file >= 0) close(file);
+        known.store_relaxed(length > 0 && std::strstr(text, "[never]") == nullptr ? 1 : 2);
+    }
+    return known.load_relaxed() == 1;
+#else
+    return false;
+#endif
 }
 
 void advise_huge(char* start, std::size_t bytes) noexcept {

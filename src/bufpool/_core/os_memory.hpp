@@ -65,6 +65,8 @@ bool may_move_pages() noexcept;
 Move move_pages(char* from, char* to, std::size_t bytes) noexcept;
 // Makes a range without pages one map with its neighbours again, if that is possible.
 void join_maps(char* start, std::size_t bytes) noexcept;
+// Whether the system has transparent huge pages, and its settings allow them.
+bool has_huge_pages() noexcept;
 // Advises transparent huge pages for the range, where the system has them.
 void advise_huge(char* start, std::size_t bytes) noexcept;
 // Withdraws that advice.

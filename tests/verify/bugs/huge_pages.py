@@ -39,15 +39,15 @@ HUGE_PAGES = (
     Bug(
         "a huge page comes as a whole under a limit",
         GROWTH,
-        "return config.limit == kUnlimited && config.max_retained",
-        "return config.max_retained",
+        "return config.limit == kUnlimited && !aligned_",
+        "return !aligned_",
         RULES,
     ),
     Bug(
         "a huge page comes as a whole though little may be idle",
         GROWTH,
-        "config.max_retained >= kGrown && ",
-        "",
+        " &&\n           idle + kHugePage <= config.max_retained;",
+        ";",
         RULES,
     ),
     Bug(
@@ -69,6 +69,20 @@ HUGE_PAGES = (
         GROWTH,
         "if (!lazy && wants_whole",
         "if (wants_whole",
+        RULES,
+    ),
+    Bug(
+        "a huge page comes as a whole for each block of wide alignment",
+        GROWTH,
+        " && !aligned_ && heap_.resident()",
+        " && heap_.resident()",
+        RULES,
+    ),
+    Bug(
+        "a huge page comes as a whole in each hole",
+        GROWTH,
+        " && heap_.idle() <= heap_.resident() / 20 &&",
+        " &&",
         RULES,
     ),
 )

@@ -273,7 +273,7 @@ void run(unsigned steps, const Upstream& upstream) {
             taken[extent.start] = extent.bytes;
             pieces.push_back(Piece{extent, 0, static_cast<unsigned char>(random() % 255 + 1)});
             if (random() % 2 == 0) move_in(*heap, extent);
-            else if (random() % 2 == 0) widen(*heap, extent, upstream.pages == Pages::huge_advised && !upstream.lock && !upstream.prefault, now, taken, since);
+            else if (random() % 2 == 0) widen(*heap, extent, upstream.pages == Pages::huge_advised && !upstream.lock && !upstream.prefault && has_huge_pages(), now, taken, since);
             const std::size_t pages = extent.bytes / kPage;
             const std::size_t written = random() % 4 == 0 ? extent.bytes : (random() % pages + 1) * kPage;
             if (random() % 8 != 0) touch(*heap, pieces.back(), written);     // else it has no resident page

@@ -49,9 +49,12 @@ std::uint64_t most_beside(const Settings& settings, unsigned count, std::size_t 
 void huge_pages() {
     Settings settings;
     settings.upstream.pages = Pages::huge_advised;
-    Settings limited = settings, retained = settings;
+    Settings limited = settings, retained = settings, aligned = settings;
     limited.limit = 128 * kMiB;
-    retained.max_retained = 32 * kMiB;
+    retained.max_retained = kMiB;
+    aligned.alignment = kHugePage;
+    CHECK(most_beside(aligned, 600, 70'000) < 600 * kRegionAlign);
+    if (!has_huge_pages()) return;
     for (std::size_t nbytes : {std::size_t{5000}, std::size_t{60'000}, std::size_t{500'000}, kMiB}) {
         const auto count = [&](std::size_t mib) { return static_cast<unsigned>(mib * kMiB / nbytes); };
         const std::uint64_t most = most_beside(settings, count(60), nbytes);
@@ -60,6 +63,39 @@ void huge_pages() {
         CHECK(most_beside(settings, count(30), nbytes) < kHugePage * 3 / 4);
         CHECK(most < 60 * kMiB / 8);
     }
+}
+
+// Not in holes between blocks, where the rest of each would stay idle.
+void huge_pages_in_holes() {
+    Settings settings;
+    settings.upstream.pages = Pages::huge_advised;
+    Arena* const arena = make(settings);
+    std::vector<void*> kept, dropped;
+    for (unsigned i = 0; i < 60; ++i) (i % 2 == 0 ? kept : dropped).push_back(take(arena, 4 * kMiB));
+    release_all(dropped);
+    arena->trim(0);
+    for (unsigned i = 0; i < 30; ++i) {
+        kept.push_back(take(arena, 2 * kMiB));
+        CHECK(idle_in(arena) <= arena->counters.mapped.load_relaxed() / 20 + kHugePage);
+    }
+    release_all(kept);
+    all_back(arena);
+}
+
+// The bound on idle memory holds while an arena grows.
+void huge_pages_within_the_bound() {
+    Settings settings;
+    settings.upstream.pages = Pages::huge_advised;
+    settings.max_retained = 48 * kMiB;
+    Arena* const arena = make(settings);
+    std::vector<void*> blocks = take_many(arena, 100, kMiB), idle = take_many(arena, 47, 3 * kHugePage / 2);
+    for (unsigned i = 0; i < 60; ++i) {
+        if (i < idle.size()) CHECK(Arena::release(idle[i]));
+        blocks.push_back(take(arena, 700'000));
+        CHECK(idle_in(arena) <= settings.max_retained);
+    }
+    release_all(blocks);
+    all_back(arena);
 }
 
 // Large zeros take none as a whole, because most of their pages may never be written to.
@@ -405,6 +441,8 @@ int main(int argc, char** argv) {
     one_block(rounds);
     peak(rounds);
     huge_pages();
+    huge_pages_in_holes();
+    huge_pages_within_the_bound();
     huge_pages_of_zeros();
     std::printf("%u operations, 0 violations\n", 4 * rounds);
     return 0;

@@ -15,6 +15,7 @@ struct Settings {
     std::uint64_t max_idle_ns = 0;
     bool wipe = false;
     Upstream upstream{Pages::plain, false, false};
+    std::size_t alignment = kGranule;
 };
 
 inline ArenaConfig config_of(const Settings& settings) {
@@ -23,7 +24,7 @@ inline ArenaConfig config_of(const Settings& settings) {
     config.max_retained = settings.max_retained;
     config.min_retained = settings.min_retained;
     config.max_idle_ns = settings.max_idle_ns;
-    config.alignment = kGranule;
+    config.alignment = settings.alignment;
     config.upstream = settings.upstream;
     config.wipe = settings.wipe;
     config.maintenance_thread = true;

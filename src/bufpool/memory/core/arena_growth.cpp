@@ -84,9 +84,12 @@ std::uint64_t Arena::move_pages_in(Slab* slab, std::size_t size) noexcept {
     return heap_.move_in(slab->extent) ? heap_.nonresident(slab->base, size) : kLost;
 }
 
-// Whether pages that nobody requested may be resident: if they are a small part of all, and of what may be idle.
+// Whether pages that nobody requested may be resident: if they are a small part of all, the bound on idle memory allows
+// them, and the next block can use them. Wide alignment would leave the rest of each huge page unused.
 bool Arena::wants_whole_huge_pages() const noexcept {
-    return config.limit == kUnlimited && config.max_retained >= kGrown && heap_.resident() >= kGrown;
+    const std::uint64_t idle = charged_ + heap_.idle() - counters.used.load_relaxed();
+    return config.limit == kUnlimited && !aligned_ && heap_.resident() >= kGrown && heap_.idle() <= heap_.resident() / 20 &&
+           idle + kHugePage <= config.max_retained;
 }
 
 // Makes the pages of a range in use resident.

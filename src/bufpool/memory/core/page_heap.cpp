@@ -306,7 +306,7 @@ bool PageHeap::make_accessible(std::uint32_t id, std::uint32_t granules) noexcep
 }
 
 void PageHeap::commit_last_huge_page(Extent extent, std::uint32_t now) noexcept {
-    if (upstream_.pages != Pages::huge_advised || upstream_.lock || upstream_.prefault) return;
+    if (upstream_.pages != Pages::huge_advised || upstream_.lock || upstream_.prefault || !has_huge_pages()) return;
     const std::uint32_t id = id_of(extent.start), end = id + granules_of(extent.bytes);
     const std::uint32_t piece = (end - 1) / kPieceGranules * kPieceGranules, rest = piece + kPieceGranules - end;
     const std::uint32_t length = row(end).length;          // of the free extent behind

@@ -416,10 +416,14 @@ cdef class PoolBase:
             return SizeError(
                 f"pool {self.name!r}: requested {amount(nbytes)}; the largest block has {amount(kMaxBlock)}"
             )
-        asked, block = amount(nbytes), amount(class_size(class_of(nbytes or 1)))
+        block_bytes = class_size(class_of(nbytes or 1))
+        asked, block = amount(nbytes), amount(block_bytes)
         if why == Refusal.limit:
-            rounded = "" if asked == block else f" (a block of {block})"
             limit = amount(self.arena.config.limit)
+            if limit in (asked, block) and self.arena.config.limit not in (nbytes, block_bytes):
+                # Rounded they look the same.
+                asked, block, limit = [f"{each:,} bytes" for each in (nbytes, block_bytes, self.arena.config.limit)]
+            rounded = "" if asked == block else f" (a block of {block})"
             text = f"pool {self.name!r}: requested {asked}{rounded}; the pool's limit is {limit} {state}"
             if waited is None:
                 return LimitError(text)
