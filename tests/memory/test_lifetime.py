@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -419,9 +420,10 @@ def test_frequent_collection() -> None:
 
 
 def test_a_pool_made_under_a_tracer_goes_at_once() -> None:
-    """A tracer refreshes the dictionary of the frame that made the pool: nothing may keep it."""
+    """A tracer that looks at local names fills the dictionary of the frame: nothing may keep that."""
 
-    def trace(*_: Any) -> Any:
+    def trace(frame: FrameType, *_: Any) -> Any:
+        assert frame.f_locals is not None
         return trace
 
     before = sys.gettrace()
