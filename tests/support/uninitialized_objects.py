@@ -46,7 +46,7 @@ def classes() -> list[type]:
     own = {
         (each.__module__, each.__name__): each
         for each in found.values()
-        if str(each.__module__).rpartition(".")[0] in names and "__pyx" not in each.__name__
+        if str(getattr(each, "__module__", "")).rpartition(".")[0] in names and "__pyx" not in each.__name__
     }
     return [own[name] for name in sorted(own)]
 
