@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["amount", "plural", "readable"]
+__all__ = ["amount", "exact", "plural", "readable"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -58,3 +58,15 @@ def amount(count: int) -> str:
         return f"{count} {plural(count, 'byte')}" if count else "0"
     unit = 1 << (count.bit_length() - 1) // 10 * 10
     return readable(count).replace(".0 ", " ") if count % unit == 0 else readable(count)
+
+
+def exact(count: int) -> str:
+    """Return a number of bytes to the last one, for two that look the same rounded.
+
+    Examples
+    --------
+    >>> from bufpool._words import exact
+    >>> exact(1_179_648)
+    '1,179,648 bytes'
+    """
+    return f"{count:,} {plural(count, 'byte')}"

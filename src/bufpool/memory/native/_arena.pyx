@@ -32,7 +32,7 @@ from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
 from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
-from bufpool._words import amount
+from bufpool._words import amount, exact
 from bufpool.errors import (
     ClosedError,
     LimitError,
@@ -422,7 +422,7 @@ cdef class PoolBase:
             limit = amount(self.arena.config.limit)
             if limit in (asked, block) and self.arena.config.limit not in (nbytes, block_bytes):
                 # Rounded they look the same.
-                asked, block, limit = [f"{each:,} bytes" for each in (nbytes, block_bytes, self.arena.config.limit)]
+                asked, block, limit = [exact(each) for each in (nbytes, block_bytes, self.arena.config.limit)]
             rounded = "" if asked == block else f" (a block of {block})"
             text = f"pool {self.name!r}: requested {asked}{rounded}; the pool's limit is {limit} {state}"
             if waited is None:
