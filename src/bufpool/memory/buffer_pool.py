@@ -41,7 +41,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
 
     Threads may share it. Arrays and buffers stay valid when the pool is gone.
 
-    Sizes are numbers of bytes, or texts such as ``"512 MiB"``, ``"1.5 GB"`` and ``"25%"`` (of the memory that this
+    Sizes are numbers of bytes, or strings such as ``"512 MiB"``, ``"1.5 GB"`` and ``"25%"`` (of the memory that this
     process may use). The environment variable ``BUFPOOL_CONF`` changes the defaults without a change to the program.
 
     Parameters
@@ -51,22 +51,22 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         the system, collects garbage, waits up to `timeout`, and then raises `LimitError`. A pool with a limit keeps no
         per-thread caches. Default: no limit.
     max_retained : int or str, optional
-        Maximum bytes the pool keeps idle; the system gets back the rest. Default: a quarter of the memory of the
-        machine, or of the container if that has less; with a `limit`, no further bound.
+        Maximum bytes the pool keeps idle; the system gets back the rest. Default: with a `limit`, no further bound;
+        else a quarter of the memory of the machine, or of the container if that has less.
     max_idle : float or None, default 10.0
-        Seconds until memory that stays idle goes back to the system. Up to 16 MiB stay idle. Until then the pool may
-        hold 1.5 times its peak use in that time or, if that is more, 64 MiB more than is in use. None: idle memory does
-        not age; only `limit` and `max_retained` bound it.
+        Seconds until memory that stays idle goes back to the system. The last 16 MiB stay. The pool also holds at most
+        1.5 times its peak use in that time, or 64 MiB more than is in use if that is more. None: only `limit` and
+        `max_retained` bound idle memory.
     timeout : float or None, default 0.0
-        Seconds that a request waits at the limit. None: without end. NumPy's own allocations under ``with pool:`` wait
-        as long.
+        Seconds that a request waits at the limit. None: for ever. NumPy's own allocations under ``with pool:`` wait
+        too.
     alignment : int, default 64
         Alignment of every block in bytes: a power of two up to 2 MiB.
     upstream : {'thp', 'plain', 'hugetlb', 'malloc'}
         Where the pool's memory comes from. ``'thp'``: transparent huge pages, where a region is large enough.
         ``'plain'``: ordinary pages. ``'hugetlb'``: the system's reserve of huge pages; the field ``degraded`` of
-        `PoolStats` counts the regions for which the reserve was empty. ``'malloc'``: for profilers; the C library
-        serves each block above 64 KiB and frees it at its release, so nothing is recycled.
+        `PoolStats` counts the regions for which the reserve was empty. ``'malloc'``: for profilers; each block above
+        64 KiB comes from the C library and is freed at its release.
     mlock : bool, default False
         Lock the memory, so that it is never swapped out. ``ulimit -l`` bounds how much can be locked.
     prefault : bool, default False
@@ -79,8 +79,8 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         no Python code, and ends when no pool holds more than 16 MiB. If False, memory goes back during calls of the
         pool.
     tune_malloc : bool, default True
-        Keep glibc's ``malloc`` fast for other libraries. The first installation in a process raises the thresholds of
-        ``malloc``, as NumPy's own large arrays would have done. Without glibc it has no effect.
+        Keep glibc's ``malloc`` fast for other libraries. The first ``with pool:`` in a process raises its thresholds,
+        as large arrays do in plain NumPy. Without glibc it has no effect.
     name : str, optional
         Name of the pool in messages. Default: ``pool-1``, ``pool-2``, ...
 
@@ -193,7 +193,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Parameters
         ----------
         keep : int or str
-            Idle bytes that may stay: a number, or a text such as ``"64 MiB"``.
+            Idle bytes that may stay: a number, or a string such as ``"64 MiB"``.
 
         Returns
         -------
@@ -203,7 +203,7 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         Raises
         ------
         SizeError
-            `keep` is negative, or a text that is not a size. A `ValueError`.
+            `keep` is negative, or a string that is not a size. A `ValueError`.
 
         Examples
         --------

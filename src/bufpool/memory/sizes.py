@@ -29,18 +29,18 @@ _SIZE = re.compile(r"(?P<whole>[0-9]{1,19})(?:\.(?P<fraction>[0-9]{1,9}))?(?: ?(
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that a text such as "512 MiB" stands for.
+    """Return the number of bytes that a string such as "512 MiB" stands for.
 
-    A size is ``number``, ``number unit`` or ``number%``, with at most one space before the unit. A number has decimal
-    digits, and with a unit of more than a byte a fraction may follow: "1.5 GiB". The units kB, MB, GB and TB are powers
-    of 1000; KiB, MiB, GiB and TiB, or K, M, G and T, are powers of 1024; B is a byte. Upper and lower case mean the
-    same. A percentage is a share of the memory that the process may use: the machine's, or its container's if that
-    is less. Fractions of a byte are dropped.
+    A size is ``number``, ``number unit`` or ``number%``, with at most one space before the unit. A number is decimal.
+    It may have a fraction if the unit is larger than a byte: "1.5 GiB". The units kB, MB, GB and TB are powers of 1000;
+    KiB, MiB, GiB and TiB, or K, M, G and T, are powers of 1024; B is a byte. Upper and lower case mean the same. A
+    percentage is a share of the memory that the process may use: the machine's, or its container's if that is less.
+    Fractions of a byte are dropped.
 
     Raises
     ------
     ValueError
-        The text is not a size. The message begins with "must be".
+        The string is not a size. The message begins with "must be".
     """
     match = _SIZE.fullmatch(text)
     if match is None:

@@ -54,21 +54,20 @@ class ClassStats(NamedTuple):
 class PoolStats(NamedTuple):
     """A snapshot of a pool's counts, made by `BufferPool.stats`.
 
-    It is exact if no other thread uses the pool meanwhile. All bytes are those of whole blocks. A snapshot never
-    changes, and can be copied, pickled and sent to another process. ``print`` shows it as a table, a notebook as HTML,
-    and `as_dict` is for JSON. `idle_bytes` is the sum of what `BufferPool.trim` would return (`trimmable_bytes`), what
-    it cannot return (`pinned_bytes`) and what other threads cache (`cached_bytes`).
+    It is exact if no other thread uses the pool meanwhile. Blocks count with their full size. A snapshot never changes,
+    and can be copied, pickled and sent to another process. ``print`` shows it as a table, a notebook as HTML, and
+    `as_dict` is for JSON. `idle_bytes` is the sum of `trimmable_bytes`, `pinned_bytes` and `cached_bytes`.
 
     Attributes
     ----------
     in_use_bytes : int
         Bytes of blocks in use.
     idle_bytes : int
-        Bytes of blocks ready for reuse.
+        Bytes ready for reuse.
     reserved_bytes : int
         Bytes in use plus idle. The pool's `limit` bounds them.
     peak_bytes : int
-        Highest bytes in use so far. It may include the few small blocks in thread caches.
+        Most bytes in use so far. It may include the few small blocks in thread caches.
     mapped_bytes : int
         Bytes of the system's memory that the pool holds: `reserved_bytes`, and the rest of partly used pages.
     hits : int
@@ -78,7 +77,7 @@ class PoolStats(NamedTuple):
     refused : int
         Number of requests that failed, at the limit or because the system had no memory.
     degraded : int
-        Number of mapped regions that should have explicit huge pages and have others.
+        Number of regions that got ordinary pages, because the reserve of ``upstream='hugetlb'`` was empty.
     drops : mapping of str to int
         How often memory went back to the system, by reason: over_max_retained (or more than recent use justifies),
         aged_out, trimmed (by ``trim()``, or at the limit to make room for another request), closed.
@@ -87,15 +86,15 @@ class PoolStats(NamedTuple):
     dropped_bytes : mapping of str to int
         Bytes that went back to the system, by the same reasons.
     peak_reserved_bytes : int
-        Highest bytes in use plus idle so far.
+        Most bytes in use plus idle so far.
     trimmable_bytes : int
-        Idle bytes that ``trim()`` would return now, if the thread that made the snapshot called it.
+        Idle bytes that ``trim()`` would return now, without the caches of other threads.
     pinned_bytes : int
         Idle bytes that ``trim()`` cannot return: small blocks on a page with a block that is in use or in another
         thread's cache.
     cached_bytes : int
-        Idle bytes of small blocks in the caches of other threads. ``trim()`` returns them too, except those of a thread
-        that uses its cache at that moment.
+        Idle bytes of small blocks in the caches of other threads. ``trim()`` returns them too, unless a thread is using
+        its cache at that moment.
     free_bytes : int
         Idle bytes that belong to no size class and can serve any request.
     purged_bytes : int

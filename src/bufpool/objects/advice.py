@@ -36,7 +36,7 @@ class ObjectStats(NamedTuple):
     Attributes
     ----------
     size, idle, in_use, waiting : int
-        Now: objects that count against `max_size`, those ready, those not ready, clients in the queue.
+        Objects that count against `max_size`, idle objects, the others, and waiting clients.
     peak_in_use : int
         Most objects in use at once so far.
     checkouts, created : int
@@ -46,9 +46,9 @@ class ObjectStats(NamedTuple):
     waits : int
         Checkouts that had to wait for an object to come back, and got one.
     wait_mean, wait_p50, wait_p95, wait_p99, wait_max : float
-        Of those waits; the quantiles at most 12.5 % above the truth.
+        Seconds of those waits. Quantiles are at most 12.5 % too high.
     timeouts, refused : int
-        Clients that went without: after waiting, or at once.
+        Clients that got no object: after a wait, or at once.
     failures : int
         Calls of the factory that failed.
     hold_mean : float

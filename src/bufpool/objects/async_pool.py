@@ -28,7 +28,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
     `factory`, `check`, `reset` and `close` are called in the loop; if they return an awaitable, it is awaited. Tasks of
     several loops may share a pool, if its objects may go from loop to loop.
 
-    A task that is cancelled while it waits loses nothing: an object that was just given to it goes to the next client.
+    If a waiting task is cancelled, no object is lost: one that was just given to it goes to the next client.
     If a task is cancelled in a callback, the object of that callback is closed, because its state is unknown.
 
     Examples

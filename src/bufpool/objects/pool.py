@@ -33,7 +33,7 @@ class Pool(ThreadFront[T], Readings[T]):
     factory : callable
         Creates an object. Its exceptions pass to the client for which it was called.
     min_size, max_size : int, default 0 and 10
-        Objects that maintenance keeps ready, and the maximum number of objects.
+        Number of objects that are kept ready, and maximum number of objects.
     timeout : float or None, default 30.0
         Seconds that a client waits for an object; None: for ever; 0: not at all. The time of the factory is not
         limited by it.
@@ -43,28 +43,28 @@ class Pool(ThreadFront[T], Readings[T]):
         What to do while `max_size` objects are in use: wait; raise `PoolExhaustedError`; create an object that is
         closed when it comes back.
     fair : bool, default False
-        Strictly first come, first served. By default that holds for clients that have waited for a millisecond. Before
-        that a running thread may overtake one that has to be woken, which costs much less.
+        Serve clients strictly in order. If False, a running thread may overtake a client that has waited for less than
+        a millisecond. That costs much less.
     lifo : bool, default True
-        The object used last goes out first, so that few objects stay warm and the others age. False: the object idle
-        longest goes out first.
+        The most recently used object goes out first, so that few objects stay warm and the others age. False: the
+        object idle longest goes out first.
     check : callable, optional
-        Called with an object. A false result or an exception means that it is broken; None or a true result, that it is
-        sound. A broken object is closed and replaced by another one.
+        Called with an object. The object is sound if the result is true or None. It is broken if the result is false
+        or an exception is raised. A broken object is closed and replaced by another one.
     check_on : {'checkout', 'return', 'idle'} or several of them, default 'checkout'
         When objects are checked.
     check_after : float, default 0.0
-        Seconds without use after which an object is checked on checkout. Most are used again so soon that a check is
-        not worth its cost.
+        An object that was used less than so many seconds ago is not checked on checkout. 0.0: each one is checked.
     check_interval : float, default 30.0
         Seconds from one check of an idle object to the next.
     reset : callable, optional
         Called with an object that comes back, to prepare it for the next client. If it raises, the object is closed.
     close : callable, optional
-        Called with an object at the end of its life. It is not called at the end of the program: close the pool before.
+        Called with an object at the end of its life. It is not called at the end of the program: close the pool
+        yourself.
     max_idle, max_lifetime : float, optional
-        Seconds unused after which an object is closed while there are more than `min_size`; seconds after which it is
-        replaced (up to a tenth less, so that objects created together do not end together).
+        `max_idle`: close an object that was unused for so many seconds, while there are more than `min_size`.
+        `max_lifetime`: replace an object of that age, or up to a tenth younger, to spread the work.
     max_uses : int, optional
         Checkouts after which an object is replaced.
     backoff : (float, float), default (0.05, 10.0)

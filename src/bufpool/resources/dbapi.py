@@ -56,8 +56,8 @@ def connections(
 ) -> Pool[C]:
     """Pool of database connections for threads.
 
-    A connection is tried with a query when it is taken, and replaced if the query fails. What is not committed when it
-    comes back is rolled back; a connection on which that fails is replaced too.
+    Each checkout tests the connection with a query. Each return rolls back what was not committed. If either fails, the
+    connection is replaced.
 
     Parameters
     ----------
@@ -66,19 +66,18 @@ def connections(
     test
         The query: a cheap one that this database knows.
     **settings
-        Any setting of `bufpool.Pool`, instead of those above too: ``check_after=5`` spares the query for a connection
-        that was in use within the last five seconds.
+        Settings of `bufpool.Pool`. They replace those that this function makes. ``check_after=5`` spares the query for
+        a connection that was used within the last five seconds.
 
     Notes
     -----
-    With psycopg the query is one round trip, because it can do without a transaction. With other drivers a rollback
-    follows.
+    With psycopg the query needs no transaction and is one round trip. With other drivers a rollback follows.
 
-    Commit what shall stay. Beware of what ``with connection:`` means to a driver: SQLite's commits at its end, while
-    psycopg's closes the connection (use ``with connection.transaction():``).
+    Commit what must stay. ``with connection:`` differs by driver: sqlite3 commits at its end, psycopg closes the
+    connection. With psycopg use ``with connection.transaction():``.
 
-    A rollback does not undo what belongs to the session: settings, temporary tables, locks held by it. Give a `reset`
-    of your own that does, if your clients leave such things behind.
+    A rollback does not undo the state of a session: its settings, temporary tables and locks. If your clients change
+    it, pass a `reset` that rolls back and clears it.
 
     Examples
     --------
@@ -126,9 +125,9 @@ def sqlite(
     Parameters
     ----------
     database
-        The file. Each connection to ``":memory:"`` would have a database of its own.
+        The file. With ``":memory:"`` each connection has a database of its own.
     options
-        What `sqlite3.connect` takes besides: ``{"timeout": 20}`` waits so long for another writer.
+        More arguments of `sqlite3.connect`. ``{"timeout": 20}`` waits 20 seconds for another writer.
     **settings
         As for `connections`.
 
@@ -138,7 +137,7 @@ def sqlite(
     >>> from bufpool.resources import dbapi
     >>> folder = tempfile.TemporaryDirectory()
     >>> with dbapi.sqlite(pathlib.Path(folder.name, "app.db")) as pool:
-    ...     with pool.lease() as connection, connection:    # the second one commits
+    ...     with pool.lease() as connection, connection:    # `connection` commits
     ...         _ = connection.execute("CREATE TABLE event (what TEXT)")
     ...         _ = connection.execute("INSERT INTO event VALUES ('kept')")
     ...     with pool.lease() as connection:                # nobody commits: rolled back

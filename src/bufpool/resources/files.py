@@ -17,8 +17,8 @@ __all__ = ["readers", "scratch"]
 def readers(path: str | os.PathLike[str], **settings: Unpack[Settings[BinaryIO]]) -> Pool[BinaryIO]:
     """Pool of handles of one file, each with a position of its own, opened to read bytes.
 
-    Each is handed out at the file's beginning. When another file was put in the place of this one, by a rename say, the
-    next borrower gets a handle of that one.
+    Each checkout starts at the beginning of the file. If the file was replaced, by a rename for example, the next
+    borrower gets a handle of the new file.
 
     Parameters
     ----------

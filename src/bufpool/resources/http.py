@@ -63,8 +63,8 @@ def connections(
 ) -> Pool[Connection]:
     """Pool of connections to one HTTP server.
 
-    A connection that the server has closed meanwhile is replaced before it is handed out. The server may still close it
-    in the very moment in which a request goes out: repeat requests that may be repeated.
+    A checkout replaces a connection that the server has closed. The server may still close it while you send a request,
+    so repeat requests that are safe to repeat.
 
     Parameters
     ----------

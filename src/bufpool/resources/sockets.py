@@ -28,8 +28,8 @@ def connections(
 ) -> Pool[socket.socket]:
     """Pool of connected sockets for threads.
 
-    A socket must come back between two messages: everything sent was answered, every answer was read. One that left its
-    block by an exception is closed, because nobody knows where in a message it stands.
+    Return a socket only between two messages, when every answer has been read. If an exception leaves the ``with``
+    block, the socket is closed, because a message may be incomplete.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def connections(
         Seconds that connecting, and each operation on the socket, may take; ``None`` for ever. A borrower's own
         `settimeout` holds until the socket comes back.
     **settings
-        Any setting of `bufpool.Pool`, instead of those above too.
+        Settings of `bufpool.Pool`. They replace those that this function makes.
 
     Examples
     --------

@@ -16,19 +16,19 @@ __all__ = ["BufpoolPool"]
 
 
 class BufpoolPool(pool.Pool):
-    """What `create_engine` takes as its `poolclass`: SQLAlchemy tends the connections, `bufpool.Pool` lends them.
+    """A `poolclass` for `create_engine`: SQLAlchemy looks after the connections, `bufpool.Pool` lends them.
 
     Checks (``pool_pre_ping``), replacement of old or broken connections (``pool_recycle``), the rollback on return and
-    all events are SQLAlchemy's, unchanged. Who waits, for how long and in which order is the pool's affair; it is at
-    hand, for its `stats` and `resize`, as ``engine.pool.connections``.
+    all events are SQLAlchemy's, unchanged. The pool decides who waits, how long and in which order. It is
+    ``engine.pool.connections``: use its `stats` and `resize`.
 
     Parameters
     ----------
     creator
-        Makes a connection; `create_engine` gives it.
+        Makes a connection. `create_engine` sets it.
     pool_size : int
-        Most connections at a time. There is no `max_overflow`: where ``QueuePool`` has 5 of the one and 10 of the
-        other, 15 here allow as many; a `max_idle` in `pool_settings` closes those that are not needed for so long.
+        Maximum number of connections. There is no `max_overflow`: 15 here replaces 5 and 10 of ``QueuePool``. Set
+        `max_idle` in `pool_settings` to close connections that stay idle.
     timeout : float
         Seconds to wait for one (``pool_timeout=`` of `create_engine`), then `sqlalchemy.exc.TimeoutError`.
     use_lifo : bool

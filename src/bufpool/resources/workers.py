@@ -30,9 +30,8 @@ def processes(
 ) -> Pool[ProcessPoolExecutor]:
     """Pool of worker processes, each a `concurrent.futures.ProcessPoolExecutor` of one.
 
-    A worker that died is noticed when it is next taken, and replaced. Its borrower, if there was one, gets
-    ``BrokenProcessPool`` from the job's future. A job that a borrower did not wait for is finished before the worker is
-    handed on, or closed.
+    A checkout replaces a worker that died. If a job was running, its future raises ``BrokenProcessPool``. If a borrower
+    returns a worker early, its job ends before the worker is lent again or closed.
 
     Parameters
     ----------

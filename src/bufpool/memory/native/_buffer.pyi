@@ -38,8 +38,8 @@ class Buffer:
     def release(self) -> None:
         """Return the block to the pool.
 
-        The buffer cannot be used afterwards. If something may refer to its bytes without an export, as `numpy.ndarray`
-        with ``buffer=`` does, the block returns when the buffer object is gone.
+        The buffer cannot be used afterwards. Some code keeps the address of the bytes without an export, such as
+        ``numpy.ndarray(buffer=...)``. If that is possible, the block returns when the buffer object is gone.
 
         Raises
         ------

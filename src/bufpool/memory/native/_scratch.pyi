@@ -64,7 +64,7 @@ class Scratch(Generic[_S]):
     def release(self, array: NDArray[_S]) -> None:
         """Return an array that came from `acquire`.
 
-        It is handed out again when nothing refers to it or to a view of it any more.
+        It is used again once no name and no view refers to it.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Scratch(Generic[_S]):
         >>> a = scratch.acquire()
         >>> view = a[:5]
         >>> scratch.release(a)
-        >>> scratch.acquire() is a              # `view` may still look into it
+        >>> scratch.acquire() is a              # `a` and `view` refer to it
         False
         """
     def __enter__(self) -> NDArray[_S]: ...

@@ -109,7 +109,7 @@ cdef class Scratch:
     def release(self, array):
         """Return an array that came from `acquire`.
 
-        It is handed out again when nothing refers to it or to a view of it any more.
+        It is used again once no name and no view refers to it.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ cdef class Scratch:
         >>> a = scratch.acquire()
         >>> view = a[:5]
         >>> scratch.release(a)
-        >>> scratch.acquire() is a              # `view` may still look into it
+        >>> scratch.acquire() is a              # `a` and `view` refer to it
         False
         """
         return self.slots.release(array)

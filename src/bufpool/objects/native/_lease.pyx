@@ -299,8 +299,10 @@ cdef class ThreadFront(PoolFront):
         ------
         PoolTimeoutError
             On entry: no object became free in that time. A `TimeoutError`.
-        TooManyWaitersError, PoolExhaustedError
-            On entry: `max_waiting` clients wait already; ``overflow="fail"``.
+        TooManyWaitersError
+            On entry: `max_waiting` clients wait already.
+        PoolExhaustedError
+            On entry: all objects are in use, with ``overflow="fail"``.
         ClosedError
             On entry: the pool is closed, now or while waiting.
         SettingError
