@@ -113,6 +113,12 @@ _HOMES = {
     "bufpool.objects.tracing": ("Holder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+# Imported before these: a pool's first use loads the rest of its wing. If a thread imports a module while another one
+# forks, Python leaves the module's lock shut in the child.
+_BEFORE = {
+    "bufpool.memory.buffer_pool": "bufpool.memory.registry",
+    "bufpool.objects.pool": "bufpool.objects.async_pool",
+}
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
@@ -123,6 +129,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
         try:
+            if home in _BEFORE:
+                __import__(_BEFORE[home])
             module = __import__(home, fromlist=(name,))
         except ModuleNotFoundError as error:
             if error.name != "numpy":

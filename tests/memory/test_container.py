@@ -10,7 +10,7 @@ import pytest
 
 from bufpool import BufferPool
 from bufpool.memory import container
-from bufpool.memory.container import Mount, available_memory, cgroup_limit
+from bufpool.memory.container import Mount, cgroup_limit
 from tests.support.accounting import run_python
 
 MIB = 1 << 20
@@ -212,13 +212,12 @@ def test_the_limit_of_a_real_group(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
+def limit(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """What the cgroup says, in a list of one; asked anew."""
     found: list[int | None] = [None]
     monkeypatch.setattr(container, "cgroup_limit", lambda: found[0])
-    available_memory.cache_clear()
-    yield found
-    available_memory.cache_clear()
+    monkeypatch.setattr(container, "_available", None)
+    return found
 
 
 def test_a_pool_keeps_a_quarter_of_the_container(limit: list[int | None]) -> None:
@@ -232,24 +231,20 @@ def test_a_container_larger_than_the_machine_is_the_machine(limit: list[int | No
     assert machine > 0
     limit[0] = 2 * machine
     assert BufferPool().max_retained == machine // 4
-    limit[0] = None
-    available_memory.cache_clear()
+    limit[0], container._available = None, None
     assert BufferPool().max_retained == machine // 4
 
 
 def test_it_is_asked_once_and_only_by_a_pool_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(container, "cgroup_limit", lambda: asked.append(1))
-    available_memory.cache_clear()
-    try:
-        BufferPool(limit=MIB)
-        BufferPool(max_retained=MIB)
-        assert not asked
-        BufferPool()
-        BufferPool()
-        assert asked == [1]
-    finally:
-        available_memory.cache_clear()
+    monkeypatch.setattr(container, "_available", None)
+    BufferPool(limit=MIB)
+    BufferPool(max_retained=MIB)
+    assert not asked
+    BufferPool()
+    BufferPool()
+    assert asked == [1]
 
 
 def test_an_import_reads_no_such_file() -> None:

@@ -204,3 +204,45 @@ def test_the_child_of_a_fork_reads_its_own() -> None:
         print(statuses, [each.name for each in bufpool.pools() if each.name == "child's"])
     """)
     assert out == "{0} []\n"
+
+
+def test_references_to_names_are_counted() -> None:
+    out = run_python("""
+        import sys, bufpool
+        name = sys.intern("".join(["count", "ed"]))
+        before = sys.getrefcount(name)
+        if before > 1 << 28:
+            print("immortal")
+            sys.exit()
+        pool = bufpool.BufferPool(name=name)
+        made = sys.getrefcount(name)
+        for _ in range(20):
+            bufpool.pools()
+        print(sys.getrefcount(name) - made)
+        del pool
+        bufpool.BufferPool(name="next")          # reuses the memory behind it
+        print(sys.getrefcount(name) - before)
+    """)
+    if out == "immortal\n":
+        pytest.skip("this Python does not count references to interned strings")
+    assert out == "0\n0\n"
+
+
+def test_threads_read_pools_that_others_make() -> None:
+    """Without the GIL a name was used after another thread had freed it."""
+    out = run_python("""
+        import threading, time, bufpool
+        until = time.monotonic() + 4
+        def work():
+            while time.monotonic() < until:
+                bufpool.BufferPool(name="passing").empty(1 << 20, "u1")
+                bufpool.pools()
+        bufpool.pools()
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        print({each.name for each in bufpool.pools()} <= {"passing"})
+    """)
+    assert out == "True\n"

@@ -75,10 +75,9 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     def there_is(count: int) -> None:
         monkeypatch.setattr(container, "total_memory", lambda: count)
         monkeypatch.setattr(container, "cgroup_limit", lambda: None)
-        container.available_memory.cache_clear()
+        monkeypatch.setattr(container, "_available", None)
 
-    yield there_is
-    container.available_memory.cache_clear()
+    return there_is
 
 
 SHARES = [

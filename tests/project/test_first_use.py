@@ -71,6 +71,21 @@ def test_a_pool_for_tasks_loads_no_numpy() -> None:
     assert out == "False []\n"
 
 
+@pytest.mark.parametrize(
+    ("pool", "rest"), [("BufferPool", "bufpool.memory.registry"), ("Pool", "bufpool.objects.async_pool")]
+)
+def test_a_pool_loads_its_wing(pool: str, rest: str) -> None:
+    """So no thread imports a part of it while another one forks, which would leave the child a lock that is shut."""
+    out = run_python(f"""
+        import sys, bufpool
+        bufpool.{pool}
+        loaded = set(sys.modules)
+        [getattr(bufpool, name) for name in bufpool.__all__ if bufpool._HOME_OF.get(name, "").startswith({rest[:11]!r})]
+        print({rest!r} in loaded, sorted(set(sys.modules) - loaded))
+    """)
+    assert out == "True []\n"
+
+
 def test_statistics_and_errors_load_no_numpy() -> None:
     out = run_python("""
         import sys, bufpool

@@ -93,17 +93,19 @@ SETTINGS = {
     "tune_malloc": Setting(FLAG, True, "Keep glibc's ``malloc`` fast for other libraries."),
 }
 
-_in_force: dict[str, dict[str, Any]] = {}
+# Those of this process, once they were read. Not an item of a dictionary: without the GIL `get` takes a lock.
+_defaults: dict[str, Any] | None = None
 
 
 def checked(pool: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked settings of a pool: those given, and for each ``...`` the default of this process."""
+    global _defaults
     # No lock, which a fork could leave shut in the child: of two readings at once one is dropped.
-    defaults = _in_force.get(VARIABLE)
+    defaults = _defaults
     if defaults is None:
         items, mistakes = parse(os.environ.get(VARIABLE, ""))
         built_in = {what: setting.default for what, setting in SETTINGS.items()}
-        defaults = _in_force.setdefault(VARIABLE, built_in | items)
+        defaults = _defaults = built_in | items
         for mistake in mistakes:
             # Points at the call of `BufferPool`: above this function and its __init__.
             warnings.warn(f"{VARIABLE}: {mistake}; the item is ignored", RuntimeWarning, stacklevel=3)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bufpool.memory.native._arena import total_memory
@@ -32,11 +31,18 @@ class Mount(NamedTuple):
     folder: str
 
 
-@cache
+# The result of `available_memory`, once it was read. Not `functools.cache`: without the GIL that has a lock, which a
+# fork could leave shut in the child.
+_available: tuple[int | None] | None = None
+
+
 def available_memory() -> int | None:
     """Return the bytes of memory this process may use, or None if the system does not tell. Read once a process."""
-    known = [each for each in (total_memory() or None, cgroup_limit()) if each is not None]
-    return min(known, default=None)
+    global _available
+    if _available is None:
+        known = [each for each in (total_memory() or None, cgroup_limit()) if each is not None]
+        _available = (min(known, default=None),)
+    return _available[0]
 
 
 def cgroup_limit(root: str = "/") -> int | None:

@@ -30,6 +30,13 @@ FIRST_USE = (
         since=(3, 12),
     ),
     Bug(
+        "a pool's first use leaves a part of its wing",
+        NAMES,
+        "            if home in _BEFORE:\n",
+        "            if home == name:\n",
+        Suite("project/test_first_use.py -k loads_its_wing"),
+    ),
+    Bug(
         "the names shown are those imported so far",
         NAMES,
         '        return sorted([*__all__, "resources"])\n',

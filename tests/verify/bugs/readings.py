@@ -71,8 +71,29 @@ READINGS = (
     Bug(
         "an arena without a name is a pool",
         ARENA,
-        "identity.serial == serial == arena",
-        "identity.serial == arena",
+        "        if identity.name != NULL:   #",
+        "        if True:   #",
+        ALL_POOLS,
+    ),
+    Bug(
+        "a reading drops a reference to a name",
+        ARENA,
+        "    Py_IncRef(<PyObject*>name)",
+        "    pass",
+        ALL_POOLS,
+    ),
+    Bug(
+        "a reading keeps a reference to a name",
+        ARENA,
+        "            Py_DECREF(name)\n",
+        "",
+        ALL_POOLS,
+    ),
+    Bug(
+        "the name of a pool that is gone is kept for ever",
+        ARENA,
+        "        Py_XDECREF(<PyObject*>arena.set_name(<void*>interned))\n",
+        "        arena.set_name(<void*>interned)\n",
         ALL_POOLS,
     ),
     Bug(

@@ -49,8 +49,8 @@ READ = (
     Bug(
         "the machine counts and not the container",
         CONTAINER,
-        "    return min(known, default=None)\n",
-        "    return max(known, default=None)\n",
+        "_available = (min(known",
+        "_available = (max(known",
         Suite("memory/test_container.py -k quarter_of_the_container"),
     ),
     Bug(
@@ -70,7 +70,7 @@ READ = (
     Bug(
         "a mistake in the environment is told by every pool",
         CONF,
-        "        defaults = _in_force.setdefault(VARIABLE, built_in | items)\n",
+        "        defaults = _defaults = built_in | items\n",
         "        defaults = built_in | items\n",
         Suite("memory/test_conf.py -k a_mistake_in_the_variable_warns_once"),
     ),

@@ -98,6 +98,7 @@ struct IdleReading {
 struct ArenaIdentity {
     std::uint64_t serial;         // of the pool that uses the arena now: 1, 2, ... in the process
     std::uint64_t limit;          // bytes
+    void* name;                   // of that pool, as `set_name` got it; null before
     std::uint32_t closed;         // 1: hands out nothing more
     std::uint32_t abandoned;      // 1: its pool is gone
 };
@@ -131,13 +132,14 @@ struct Arena {
     std::uint64_t cached_bytes() const noexcept;
     ClassReading read_class(std::uint32_t class_index) noexcept;
     IdleReading read_idle() noexcept;
-    ArenaIdentity identify() noexcept;
+    ArenaIdentity identify(void (*add_reference)(void* name) = nullptr) noexcept;   // adds one to a name that is not null
     // All arenas of the process, which are never freed: the newest, and the one made before this one. Null: no more.
     static Arena* newest() noexcept;
     Arena* older() const noexcept { return next_arena_; }   // never changes
 
     // --- life ---
     static Arena* create(const ArenaConfig& config) noexcept;            // null: no memory
+    void* set_name(void* name) noexcept;                                 // the layer above owns names. Returns an earlier pool's
     void abandon() noexcept;                                             // the pool is gone: closes, and may be reused when empty
 
     // kUsesCaches, and kMoved once an address inside a block was handed out. Read on every path, hence first.
@@ -281,6 +283,8 @@ struct Arena {
     std::uint32_t spare_count_;
     Arena* next_arena_;                           // all arenas ever made; set once, under the registry's lock
     std::uint64_t serial_;                        // as in ArenaIdentity; under the lock
+    std::uint64_t named_;                         // the pool that has set the name; under the lock
+    void* name_;                                  // under the lock
 };
 
 }  // namespace bufpool

@@ -58,6 +58,7 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
     cdef struct ArenaIdentity:
         uint64_t serial         # of the pool that has the arena now: 1, 2, ... in the process
         uint64_t limit          # bytes
+        void* name              # of that pool; null before `set_name`
         uint32_t closed
         uint32_t abandoned      # the pool is gone
 
@@ -82,6 +83,8 @@ cdef extern from "bufpool/memory/core/arena.hpp" namespace "bufpool" nogil:
         ClassReading read_class(uint32_t class_index) noexcept
         IdleReading read_idle() noexcept         # scans the nodes of slabs that have idle blocks
         ArenaIdentity identify() noexcept
+        ArenaIdentity identify(void (*add_reference)(void*) noexcept) noexcept
+        void* set_name(void* name) noexcept      # returns an earlier pool's
         Arena* older() noexcept                  # the arena made before this one, or null
 
         @staticmethod

@@ -148,6 +148,14 @@ Arena* Arena::create(const ArenaConfig& config) noexcept {
     return arena;
 }
 
+void* Arena::set_name(void* name) noexcept {
+    LockGuard guard(lock_);
+    named_ = serial_;
+    void* const former = name_;
+    name_ = name;
+    return former;
+}
+
 Arena* Arena::newest() noexcept { return g_arenas.load_acquire(); }
 
 void Arena::close() noexcept {

@@ -69,9 +69,11 @@ std::uint64_t Arena::trimmable_in(Slab* slab) noexcept {
     return bytes;
 }
 
-ArenaIdentity Arena::identify() noexcept {
+ArenaIdentity Arena::identify(void (*add_reference)(void*)) noexcept {
     LockGuard guard(lock_);   // `create` holds it while it reuses an arena for a new pool
-    return ArenaIdentity{serial_, config.limit, closed.load_relaxed(), abandoned_.load_relaxed()};
+    void* const name = named_ == serial_ ? name_ : nullptr;
+    if (name != nullptr && add_reference != nullptr) add_reference(name);
+    return ArenaIdentity{serial_, config.limit, name, closed.load_relaxed(), abandoned_.load_relaxed()};
 }
 
 }  // namespace bufpool

@@ -9,6 +9,8 @@ import operator
 from sys import intern
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetInterrupt
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
@@ -44,6 +46,7 @@ from bufpool.errors import (
 
 cdef extern from "Python.h":
     int PyOS_InterruptOccurred()
+    void Py_IncRef(PyObject*) noexcept nogil
 
 cdef extern from "pythread.h":
     ctypedef void* PyThread_type_lock
@@ -224,9 +227,9 @@ def total_memory():
 
 # --- readings ----------------------------------------------------------------------------------------------------
 
-# The serial number and name of an arena's pool, by the arena's address. Arenas are reused and never freed, so the dict
-# has at most as many items as pools existed at one time.
-cdef dict names = {}
+# Under the arena's lock, so that the name that it refers to still exists.
+cdef void add_reference(void* name) noexcept nogil:
+    Py_IncRef(<PyObject*>name)                 # the thread that calls this is attached to the interpreter
 
 
 cdef dict counts_of(Arena* arena):
@@ -275,13 +278,14 @@ def read_pools():
     cdef ArenaIdentity identity
     found = []
     while arena != NULL:
-        identity = arena.identify()
-        serial, name = names.get(<size_t>arena, (0, None))
-        reading = all_of(arena, identity, name)
-        # Another pool may have begun to reuse an empty arena meanwhile, and its name may not be noted yet.
-        named = identity.serial == serial == arena.identify().serial
-        if named and (not identity.abandoned or reading["reserved_bytes"]):
-            found.append((serial, reading))
+        identity = arena.identify(add_reference)
+        if identity.name != NULL:   # else the pool is being made
+            name = <str>identity.name
+            Py_DECREF(name)
+            reading = all_of(arena, identity, name)
+            # Another pool may have begun to reuse an empty arena meanwhile.
+            if identity.serial == arena.identify().serial and (not identity.abandoned or reading["reserved_bytes"]):
+                found.append((identity.serial, reading))
         arena = arena.older()
     found.sort(key=operator.itemgetter(0))
     return [reading for _, reading in found]
@@ -349,7 +353,8 @@ cdef class PoolBase:
         self.owns_arena = True
         self.name = interned
         self.timeout = timeout
-        names[<size_t>arena] = arena.identify().serial, interned
+        Py_INCREF(interned)
+        Py_XDECREF(<PyObject*>arena.set_name(<void*>interned))
 
     # --- blocks ---
 

@@ -35,7 +35,9 @@ cdef class PoolCore:
     cdef uint32_t max_waiting
     cdef bint fair
     cdef bint lifo
-    cdef dict traces               # number of an object in use: the stack of its checkout, if that was sampled
+    # Number of an object in use: the stack of its checkout, if that was sampled. Not declared as a dict: Cython's own
+    # `get` would borrow the stack, and without the GIL another thread may free it.
+    cdef object traces
     cdef readonly str name
     cdef readonly object engine    # the slow paths, in Python
     cdef bint debug                # every checkout is traced
