@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -403,8 +404,15 @@ def test_with_a_signal_pending_no_garbage_is_collected(
     class StopError(Exception):
         pass
 
-    def handler(*_: object) -> None:
-        raise StopError
+    late: list[FrameType] = []
+
+    def handler(_: int, frame: FrameType | None) -> None:
+        # On a busy machine the fifth may have begun when the signal comes. Once: it must not happen again.
+        if frame is not None and frame.f_code is collect.__code__ and not late:
+            late.append(frame)
+            signal.setitimer(signal.ITIMER_REAL, 0.08)
+        else:
+            raise StopError
 
     def ask() -> None:
         with pool:
@@ -422,7 +430,7 @@ def test_with_a_signal_pending_no_garbage_is_collected(
         signal.signal(signal.SIGALRM, before)
         monkeypatch.undo()
     assert time.monotonic() - began >= 1.0  # the wait goes on, and the handler runs at its end
-    assert len(collections) == 4
+    assert len(collections) == 4 + len(late)
 
 
 def test_a_failed_collection_is_reported(

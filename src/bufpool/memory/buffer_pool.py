@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeVar
 
 from bufpool._words import amount, plural
 from bufpool.errors import ClosedError, LimitError, SizeError
-from bufpool.memory.conf import SETTINGS, checked
+from bufpool.memory.conf import checked
 from bufpool.memory.container import available_memory
 from bufpool.memory.native._array_lease import LeaseMaker
 from bufpool.memory.native._arrays import touch
@@ -118,8 +118,19 @@ class BufferPool(LeaseMaker, ScratchMaker, BufferMaker):
         tune_malloc: bool | EllipsisType = ...,
         name: str | None = None,
     ) -> None:
-        # A copy: under a tracer the dictionary of the frame holds itself, and the pool.
-        given = {what: value for what, value in locals().items() if what in SETTINGS}
+        # Not from `locals()`: without memory for it CPython 3.13 ends with a segmentation fault.
+        given = {
+            "limit": limit,
+            "max_retained": max_retained,
+            "max_idle": max_idle,
+            "timeout": timeout,
+            "upstream": upstream,
+            "mlock": mlock,
+            "prefault": prefault,
+            "wipe": wipe,
+            "maintenance_thread": maintenance_thread,
+            "tune_malloc": tune_malloc,
+        }
         if name is None:
             name = f"pool-{next(_numbers)}"
         elif not isinstance(name, str):
