@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from bufpool.memory.native._scratch import Scratch
     from bufpool.memory.registry import PoolsReading, pools
     from bufpool.memory.stats import ClassStats, PoolStats
-    from bufpool.objects.advice import Advice, ObjectStats
+    from bufpool.objects.advice import Advice
     from bufpool.objects.async_pool import AsyncPool
     from bufpool.objects.native._async_lease import AsyncPoolLease
     from bufpool.objects.native._lease import PoolLease
     from bufpool.objects.pool import Pool
+    from bufpool.objects.stats import ObjectStats
     from bufpool.objects.tracing import Holder
 
 __all__ = [
@@ -105,11 +106,12 @@ _HOMES = {
     "bufpool.memory.native._scratch": ("Scratch",),
     "bufpool.memory.registry": ("PoolsReading", "pools"),
     "bufpool.memory.stats": ("ClassStats", "PoolStats"),
-    "bufpool.objects.advice": ("Advice", "ObjectStats"),
+    "bufpool.objects.advice": ("Advice",),
     "bufpool.objects.async_pool": ("AsyncPool",),
     "bufpool.objects.native._async_lease": ("AsyncPoolLease",),
     "bufpool.objects.native._lease": ("PoolLease",),
     "bufpool.objects.pool": ("Pool",),
+    "bufpool.objects.stats": ("ObjectStats",),
     "bufpool.objects.tracing": ("Holder",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,8 +1,8 @@
-"""Numbers as people read them: nouns that agree with a number, bytes with a unit."""
+"""Numbers as people read them: nouns that agree with a number, bytes and times with a unit."""
 
 from __future__ import annotations
 
-__all__ = ["amount", "exact", "plural", "readable"]
+__all__ = ["amount", "duration", "exact", "plural", "readable"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -70,3 +70,18 @@ def exact(count: int) -> str:
     '1,179,648 bytes'
     """
     return f"{count:,} {plural(count, 'byte')}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with the unit that suits it, to three digits.
+
+    Examples
+    --------
+    >>> from bufpool._words import duration
+    >>> [duration(t) for t in (0, 3e-7, 0.0123, 1.5, 75)]
+    ['0 ns', '300 ns', '12.3 ms', '1.5 s', '75 s']
+    """
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if abs(seconds) >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds / 1e-9:.3g} ns"

@@ -15,8 +15,8 @@ import pytest
 
 import bufpool
 from bufpool import BufferPool, PoolStats
+from bufpool._tables import COLUMNS, clipped, width
 from bufpool._words import amount, readable
-from bufpool.memory.tables import COLUMNS, clipped, width
 from tests.support.accounting import threads_ended
 
 KIB, PAGE, MIB = 1 << 10, 1 << 12, 1 << 20

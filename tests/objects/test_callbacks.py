@@ -329,3 +329,36 @@ def test_garbage_collected_as_a_callback_ends(way: str) -> None:
         gc.enable()
         gc.unfreeze()
     assert asked
+
+
+# --- what is told ---
+
+
+def test_a_mistake_in_a_check_is_loud_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Every object then fails its check, and the pool reuses nothing."""
+    caplog.set_level(logging.INFO, "bufpool")
+    pool = Pool(Thing, check=lambda thing: thing.pinng(), name="mistaken")  # type: ignore[attr-defined]
+    for _ in range(5):
+        with pool.lease():
+            pass
+    failed = [each for each in caplog.records if "a check failed" in each.message]
+    assert [each.levelname for each in failed] == ["WARNING", "INFO", "INFO", "INFO"]
+    assert failed[0].exc_info is not None
+    assert failed[0].exc_info[0] is AttributeError
+    assert "'mistaken'" in failed[0].message
+    assert "the next AttributeError is logged at level INFO" in failed[0].message
+
+
+def test_a_check_that_rejects_everything_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    sound = False
+    pool = Pool(Thing, check=lambda thing: sound)
+    for _ in range(2):
+        for _ in range(25):
+            with pool.lease():
+                pass
+        assert caplog.messages == [f"pool {pool.name!r}: the check rejected 10 objects in a row"]
+        sound = True
+        with pool.lease():
+            pass
+        sound = False
+        caplog.clear()

@@ -82,14 +82,15 @@ def test_one_checkout_in_128_is_sampled_or_all(debug: bool) -> None:
     assert sampled == (256 if debug else 2)
 
 
-def test_a_leak_that_was_not_sampled_says_how_to_find_it() -> None:
+def test_a_leak_of_an_object_used_before_says_where() -> None:
     pool = Pool(Thing, leak_threshold=LEAK, debug=False)
     with pool.lease():
         pass
-    with pool.lease():
-        time.sleep(2 * LEAK)
-        (message,) = told(pool)
-    assert "where is not known: one checkout in 128 is sampled, all with debug=True" in message
+    thing = forgetful(pool)
+    time.sleep(2 * LEAK)
+    (message,) = told(pool)
+    assert message.splitlines()[-1].endswith("in forgetful")
+    pool.release(thing)
 
 
 def test_debug_is_as_python_is() -> None:
@@ -159,8 +160,21 @@ def test_holders_are_listed() -> None:
 
 def test_a_holder_whose_thread_is_gone_has_its_number() -> None:
     pool = Pool(Thing)
+    pool.release(pool.acquire())                # the first checkout of an object is sampled
     thing = Client(pool.acquire).result()
     until(lambda: pool.leases()[0].thread.isdigit())
+    pool.release(thing)
+
+
+def test_a_sampled_holder_whose_thread_is_gone_has_its_name() -> None:
+    pool = Pool(Thing, debug=True)
+
+    def hold() -> Any:
+        threading.current_thread().name = "was here"
+        return pool.acquire()
+
+    thing = Client(hold).result()
+    assert pool.leases()[0].thread == "was here"
     pool.release(thing)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import signal
 import threading
 import time
@@ -51,6 +52,53 @@ def test_without_time_there_is_no_wait(ask: Callable[..., Any]) -> None:
         with pytest.raises(PoolTimeoutError, match=state):
             ask(pool, *timeout)
     pool.release(thing)
+    assert usable(pool)
+
+
+def test_who_waited_in_vain_is_told_who_has_the_objects() -> None:
+    """The three that are out for longest, with their stacks, and how many are with a callback."""
+    begun, end = threading.Event(), threading.Event()
+
+    def make() -> Thing:
+        if threading.current_thread().name == "slow":
+            begun.set()
+            assert end.wait(30)
+        return Thing()
+
+    pool = Pool(make, max_size=6, debug=True, name="six")
+
+    def hold() -> Any:
+        return pool.acquire()
+
+    def hold_slowly() -> Any:
+        threading.current_thread().name = "slow"
+        return pool.acquire()
+
+    def hold_as(name: str) -> Any:
+        threading.current_thread().name = name
+        return hold()
+
+    held = []
+    for number in range(5):
+        held.append(Client(hold_as, f"t{number}").result())
+        time.sleep(0.02)
+    slow = Client(hold_slowly)
+    assert begun.wait(30)
+    with pytest.raises(PoolTimeoutError) as caught:
+        pool.acquire(timeout=0.03)
+    end.set()
+    first, *rest = str(caught.value).split("\n")
+    seconds = r"0\.\d+ s"
+    assert re.fullmatch(
+        r"pool 'six': no object within 0\.03 s: 6 of 6 objects in use, 0 waiting; "
+        r"1 in creation, or in a check, reset or close; "
+        rf"held longest: t0 for {seconds}; t1 for {seconds}; t2 for {seconds}",
+        first,
+    )
+    assert [line.partition(" ")[0] for line in rest if "acquired at" in line] == ["t0", "t1", "t2"]
+    assert sum(line.endswith("in hold") for line in rest) == 3
+    for each in [*held, slow.result()]:
+        pool.release(each)
     assert usable(pool)
 
 

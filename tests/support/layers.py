@@ -42,7 +42,7 @@ LAYERS: dict[str, Layer] = {
     # Compiled code raises these errors, so they lie below it and know nothing of the package.
     "shared": layer(
         "",
-        "errors.* _version.* _typing.* _words.* _startup.* _subinterpreters.* _counts.* _pending_calls.*",
+        "errors.* _version.* _typing.* _words.* _tables.* _startup.* _subinterpreters.* _counts.* _pending_calls.*",
         "_validate.*",
     ),
     "memory core": layer(
@@ -55,7 +55,7 @@ LAYERS: dict[str, Layer] = {
     "memory native": layer("core, memory core, shared", "memory/native/*"),
     "memory": layer(
         "memory native, shared",
-        "memory/tables.* memory/stats.* memory/decorate.* memory/sizes.* memory/container.* memory/conf.*",
+        "memory/stats.* memory/decorate.* memory/sizes.* memory/container.* memory/conf.*",
         "memory/buffer_pool.* memory/registry.* memory/__init__.py",
     ),
     "objects core": layer(
@@ -68,9 +68,10 @@ LAYERS: dict[str, Layer] = {
     "objects": layer(
         "objects native, shared",
         "objects/runtimes.* objects/tracing.* objects/settings.* objects/maintenance_thread.*",
-        "objects/callbacks.*",
+        "objects/callbacks.* objects/refusals.*",
         "objects/engine.*",
-        "objects/maintenance.* objects/advice.*",
+        "objects/maintenance.* objects/stats.*",
+        "objects/advice.*",
         "objects/__init__.py objects/pool.* objects/async_pool.*",
     ),
     "resources": layer("objects, shared", "resources/*"),

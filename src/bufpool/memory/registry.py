@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bufpool._tables import Table
 from bufpool._words import plural, readable
 from bufpool.memory.native._arena import read_pools
 from bufpool.memory.stats import PoolStats, from_reading
-from bufpool.memory.tables import Table
 
 __all__ = ["PoolsReading", "pools"]
 

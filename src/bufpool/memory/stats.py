@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from bufpool._counts import Counts
+from bufpool._tables import Table, clipped
 from bufpool._words import plural, readable
-from bufpool.memory.tables import Table, clipped
 
 __all__ = ["ClassStats", "PoolStats"]
 

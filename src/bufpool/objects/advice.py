@@ -1,21 +1,18 @@
-"""What an object pool reports: its figures, whether it pays, whether its size is right, and who has its objects."""
+"""What the figures of an object pool say: whether it pays, whether its size is right; and who has its objects."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn, TypeVar
 
-from bufpool._counts import Counts
-from bufpool._words import plural
+from bufpool._words import duration, plural
 from bufpool.objects import tracing
 from bufpool.objects.native._lease import PoolFront
+from bufpool.objects.stats import ObjectStats, read
 
 if TYPE_CHECKING:
-    from bufpool.objects.engine import Engine
     from bufpool.objects.tracing import Holder
 
-__all__ = ["Advice", "ObjectStats", "Readings", "advise", "read"]
+__all__ = ["Advice", "Readings", "advise"]
 
 T = TypeVar("T")
 
@@ -26,126 +23,6 @@ ENOUGH = 100
 #: Objects that must have been created before a time below QUICK counts: the first call of a function is slow.
 SAMPLES = 3
 QUICK = 50e-6
-
-
-class ObjectStats(NamedTuple):
-    """A snapshot of an object pool, from `Pool.stats`; times in seconds, NaN where there was none yet.
-
-    It cannot be changed, and can be copied, pickled and sent to another process.
-
-    Attributes
-    ----------
-    size, idle, in_use, waiting : int
-        Objects that count against `max_size`, idle objects, the others, and waiting clients.
-    peak_in_use : int
-        Most objects in use at once so far.
-    checkouts, created : int
-        Objects handed out, and objects created.
-    create_seconds : float
-        Mean time to make one.
-    waits : int
-        Checkouts that had to wait for an object to come back, and got one.
-    wait_mean, wait_p50, wait_p95, wait_p99, wait_max : float
-        Seconds of those waits. Quantiles are at most 12.5 % too high.
-    timeouts, refused : int
-        Clients that got no object: after a wait, or at once.
-    failures : int
-        Calls of the factory that failed.
-    hold_mean : float
-        Mean time from checkout to return, of the checkouts that were sampled.
-    discards : mapping of str to int
-        Objects whose life ended, by reason: broken, failed_reset, max_idle, max_lifetime, max_uses, drained, resized,
-        overflow, discarded, closed.
-
-    Examples
-    --------
-    >>> import bufpool
-    >>> pool = bufpool.Pool(dict)
-    >>> for _ in range(10):
-    ...     with pool.lease():
-    ...         pass
-    >>> stats = pool.stats()
-    >>> stats.checkouts, stats.created, stats.reuse_rate
-    (10, 1, 0.9)
-    >>> with pool.lease():
-    ...     pass
-    >>> (pool.stats() - stats).checkouts                 # what happened in between
-    1
-    """
-
-    size: int
-    idle: int
-    in_use: int
-    waiting: int
-    peak_in_use: int
-    checkouts: int
-    created: int
-    create_seconds: float
-    waits: int
-    wait_mean: float
-    wait_p50: float
-    wait_p95: float
-    wait_p99: float
-    wait_max: float
-    timeouts: int
-    refused: int
-    failures: int
-    hold_mean: float
-    discards: Mapping[str, int]
-
-    @property
-    def reuse_rate(self) -> float:
-        """Part of the checkouts that got an object that was there, 0 to 1; NaN before the first."""
-        return 1 - min(self.created, self.checkouts) / self.checkouts if self.checkouts else math.nan
-
-    def __sub__(self, earlier: ObjectStats) -> ObjectStats:
-        """What happened since `earlier`: counts and `peak_in_use` as differences, means of what came since then.
-
-        Figures that two snapshots do not determine are NaN: the quantiles and the maximum of the waits, unless all
-        waits came since then, and `hold_mean`, unless no checkout had been sampled before.
-        """
-        if not isinstance(earlier, ObjectStats):
-            return NotImplemented
-        made, waits = self.created - earlier.created, self.waits - earlier.waits
-        all_new = earlier.waits == 0
-        return ObjectStats(
-            size=self.size - earlier.size,
-            idle=self.idle - earlier.idle,
-            in_use=self.in_use - earlier.in_use,
-            waiting=self.waiting - earlier.waiting,
-            peak_in_use=self.peak_in_use - earlier.peak_in_use,
-            checkouts=self.checkouts - earlier.checkouts,
-            created=made,
-            create_seconds=_mean_of(made, self.create_seconds, self.created, earlier.create_seconds),
-            waits=waits,
-            wait_mean=_mean_of(waits, self.wait_mean, self.waits, earlier.wait_mean),
-            wait_p50=self.wait_p50 if all_new else math.nan,
-            wait_p95=self.wait_p95 if all_new else math.nan,
-            wait_p99=self.wait_p99 if all_new else math.nan,
-            wait_max=self.wait_max if all_new else math.nan,
-            timeouts=self.timeouts - earlier.timeouts,
-            refused=self.refused - earlier.refused,
-            failures=self.failures - earlier.failures,
-            hold_mean=self.hold_mean if math.isnan(earlier.hold_mean) else math.nan,
-            discards=Counts(
-                {reason: count - earlier.discards[reason] for reason, count in self.discards.items()}
-            ),
-        )
-
-    def __reduce__(self) -> tuple[Callable[..., ObjectStats], tuple[Any, ...]]:
-        return _comparable, (tuple(self),)
-
-
-def _comparable(figures: Iterable[Any]) -> ObjectStats:
-    """Return the figures with `math.nan` for each NaN, so that equal snapshots compare equal, pickled ones too."""
-    return ObjectStats._make([each if each == each else math.nan for each in figures])
-
-
-def _mean_of(newest: int, mean: float, count: int, mean_before: float) -> float:
-    """Return the mean of the `newest` of `count` times; NaN if there are none."""
-    if newest in (0, count):
-        return mean if newest else math.nan
-    return (mean * count - mean_before * (count - newest)) / newest
 
 
 class Advice(NamedTuple):
@@ -175,34 +52,6 @@ class Advice(NamedTuple):
     def __str__(self) -> str:
         verdict = {True: "The pool pays", False: "The pool does not pay", None: "Too early to say"}[self.pays]
         return f"{verdict}; its size is {self.size}.\n" + "\n".join(f"- {reason}" for reason in self.reasons)
-
-
-def read(engine: Engine) -> ObjectStats:
-    """Return the figures of a pool."""
-    core, waits = engine.core, engine.waits
-    created = engine.created.count
-    stats = ObjectStats(
-        size=core.size,
-        idle=core.idle,
-        in_use=core.in_use,
-        waiting=core.waiting,
-        peak_in_use=core.peak,
-        checkouts=max(0, core.reused + engine.first_uses.value - engine.rejected.value),
-        created=created,
-        create_seconds=engine.created.mean,
-        waits=waits.count,
-        wait_mean=waits.mean,
-        wait_p50=waits.quantile(0.5),
-        wait_p95=waits.quantile(0.95),
-        wait_p99=waits.quantile(0.99),
-        wait_max=waits.greatest,
-        timeouts=engine.timeouts.value,
-        refused=engine.refused.value,
-        failures=engine.failures.value,
-        hold_mean=engine.held.mean,
-        discards=Counts({reason: count.value for reason, count in engine.ended.items()}),
-    )
-    return _comparable(stats)
 
 
 def advise(stats: ObjectStats, max_size: int) -> Advice:
@@ -235,7 +84,7 @@ def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
     figures = (
         f"{stats.created} {plural(stats.created, 'object')} served {stats.checkouts} "
         f"{plural(stats.checkouts, 'checkout')} (reuse {stats.reuse_rate:.1%}); making one takes "
-        f"{show(stats.create_seconds)}, a checkout about {show(CHECKOUT)}"
+        f"{duration(stats.create_seconds)}, a checkout about {duration(CHECKOUT)}"
     )
     if stats.created < SAMPLES and CHECKOUT < stats.create_seconds < QUICK and saved > 0:
         reasons.append(f"{figures}: the first call of anything is slow, so that says little about the next")
@@ -244,11 +93,12 @@ def _pays(stats: ObjectStats, reasons: list[str]) -> bool | None:
         why = "making one is as quick" if stats.create_seconds < 2 * CHECKOUT else "too few are used again"
         reasons.append(f"{figures}: {why}")
         return False
-    reasons.append(f"{figures}: {show(saved)} saved so far")
+    reasons.append(f"{figures}: {duration(saved)} saved so far")
     waited = stats.waits * stats.wait_mean if stats.waits else 0.0
     if waited > saved:
         reasons.append(
-            f"clients waited {show(waited)} in all, more than reuse has saved: what the bound costs, or what it is for"
+            f"clients waited {duration(waited)} in all, more than reuse has saved: what the bound costs, or what it is "
+            "for"
         )
     return True
 
@@ -263,7 +113,7 @@ def _size(
     peak = f"{stats.peak_in_use} of {max_size} {plural(max_size, 'object')} in use at once"
     if without or (waited > 0.05 and stats.wait_p99 > max(stats.create_seconds, 1e-3)):
         times = (
-            f" (half within {show(stats.wait_p50)}, 99 % within {show(stats.wait_p99)})"
+            f" (half within {duration(stats.wait_p50)}, 99 % within {duration(stats.wait_p99)})"
             if stats.waits
             else ""
         )
@@ -280,14 +130,6 @@ def _size(
     if not without:
         reasons.append(f"the peak was {peak}; {waited:.1%} of checkouts waited")
     return "right"
-
-
-def show(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if abs(seconds) >= unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 class Readings(PoolFront[T]):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Callbacks", "FactoryBackoff"]
 
+MANY = 10  # objects in a row that a check rejects before that is logged
+
 
 class FactoryBackoff:
     """Leaves the factory alone for a while after it failed; the pause doubles with each failure."""
@@ -57,6 +59,8 @@ class Callbacks:
 
     def __init__(self, settings: PoolSettings) -> None:
         self.settings: PoolSettings = settings
+        self._told: set[type[Exception]] = set()  # kinds of error that a check raised
+        self._rejected = 0  # objects in a row
 
     async def check(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Return whether the object of the checkout passes the check."""
@@ -66,14 +70,32 @@ class Callbacks:
         try:
             verdict = await runtime.call(self, check, thing)
             sound = verdict is None or bool(verdict)
-        except Exception:  # noqa: BLE001 - it is logged, and counted
-            log().info("pool %r: a check failed", self.settings.name, exc_info=True)
-            return False
+        except Exception as error:  # noqa: BLE001 - it is logged, and counted
+            self._tell(error)
+            sound = False
         if checkouts.is_from_parent(checkout):  # the check has forked, and this is the child
             return False
         if sound:
+            self._rejected = 0
             held.end_callback(checkout)
+        else:
+            self._rejected += 1
+            if self._rejected == MANY:
+                log().warning("pool %r: the check rejected %d objects in a row", self.settings.name, MANY)
         return sound
+
+    def _tell(self, error: Exception) -> None:
+        """Log what a check raised: loudly the first time, because it may be a mistake in the check itself."""
+        if type(error) in self._told:
+            log().info("pool %r: a check failed", self.settings.name, exc_info=error)
+            return
+        self._told.add(type(error))
+        log().warning(
+            "pool %r: a check failed, the object is closed; the next %s is logged at level INFO",
+            self.settings.name,
+            type(error).__name__,
+            exc_info=error,
+        )
 
     async def reset(self, checkout: Checkout, runtime: Runtime) -> str:
         """Make the object ready for the next client; return the reason to close it if that failed."""

@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bufpool import _validate
 from bufpool._words import plural
-from bufpool.errors import (
-    ClosedError,
-    PoolExhaustedError,
-    PoolTimeoutError,
-    ReentrantError,
-    TooManyWaitersError,
-)
+from bufpool.errors import ClosedError, PoolExhaustedError, PoolTimeoutError, ReentrantError
 from bufpool.objects import maintenance_thread, tracing
 from bufpool.objects.callbacks import Callbacks, FactoryBackoff
 from bufpool.objects.native import _checkout as checkouts
@@ -33,12 +27,12 @@ from bufpool.objects.native._checkout import (
     FULL,
     OBJECT,
     QUEUED,
-    TOO_MANY,
     UNTIL_EMPTY,
     Checkout,
 )
 from bufpool.objects.native._histogram import Count, Times
 from bufpool.objects.native._pool_state import MOST
+from bufpool.objects.refusals import refusal
 from bufpool.objects.runtimes import THREADS, Runtime, in_callback_of, run
 from bufpool.objects.settings import PoolSettings, new_core
 
@@ -134,25 +128,25 @@ class Engine:
 
         Compiled code gives it to the client, so that nothing can interrupt that step.
         """
-        refusal = await self._acquire(checkout, runtime)
+        error = await self._acquire(checkout, runtime)
         try:
-            if refusal is not None:
-                raise refusal
+            if error is not None:
+                raise error
         finally:
-            del refusal  # it refers to this frame, and would keep the pool alive with it
+            del error  # it refers to this frame, and would keep the pool alive with it
 
     async def try_acquire(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Get a sound object without waiting; return False if all are in use."""
-        refusal = await self._acquire(checkout, runtime)
+        error = await self._acquire(checkout, runtime)
         try:
-            if refusal is None:
+            if error is None:
                 return True
             # With a cause, the factory has failed: there is a slot, but no object for it.
-            if isinstance(refusal, PoolTimeoutError | PoolExhaustedError) and refusal.__cause__ is None:
+            if isinstance(error, PoolTimeoutError | PoolExhaustedError) and error.__cause__ is None:
                 return False
-            raise refusal
+            raise error
         finally:
-            del refusal  # as in `acquire`
+            del error  # as in `acquire`
 
     async def _acquire(self, checkout: Checkout, runtime: Runtime) -> Exception | None:
         """Get a sound object, or return the error that says why the pool has none."""
@@ -189,7 +183,7 @@ class Engine:
                 failing = creation_limit != MOST
                 await runtime.wait(checkout, self.backoff.wake_at(now, deadline) if failing else deadline)
                 continue
-            if began is not None and answer in (OBJECT, DUE, FREE_SLOT):
+            if began is not None:
                 self.waits.add(perf_counter() - began)
                 began = None
             if answer == OBJECT:
@@ -204,11 +198,11 @@ class Engine:
                 checkouts.add_extra_slot(checkout)
             elif answer != FREE_SLOT:
                 checkouts.release_all(checkout)
-                return self._refusal(answer, limit)
+                return refusal(self.core, answer, limit)
             await self._create(checkout, runtime)
             if self.core.closed:
                 await self.close_object(checkout, "closed", runtime)
-                return self._refusal(CLOSED, limit)
+                return refusal(self.core, CLOSED, limit)
             self.first_uses.add()
             return None
 
@@ -222,32 +216,6 @@ class Engine:
         if core.closed or core.size > core.max_size or not self._creation_limit(monotonic()):
             return False
         return not core.idle or core.waiting > 0
-
-    def _refusal(self, answer: int, limit: float | None) -> Exception:
-        core = self.core
-        bound = f"{core.max_size} {plural(core.max_size, 'object')}"
-        state = f"{core.in_use} of {bound} in use, {core.waiting} waiting"
-        if answer == CLOSED:
-            return ClosedError(f"pool {self.name!r} is closed")
-        if answer == TOO_MANY:
-            self.refused.add()
-            return TooManyWaitersError(
-                f"pool {self.name!r}: max_waiting is {self.settings.max_waiting}, and so many wait already; {state}"
-            )
-        # While all objects are in use the factory would not be called, so its failure is not the cause.
-        may_create = core.size < core.max_size or self.settings.overflow == "create"
-        failure = self.backoff.failure if may_create else None
-        why = f"; the factory fails: {self.show(failure)}" if failure else "; leases() says who has them"
-        refusal: Exception
-        if self.settings.overflow == "fail":
-            self.refused.add()
-            refusal = PoolExhaustedError(f"pool {self.name!r} is exhausted, and does not wait: {state}{why}")
-        else:
-            self.timeouts.add()
-            within = f" within {limit:g} s" if self.settings.overflow == "wait" else ""
-            refusal = PoolTimeoutError(f"pool {self.name!r}: no object{within}: {state}{why}")
-        refusal.__cause__ = failure
-        return refusal
 
     async def _create(self, checkout: Checkout, runtime: Runtime) -> None:
         """Create an object for the slot that the checkout has."""

@@ -103,7 +103,7 @@ def _report_leaks(engine: Engine, threshold: float) -> None:
             where = (
                 f"acquired at (innermost call last):\n{holder.stack}"
                 if holder.stack
-                else "where is not known: one checkout in 128 is sampled, all with debug=True"
+                else "where is not known"
             )
             report = (
                 f"pool {engine.name!r}: {engine.show(holder.object)} has been out for {holder.seconds:.3g} s, taken by "

@@ -74,9 +74,10 @@ class Pool(ThreadFront[T], Readings[T]):
         If such an exception leaves the block of a lease, the object is closed.
     leak_threshold : float, optional
         Seconds after which an object in use is reported by a `ResourceWarning` and in the log, with the stack of its
-        checkout if that was sampled.
+        checkout. With a threshold the pool keeps the stack of every checkout, as with `debug`.
     debug : bool, optional
-        Keep the stack of every checkout, not of one in 128. Default: True with ``python -X dev``.
+        Keep the stack of every checkout, not of one in 128. A checkout then takes some microseconds. Default: True with
+        ``python -X dev``.
     name : str, optional
         Shown in messages. Default: ``objects-1``, ``objects-2``, ...
 

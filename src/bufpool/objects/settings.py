@@ -169,7 +169,7 @@ def new_core(settings: PoolSettings, engine: object) -> PoolCore:
         lifo=settings.lifo,
     )
     core.configure(
-        debug=settings.debug,
+        debug=settings.debug or settings.leak_threshold is not None,
         keeps_times=bool(settings.check_on) or settings.max_idle is not None,
         has_lifetime=settings.max_lifetime is not None,
         checks_out="checkout" in settings.check_on,

@@ -22,6 +22,7 @@ class Trace(NamedTuple):
     """The stack of one checkout. It keeps no frames and so no variables; line numbers are computed when it is shown."""
 
     at: float
+    thread: str
     task: str | None
     calls: tuple[tuple[CodeType, int], ...]
 
@@ -45,7 +46,7 @@ class Holder(NamedTuple, Generic[T]):
     seconds : float
         Since its checkout, to within some milliseconds.
     thread : str
-        The thread that took it: its name, or its number if it is not alive any more.
+        The thread that took it: its name, or its number if it ended and the checkout was not sampled.
     task : str or None
         The task that took it, if the checkout was sampled.
     stack : str or None
@@ -75,17 +76,17 @@ def capture() -> Trace:
     while frame is not None and len(calls) < DEPTH:
         calls.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
-    return Trace(perf_counter(), _task(), tuple(calls))
+    return Trace(perf_counter(), threading.current_thread().name, _task(), tuple(calls))
 
 
 def holder(reading: tuple[int, Any, float, int, Trace | None]) -> Holder[Any]:
     """Convert an entry of `PoolCore.held`."""
     _, thing, seconds, ident, trace = reading
-    names = {each.ident: each.name for each in threading.enumerate()}
+    names = {} if trace else {each.ident: each.name for each in threading.enumerate()}
     return Holder(
         object=thing,
         seconds=seconds,
-        thread=names.get(ident, str(ident)),
+        thread=trace.thread if trace else names.get(ident, str(ident)),
         task=trace.task if trace else None,
         stack=trace.stack if trace else None,
     )

@@ -9,7 +9,7 @@ NAMES = "__init__.py"
 FIRST_USE = (
     Bug(
         "a pool of objects loads the wing of memory",
-        "objects/advice.py",
+        "objects/stats.py",
         "from bufpool._counts import Counts\n",
         "from bufpool.memory.stats import Counts\n",
         Suite("project/test_first_use.py -k an_object_pool_does_not_load_numpy"),

@@ -12,6 +12,10 @@ HELD = "objects/native/_held_object.pyx"
 CORE = "objects/native/_pool_state.pyx"
 SETTINGS = "objects/settings.py"
 TRACING = "objects/tracing.py"
+REFUSALS = "objects/refusals.py"
+FIGURES = "objects/stats.py"
+TOLD = Suite("objects/test_waiting.py -k told_who_has")
+SHOWN = Suite("objects/test_stats_shown.py")
 
 OBJECTS = (
     Bug(
@@ -149,4 +153,52 @@ OBJECTS = (
         Suite("objects/test_callbacks.py -k garbage"),
         before=(3, 12),
     ),
+    Bug(
+        "waits in vain are not counted",
+        ENGINE,
+        "            if began is not None:\n",
+        "            if began is not None and answer == OBJECT:\n",
+        Suite("objects/test_measures.py -k waits_in_vain"),
+    ),
+    Bug("the holders of the shortest time are named", REFUSALS, "reverse=True", "reverse=False", TOLD),
+    Bug("all holders are named", REFUSALS, "SHOWN = 3 ", "SHOWN = 30 ", TOLD),
+    Bug("objects with a callback are held by nobody", REFUSALS, "(others := core.in_use", "(others := core.idle", TOLD),
+    Bug(
+        "who does not wait is told who has the objects",
+        REFUSALS,
+        "        if limit != 0 and failure is None:\n",
+        "        if failure is None:\n",
+        Suite("objects/test_waiting.py -k without_time"),
+    ),
+    Bug(
+        "a threshold for leaks samples one checkout in 128",
+        SETTINGS,
+        "settings.debug or settings.leak_threshold is not None",
+        "settings.debug",
+        Suite("objects/test_leaks.py -k used_before"),
+    ),
+    Bug(
+        "a sampled thread that is gone has a number",
+        TRACING,
+        "thread=trace.thread if trace else ",
+        "thread=",
+        Suite("objects/test_leaks.py -k whose_thread_is_gone"),
+    ),
+    Bug(
+        "a mistake in a check is loud each time",
+        CALLBACKS,
+        "        self._told.add(type(error))\n",
+        "",
+        Suite("objects/test_callbacks.py -k mistake_in_a_check"),
+    ),
+    Bug(
+        "objects that a check rejected are counted for ever",
+        CALLBACKS,
+        "            self._rejected = 0\n",
+        "            pass\n",
+        Suite("objects/test_callbacks.py -k rejects_everything"),
+    ),
+    Bug("what is not known is shown", FIGURES, " if seconds == seconds]", "]", SHOWN),
+    Bug("JSON has what is no number", FIGURES, "None if value != value else value", "value", SHOWN),
+    Bug("a change is shown as a state", FIGURES, '        if self.state == "change":\n', "        if not self:\n", SHOWN),
 )

@@ -7,7 +7,7 @@ from tests.verify.bug import Bug, Suite
 POOL = "memory/buffer_pool.py"
 SETTINGS = "_validate.py"
 STATS = "memory/stats.py"
-ADVICE = "objects/advice.py"
+FIGURES = "objects/stats.py"
 DECORATE = "memory/decorate.py"
 THREADS = "cli/run/threads.py"
 
@@ -112,14 +112,14 @@ PYTHON = (
     ),
     Bug(
         "times that there are not are unequal after a pickle",
-        ADVICE,
+        FIGURES,
         "return _comparable, (tuple(self),)",
         "return ObjectStats, tuple(self)",
         Suite("memory/test_stats_copied.py"),
     ),
     Bug(
         "times that there are not are unequal from one snapshot to the next",
-        ADVICE,
+        FIGURES,
         "    return _comparable(stats)\n",
         "    return stats\n",
         Suite("memory/test_stats_copied.py"),

@@ -14,7 +14,7 @@ IN_CORE = "memory/core/arena_readings.cpp"
 ARENA = "memory/native/_arena.pyx"
 BUFFER = "memory/native/_buffer.pyx"
 STATS = "memory/stats.py"
-TABLES = "memory/tables.py"
+TABLES = "_tables.py"
 REGISTRY = "memory/registry.py"
 
 READINGS = (
@@ -144,8 +144,8 @@ READINGS = (
     ),
     Bug("all letters are as wide", TABLES, ' in "WF" else 1', ' in "" else 1', SHOWN),
     Bug("1024.0 KiB", "_words.py", "        power += 1  #", "        power += 0  #", SHOWN),
-    Bug("a title is markup", TABLES, "{html.escape(self.title)}", "{self.title}", SHOWN),
-    Bug("a row is markup", TABLES, 'f"{html.escape(first)}</', 'f"{first}</', SHOWN),
+    Bug("a title is markup", TABLES, "{escape(self.title)}", "{self.title}", SHOWN),
+    Bug("a row is markup", TABLES, 'f"{escape(first)}</', 'f"{first}</', SHOWN),
     Bug(
         "totals of all but the first pool",
         REGISTRY,

@@ -7,9 +7,7 @@ from tests.verify.bug import Bug, Suite
 ENGINE = "objects/engine.py"
 CALLBACKS = "objects/callbacks.py"
 RUNTIMES = "objects/runtimes.py"
-CHECK_FAILED = (
-    ':  # noqa: BLE001 - it is logged, and counted\n            log().info("pool %r: a check failed"'
-)
+CHECK_FAILED = " as error:  # noqa: BLE001 - it is logged, and counted\n            self._tell(error)"
 EXPLORED = Suite("objects/test_async_every_await.py")
 
 TASKS = (

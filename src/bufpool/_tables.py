@@ -1,9 +1,7 @@
-"""Tables of memory, as plain text for a terminal and as HTML for a notebook."""
+"""Tables of figures, as plain text for a terminal and as HTML for a notebook."""
 
 from __future__ import annotations
 
-import html
-import unicodedata
 from typing import NamedTuple
 
 __all__ = ["COLUMNS", "Table", "clipped"]
@@ -48,31 +46,37 @@ class Table(NamedTuple):
 
     def html(self) -> str:
         """Return it as a ``<table>`` that needs nothing else; all words are escaped."""
+        from html import escape  # it takes longer to import than all else here
+
         parts = ["<table>"]
         if self.title:
-            parts.append(f"<caption>{html.escape(self.title)}</caption>")
+            parts.append(f"<caption>{escape(self.title)}</caption>")
         if self.header:
             parts.append(f"<thead>{html_row(self.header, 'th')}</thead>")
         parts += ["<tbody>", *[html_row(each, "td") for each in self.rows], "</tbody>"]
         if self.note:
             span = max([len(each) for each in (self.header, *self.rows)])
-            parts.append(f'<tfoot><tr><td colspan="{span}">{html.escape(self.note)}</td></tr></tfoot>')
+            parts.append(f'<tfoot><tr><td colspan="{span}">{escape(self.note)}</td></tr></tfoot>')
         return "".join([*parts, "</table>"])
 
 
 def html_row(words: tuple[str, ...], kind: str) -> str:
     """Return a ``<tr>``; an indent becomes padding."""
+    from html import escape
+
     first = words[0].lstrip(" ")
     cells = [
         f'<{kind} style="text-align: left; padding-left: {len(words[0]) - len(first) + 1}ch">'
-        f"{html.escape(first)}</{kind}>",
-        *[f'<{kind} style="text-align: right">{html.escape(each)}</{kind}>' for each in words[1:]],
+        f"{escape(first)}</{kind}>",
+        *[f'<{kind} style="text-align: right">{escape(each)}</{kind}>' for each in words[1:]],
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
 def width(text: str) -> int:
     """Return the columns of a terminal that the text takes."""
+    import unicodedata
+
     return sum(
         [
             0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
