@@ -70,6 +70,29 @@ def test_max_idle_goes_down_to_min_size(maker: Maker) -> None:
 
 
 @by_hand
+def test_what_was_idle_for_too_long_is_not_handed_out(maker: Maker) -> None:
+    """A process may have been stopped, and a loop blocked, so that no maintenance came."""
+    pool = filled(maker, 3, max_idle=A_WHILE / 2)
+    time.sleep(A_WHILE)
+    with pool.lease() as thing:
+        assert thing.number == 3
+    assert pool.stats().discards["max_idle"] == 3
+    with pool.lease() as again:
+        assert again is thing
+    assert usable(pool)
+
+
+@by_hand
+def test_what_min_size_keeps_is_handed_out(maker: Maker) -> None:
+    pool = filled(maker, 3, min_size=2, max_idle=A_WHILE / 2)
+    time.sleep(A_WHILE)
+    with pool.lease() as thing:
+        assert thing.number == 1  # 2 was the one too many
+    assert pool.stats().discards["max_idle"] == 1
+    assert pool.stats().created == 3
+
+
+@by_hand
 def test_what_is_used_is_not_idle(maker: Maker) -> None:
     pool = filled(maker, 3, max_idle=1000)
     with pool.lease():

@@ -296,6 +296,7 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
         debug=False,
         keeps_times=False,
         has_lifetime=False,
+        max_idle=0,
         checks_out=False,
         check_after=0,
         handles_returns=False,

@@ -172,6 +172,7 @@ def new_core(settings: PoolSettings, engine: object) -> PoolCore:
         debug=settings.debug or settings.leak_threshold is not None,
         keeps_times=bool(settings.check_on) or settings.max_idle is not None,
         has_lifetime=settings.max_lifetime is not None,
+        max_idle=0 if settings.max_idle is None else max(1, int(1e9 * settings.max_idle)),
         checks_out="checkout" in settings.check_on,
         check_after=int(1e9 * settings.check_after),
         handles_returns=settings.reset is not None or "return" in settings.check_on,

@@ -200,5 +200,19 @@ OBJECTS = (
     ),
     Bug("what is not known is shown", FIGURES, " if seconds == seconds]", "]", SHOWN),
     Bug("JSON has what is no number", FIGURES, "None if value != value else value", "value", SHOWN),
-    Bug("a change is shown as a state", FIGURES, '        if self.state == "change":\n', "        if not self:\n", SHOWN),
+    Bug("a change is shown as a state", FIGURES, 'if self.state == "change":\n', "if not self:\n", SHOWN),
+    Bug(
+        "what was idle for too long is handed out",
+        CORE,
+        "        return self.max_idle != 0 and now",
+        "        return False and now",
+        Suite("objects/test_lifetimes.py -k idle_for_too_long"),
+    ),
+    Bug(
+        "what min_size keeps is closed at checkout",
+        HELD,
+        "and core.size > core.engine.min_size else",
+        "else",
+        Suite("objects/test_lifetimes.py -k min_size_keeps"),
+    ),
 )

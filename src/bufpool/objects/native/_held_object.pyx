@@ -77,7 +77,11 @@ def overdue(Checkout checkout not None):
         return ""
     if node.drain_count != checkout.core.drain_count:
         return "drained"
-    return "max_lifetime" if coarse_ns() >= node.expires else ""
+    cdef PoolCore core = checkout.core
+    cdef uint64_t now = coarse_ns()
+    if now >= node.expires:
+        return "max_lifetime"
+    return "max_idle" if core.is_stale(node, now) and core.size > core.engine.min_size else ""
 
 
 def needs_check(Checkout checkout not None):

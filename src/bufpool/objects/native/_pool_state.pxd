@@ -43,6 +43,7 @@ cdef class PoolCore:
     cdef bint debug                # every checkout is traced
     cdef bint keeps_times          # times of use are needed: objects age, or are checked
     cdef bint has_lifetime
+    cdef uint64_t max_idle         # ns; 0: no bound
     cdef bint checks_out           # objects are checked on checkout, ...
     cdef uint64_t check_after      # ... after so many ns idle
     cdef bint handles_returns      # objects are reset or checked on return
@@ -51,6 +52,7 @@ cdef class PoolCore:
     cdef object __weakref__
 
     cdef bint is_due_out(self, ObjectNode* node) noexcept
+    cdef bint is_stale(self, ObjectNode* node, uint64_t now) noexcept
     cdef bint is_due_in(self, ObjectNode* node) noexcept
     cdef bint is_over(self, ObjectNode* node) noexcept
     cdef ReleaseResult release(self, uint32_t* index) noexcept     # surplus, closed: perhaps of another object

@@ -13,6 +13,7 @@ class PoolCore:
         debug: bool,
         keeps_times: bool,
         has_lifetime: bool,
+        max_idle: int,
         checks_out: bool,
         check_after: int,
         handles_returns: bool,

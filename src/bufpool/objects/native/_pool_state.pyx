@@ -118,12 +118,13 @@ cdef class PoolCore:
             ObjectPool.destroy(pool)
         return self.pool
 
-    def configure(self, *, bint debug, bint keeps_times, bint has_lifetime, bint checks_out, uint64_t check_after,
-                  bint handles_returns, uint32_t max_uses):
+    def configure(self, *, bint debug, bint keeps_times, bint has_lifetime, uint64_t max_idle, bint checks_out,
+                  uint64_t check_after, bint handles_returns, uint32_t max_uses):
         """Set what the fast paths need to know of the settings. The fields say what each means."""
         self.debug = debug
         self.keeps_times = keeps_times
         self.has_lifetime = has_lifetime
+        self.max_idle = max_idle
         self.checks_out = checks_out
         self.check_after = check_after
         self.handles_returns = handles_returns
@@ -135,10 +136,18 @@ cdef class PoolCore:
         """Return whether the engine must check or close an idle object before it goes out."""
         if node.drain_count != self.drain_count:
             return True                        # a drain that was interrupted has not reached this object
-        if not self.has_lifetime and not self.checks_out:
+        if not self.has_lifetime and not self.checks_out and self.max_idle == 0:
             return False
         cdef uint64_t now = coarse_ns()
-        return now >= node.expires or (self.checks_out and now >= node.checked + self.check_after)
+        return (
+            now >= node.expires
+            or (self.checks_out and now >= node.checked + self.check_after)
+            or self.is_stale(node, now)
+        )
+
+    cdef bint is_stale(self, ObjectNode* node, uint64_t now) noexcept:
+        """Return whether an idle object was unused for `max_idle`; `min_size` may keep it all the same."""
+        return self.max_idle != 0 and now >= node.since.load_relaxed() + self.max_idle
 
     cdef bint is_due_in(self, ObjectNode* node) noexcept:
         """Return whether the engine must reset, check or close an object that comes back."""
