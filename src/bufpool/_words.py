@@ -78,10 +78,11 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> from bufpool._words import duration
-    >>> [duration(t) for t in (0, 3e-7, 0.0123, 1.5, 75)]
-    ['0 ns', '300 ns', '12.3 ms', '1.5 s', '75 s']
+    >>> [duration(t) for t in (0, 3e-7, 0.0123, 0.9999, 75, 7260)]
+    ['0 ns', '300 ns', '12.3 ms', '1 s', '75 s', '7,260 s']
     """
-    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if abs(seconds) >= unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds / 1e-9:.3g} ns"
+    units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+    # 0.9995 s is 1 s, and not 1e+03 ms.
+    unit, name = next((each for each in units if abs(seconds) >= 0.9995 * each[0]), units[-1])
+    number = seconds / unit
+    return f"{number:,.0f} {name}" if abs(number) >= 999.5 else f"{number:.3g} {name}"

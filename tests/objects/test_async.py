@@ -403,3 +403,21 @@ def test_a_pool_is_made_outside_a_loop_and_used_in_one() -> None:
     asyncio.run(main())
     asyncio.run(main())
     assert whole(pool)
+
+
+async def test_who_waited_in_vain_is_told_which_task_has_the_object() -> None:
+    pool = AsyncPool(Thing, max_size=1, debug=True, name="one")
+    held = asyncio.Event()
+
+    async def hold() -> None:
+        async with pool.lease():
+            held.set()
+            await asyncio.sleep(30)
+
+    task = asyncio.create_task(hold(), name="x\ny")
+    await held.wait()
+    with pytest.raises(PoolTimeoutError, match=r"held longest: 'MainThread', task 'x\\ny', for \d.*\n1\. 'MainThread'"):
+        await pool.acquire(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert pool.stats().waits == 1

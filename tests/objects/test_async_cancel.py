@@ -54,8 +54,10 @@ async def test_while_it_waits() -> None:
     await turns()
     assert await cancelled(first)
     assert pool.waiting == 1
+    assert pool.stats().waits == 1
     await pool.release(held)
     assert await second is held
+    assert pool.stats().waits == 2
 
 
 @pytest.mark.parametrize("reset", [None, lambda _: None])

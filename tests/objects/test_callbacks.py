@@ -362,3 +362,19 @@ def test_a_check_that_rejects_everything_is_told_once(caplog: pytest.LogCaptureF
             pass
         sound = False
         caplog.clear()
+
+
+def test_any_error_of_a_check_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Also one that is false, and types made at run time, which would fill the log and the memory."""
+
+    def check(thing: Thing) -> None:
+        raise type(f"Odd{thing.number}", (ValueError,), {"__len__": lambda self: 0})
+
+    maker = Maker()
+    pool = Pool(maker, check=check)
+    for _ in range(50):
+        with pool.lease():
+            pass
+    failed = [each for each in caplog.records if "a check failed" in each.message]
+    assert len(failed) == 20
+    assert all(each.exc_info is not None and each.exc_info[0] is not None for each in failed)

@@ -42,7 +42,7 @@ def test_who_has_an_object_too_long_is_told_once(caplog: pytest.LogCaptureFixtur
     time.sleep(2 * LEAK)
     (message,) = told(pool)
     assert re.match(
-        r"pool 'leaky': Thing\(0\) at 0x\w+ has been out for 0\.\d+ s, taken by thread MainThread", message
+        r"pool 'leaky': Thing\(0\) at 0x\w+ has been out for [\d.]+ m?s, taken by thread MainThread", message
     )
     assert "acquired at (innermost call last):" in message
     assert message.rstrip().splitlines()[-1].endswith("in forgetful")

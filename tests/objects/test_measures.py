@@ -117,6 +117,27 @@ def test_waits_in_vain_count() -> None:
     assert 0.02 <= stats.wait_p50 <= stats.wait_max
 
 
+def test_one_client_waits_once() -> None:
+    """Also if it is woken for an object that is not sound, and waits again."""
+    pool = Pool(Thing, max_size=2, check=lambda thing: thing is not first, backoff=(5.0, 5.0))
+    first, second = pool.acquire(), pool.acquire()
+    client = waiting_client(pool, pool.acquire)
+    pool._core.engine.backoff.failed(OSError("down"))
+    pool.release(first)
+    time.sleep(0.05)
+    pool.release(second)
+    assert client.result() is second
+    assert (pool.stats().waits, pool.stats().timeouts) == (1, 0)
+
+
+def test_advice_on_waits_in_vain() -> None:
+    figures = Pool(Thing).stats()._replace(checkouts=120, created=1, create_seconds=1e-3, peak_in_use=1)
+    figures = figures._replace(waits=300, timeouts=300, wait_mean=0.1, wait_p50=0.1, wait_p99=0.2)
+    advice = advise(figures, max_size=1)
+    assert advice.size == "too small"
+    assert "300 of 420 clients waited (half within 100 ms, 99 % within 200 ms), 300 got nothing" in str(advice)
+
+
 def test_a_snapshot_stays_as_it_is() -> None:
     pool = Pool(Thing)
     before = pool.stats()
@@ -205,7 +226,7 @@ def test_it_pays_and_the_size_is_right() -> None:
     first, second = advice.reasons
     assert first.startswith("1 object served 200 checkouts (reuse 99.5%); making one takes ")
     assert first.endswith(" saved so far")
-    assert second == "the peak was 1 of 1 object in use at once; 0.0% of checkouts waited"
+    assert second == "the peak was 1 of 1 object in use at once; 0.0% of clients waited"
 
 
 def test_it_does_not_pay_if_objects_are_made_as_quickly() -> None:
@@ -276,9 +297,9 @@ def test_it_is_too_small(how: str) -> None:
     waits = pool.stats().waits
     assert any(
         each.startswith(
-            f"the peak was 1 of 1 object in use at once: {waits} of {100 + 10 + waits} checkouts waited"
+            f"the peak was 1 of 1 object in use at once: {waits} of {100 + 10 + waits + without} clients waited"
         )
-        and each.endswith(f"{without} went without")
+        and each.endswith(f"{without} got nothing")
         for each in advice.reasons
     )
     assert str(advice).startswith("The pool pays; its size is too small.\n- ")

@@ -109,7 +109,8 @@ def _size(
     if stats.checkouts < ENOUGH:
         return "unknown"
     without = stats.timeouts + stats.refused
-    waited = stats.waits / stats.checkouts
+    clients = stats.checkouts + without
+    waited = stats.waits / clients
     peak = f"{stats.peak_in_use} of {max_size} {plural(max_size, 'object')} in use at once"
     if without or (waited > 0.05 and stats.wait_p99 > max(stats.create_seconds, 1e-3)):
         times = (
@@ -119,8 +120,8 @@ def _size(
         )
         full = stats.peak_in_use >= max_size
         reasons.append(
-            f"the peak was {peak}: {stats.waits} of {stats.checkouts} {plural(stats.checkouts, 'checkout')} "
-            f"waited{times}, {without} went without"
+            f"the peak was {peak}: {stats.waits} of {clients} {plural(clients, 'client')} "
+            f"waited{times}, {without} got nothing"
         )
         if full:
             return "too small"
@@ -128,7 +129,7 @@ def _size(
         reasons.append(f"the peak was {peak}: fewer would do")
         return "too large"
     if not without:
-        reasons.append(f"the peak was {peak}; {waited:.1%} of checkouts waited")
+        reasons.append(f"the peak was {peak}; {waited:.1%} of clients waited")
     return "right"
 
 
@@ -176,7 +177,7 @@ class Readings(PoolFront[T]):
         ...     [each.thread for each in pool.leases()]
         ['MainThread']
         """
-        return tuple([tracing.holder(each) for each in self._core.held()])
+        return tuple(tracing.holders(self._core.held()))
 
     def __repr__(self) -> str:
         closed = ", closed" if self.closed else ""

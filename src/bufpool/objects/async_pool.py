@@ -78,10 +78,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
         debug: bool | None = None,
         name: str | None = None,
     ) -> None:
-        chosen = {
-            key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
-        }
-        self._attach(new_pool(factory, checked(factory, chosen, in_threads=False)))
+        self._attach(new_pool(factory, checked(factory, locals(), in_threads=False)))
         self._attach_runtime(TaskRuntime())
 
     async def discard(self, item: T, /) -> None:

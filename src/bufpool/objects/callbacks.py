@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Callbacks", "FactoryBackoff"]
 
 MANY = 10  # objects in a row that a check rejects before that is logged
+MOST_TOLD = 20  # types of error, since some are made at run time
 
 
 class FactoryBackoff:
@@ -59,8 +60,9 @@ class Callbacks:
 
     def __init__(self, settings: PoolSettings) -> None:
         self.settings: PoolSettings = settings
-        self._told: set[type[Exception]] = set()  # kinds of error that a check raised
+        self._told: set[str] = set()  # types of error that a check raised
         self._rejected = 0  # objects in a row
+        self._rejection_told = False
 
     async def check(self, checkout: Checkout, runtime: Runtime) -> bool:
         """Return whether the object of the checkout passes the check."""
@@ -76,25 +78,27 @@ class Callbacks:
         if checkouts.is_from_parent(checkout):  # the check has forked, and this is the child
             return False
         if sound:
-            self._rejected = 0
+            self._rejected, self._rejection_told = 0, False
             held.end_callback(checkout)
         else:
             self._rejected += 1
-            if self._rejected == MANY:
+            if self._rejected >= MANY and not self._rejection_told:
+                self._rejection_told = True
                 log().warning("pool %r: the check rejected %d objects in a row", self.settings.name, MANY)
         return sound
 
     def _tell(self, error: Exception) -> None:
         """Log what a check raised: loudly the first time, because it may be a mistake in the check itself."""
-        if type(error) in self._told:
-            log().info("pool %r: a check failed", self.settings.name, exc_info=error)
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        if kind in self._told or len(self._told) >= MOST_TOLD:
+            log().info("pool %r: a check failed", self.settings.name, exc_info=True)
             return
-        self._told.add(type(error))
+        self._told.add(kind)
         log().warning(
             "pool %r: a check failed, the object is closed; the next %s is logged at level INFO",
             self.settings.name,
             type(error).__name__,
-            exc_info=error,
+            exc_info=True,
         )
 
     async def reset(self, checkout: Checkout, runtime: Runtime) -> str:

@@ -169,42 +169,47 @@ class Engine:
             raise ReentrantError(
                 f"pool {self.name!r}: a callback of the pool asked it for an object, and would wait for itself"
             )
-        began: float | None = None
         may_wait = limit != 0 and self.settings.overflow == "wait"
         if may_wait:
             runtime.prepare(checkout)
-        while True:
-            now = monotonic()
-            over = deadline is not None and now >= deadline
-            creation_limit = self._creation_limit(now)
-            answer = checkouts.request(checkout, may_wait and not over, creation_limit)
-            if answer == QUEUED:
-                began = perf_counter() if began is None else began
-                failing = creation_limit != MOST
-                await runtime.wait(checkout, self.backoff.wake_at(now, deadline) if failing else deadline)
-                continue
-            if began is not None:
-                self.waits.add(perf_counter() - began)
-                began = None
-            if answer == OBJECT:
-                return None
-            if answer == DUE:
-                if await self._is_sound(checkout, runtime, keep_slot=True):
-                    return None
-                if not self._may_replace():
-                    checkouts.release_all(checkout)
+        waited = 0.0
+        try:
+            while True:
+                now = monotonic()
+                over = deadline is not None and now >= deadline
+                creation_limit = self._creation_limit(now)
+                answer = checkouts.request(checkout, may_wait and not over, creation_limit)
+                if answer == QUEUED:
+                    failing = creation_limit != MOST
+                    began = perf_counter()
+                    try:
+                        await runtime.wait(checkout, self.backoff.wake_at(now, deadline) if failing else deadline)
+                    finally:
+                        waited += perf_counter() - began
                     continue
-            elif answer == FULL and creation_limit and self.settings.overflow == "create":
-                checkouts.add_extra_slot(checkout)
-            elif answer != FREE_SLOT:
-                checkouts.release_all(checkout)
-                return refusal(self.core, answer, limit)
-            await self._create(checkout, runtime)
-            if self.core.closed:
-                await self.close_object(checkout, "closed", runtime)
-                return refusal(self.core, CLOSED, limit)
-            self.first_uses.add()
-            return None
+                if answer == OBJECT:
+                    return None
+                if answer == DUE:
+                    if await self._is_sound(checkout, runtime, keep_slot=True):
+                        return None
+                    if not self._may_replace():
+                        checkouts.release_all(checkout)
+                        continue
+                elif answer == FULL and creation_limit and self.settings.overflow == "create":
+                    checkouts.add_extra_slot(checkout)
+                elif answer != FREE_SLOT:
+                    checkouts.release_all(checkout)
+                    return refusal(self.core, answer, limit)
+                break
+        finally:
+            if waited:
+                self.waits.add(waited)
+        await self._create(checkout, runtime)
+        if self.core.closed:
+            await self.close_object(checkout, "closed", runtime)
+            return refusal(self.core, CLOSED, limit)
+        self.first_uses.add()
+        return None
 
     def _creation_limit(self, now: float) -> int:
         """Return how many objects may be in creation at once."""

@@ -7,6 +7,7 @@ import weakref
 from time import monotonic
 from typing import Any
 
+from bufpool._words import duration
 from bufpool.objects import tracing
 from bufpool.objects.engine import Engine
 from bufpool.objects.maintenance_thread import log
@@ -98,16 +99,15 @@ async def _check_idle(engine: Engine, runtime: Runtime, checked_before: int) -> 
 
 def _report_leaks(engine: Engine, threshold: float) -> None:
     while found := engine.core.held(threshold, True):
-        for reading in found:
-            holder = tracing.holder(reading)
+        for holder in tracing.holders(found):
             where = (
                 f"acquired at (innermost call last):\n{holder.stack}"
                 if holder.stack
                 else "where is not known"
             )
             report = (
-                f"pool {engine.name!r}: {engine.show(holder.object)} has been out for {holder.seconds:.3g} s, taken by "
-                f"thread {holder.thread}{f', task {holder.task}' if holder.task else ''}; {where}"
+                f"pool {engine.name!r}: {engine.show(holder.object)} has been out for {duration(holder.seconds)}, "
+                f"taken by thread {holder.thread}{f', task {holder.task}' if holder.task else ''}; {where}"
             )
             # Python hides a ResourceWarning by default, but a user who set a threshold wants to see it.
             log().warning(report)

@@ -131,10 +131,7 @@ class Pool(ThreadFront[T], Readings[T]):
         debug: bool | None = None,
         name: str | None = None,
     ) -> None:
-        chosen = {
-            key: value for key, value in locals().items() if key not in ("self", "factory", "__class__")
-        }
-        self._attach(new_pool(factory, checked(factory, chosen, in_threads=True)))
+        self._attach(new_pool(factory, checked(factory, locals(), in_threads=True)))
 
     def discard(self, item: T, /) -> None:
         """Close an object that you have, because it is broken. The pool creates another one when it is needed.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bufpool._words import plural
+from bufpool._tables import clipped
+from bufpool._words import duration, plural
 from bufpool.errors import ClosedError, PoolExhaustedError, PoolTimeoutError, TooManyWaitersError
 from bufpool.objects import tracing
 from bufpool.objects.native._checkout import CLOSED, TOO_MANY
@@ -52,18 +53,28 @@ def refusal(core: PoolCore, answer: int, limit: float | None) -> Exception:
 
 
 def _holders(core: PoolCore) -> str:
-    """Say what became of the objects: how many a callback has, and which clients have the others for longest."""
+    """Say what became of the objects: how many no client has at this moment, and who has the others for longest."""
     readings: list[Any] = core.held()
-    parts: list[str] = []
+    told: list[str] = []
     if (others := core.in_use - len(readings)) > 0:
-        parts.append(f"{others} in creation, or in a check, reset or close")
-    held = [tracing.holder(each) for each in sorted(readings, key=lambda each: each[2], reverse=True)[:SHOWN]]
+        told.append(f"{others} in creation, in a check, reset or close, or on the way to a client")
+    held = tracing.holders(sorted(readings, key=lambda each: each[2], reverse=True)[:SHOWN])
     who = [
-        f"{each.thread}{f', task {each.task},' if each.task else ''} for {each.seconds:.3g} s" for each in held
+        f"{_quoted(each.thread)}{f', task {_quoted(each.task)},' if each.task else ''} "
+        f"for {duration(each.seconds)}"
+        for each in held
     ]
     if who:
-        parts.append("held longest: " + "; ".join(who))
-    for name, each in zip(who, held, strict=True):
-        if each.stack:
-            parts.append(f"\n{name}, acquired at (innermost call last):\n{each.stack.rstrip()}")
-    return "; ".join(parts).replace("; \n", "\n") or "they came back at this moment"
+        told.append("held longest: " + "; ".join(who))
+    stacks = [
+        f"\n{number}. {name}, acquired at (innermost call last):\n{each.stack.rstrip()}"
+        for number, (name, each) in enumerate(zip(who, held, strict=True), 1)
+        if each.stack
+    ]
+    if len(stacks) < len(held):
+        stacks.append("; debug=True keeps the stack of each checkout")
+    return ("; ".join(told) or "they came back at this moment") + "".join(stacks)
+
+
+def _quoted(name: str) -> str:
+    return clipped(repr(name), 40)

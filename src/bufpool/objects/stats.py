@@ -129,7 +129,7 @@ class ObjectStats(NamedTuple):
             return NotImplemented
         made, waits = self.created - earlier.created, self.waits - earlier.waits
         all_new = earlier.waits == 0
-        return ObjectStats(
+        change = ObjectStats(
             size=self.size - earlier.size,
             idle=self.idle - earlier.idle,
             in_use=self.in_use - earlier.in_use,
@@ -155,6 +155,7 @@ class ObjectStats(NamedTuple):
             max_size=self.max_size,
             state="change",
         )
+        return _comparable(change)
 
     # --- as tables and as JSON ---
 

@@ -156,8 +156,8 @@ OBJECTS = (
     Bug(
         "waits in vain are not counted",
         ENGINE,
-        "            if began is not None:\n",
-        "            if began is not None and answer == OBJECT:\n",
+        "            if waited:\n",
+        "            if waited and answer == OBJECT:\n",
         Suite("objects/test_measures.py -k waits_in_vain"),
     ),
     Bug("the holders of the shortest time are named", REFUSALS, "reverse=True", "reverse=False", TOLD),
@@ -187,14 +187,14 @@ OBJECTS = (
     Bug(
         "a mistake in a check is loud each time",
         CALLBACKS,
-        "        self._told.add(type(error))\n",
+        "        self._told.add(kind)\n",
         "",
         Suite("objects/test_callbacks.py -k mistake_in_a_check"),
     ),
     Bug(
         "objects that a check rejected are counted for ever",
         CALLBACKS,
-        "            self._rejected = 0\n",
+        "            self._rejected, self._rejection_told = 0, False\n",
         "            pass\n",
         Suite("objects/test_callbacks.py -k rejects_everything"),
     ),
