@@ -201,7 +201,7 @@ def test_a_waiter_gives_up_in_time() -> None:
     a = pool.empty(4 * MIB, "u1")
     started = time.monotonic()
     with pytest.raises(
-        bufpool.LimitTimeoutError, match=r"'tight': requested 1 byte .*limit is 4 MiB .*waited 0\.\d+ s"
+        bufpool.LimitTimeoutError, match=r"'tight': requested 1 byte .*limit is 4 MiB .*waited [\d.]+ s"
     ) as caught:
         pool.empty(1, "u1")
     assert time.monotonic() - started >= 0.05
