@@ -3,7 +3,7 @@ objects (``objects_at_random.py``), and the suite's own tests.
 
 The compiled modules are built once more: with AddressSanitizer and UndefinedBehaviorSanitizer, and with
 ThreadSanitizer. A violation is each error of memory or of undefined behaviour, and each leak or race with a frame of
-ours. Nothing is suppressed.
+ours, but for the two kinds that `is_ours` names.
 
 What ThreadSanitizer can see depends on the interpreter:
 
