@@ -98,7 +98,8 @@ inline Block Arena::acquire_block(std::size_t nbytes, std::size_t alignment) noe
     return block;
 }
 
-Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
+// Not inlined, or else `acquire` would save the registers that this needs.
+BUFPOOL_NOINLINE Block Arena::acquire_aligned(std::size_t nbytes, std::size_t alignment) noexcept {
     return acquire_block<false, false>(nbytes, alignment);
 }
 

@@ -3,6 +3,7 @@ from typing import Any, SupportsIndex
 from typing_extensions import disjoint_base
 
 PAGES: dict[str, int]
+REFUSALS: tuple[str, ...]
 DROP_REASONS: tuple[str, ...]
 
 def total_memory() -> int: ...

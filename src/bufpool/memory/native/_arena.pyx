@@ -34,15 +34,8 @@ from bufpool.memory.native._sharing cimport changed_often, look_at_callers
 from bufpool.memory.native._block_sizes cimport checked_alignment
 
 from bufpool._pending_calls import RUN_PENDING_CALLS as _RUN_PENDING_CALLS
-from bufpool._words import amount, exact
-from bufpool.errors import (
-    ClosedError,
-    LimitError,
-    LimitTimeoutError,
-    MemoryLockError,
-    OutOfMemoryError,
-    SizeError,
-)
+from bufpool.errors import OutOfMemoryError
+from bufpool.memory.native._refusal_errors import refusal as _refusal
 
 cdef extern from "Python.h":
     int PyOS_InterruptOccurred()
@@ -66,6 +59,7 @@ PAGES = {
     "hugetlb": <int>Pages.huge_explicit,
     "malloc": <int>Pages.malloc,
 }
+REFUSALS = ("none", "limit", "no_memory", "not_lockable", "too_large", "closed")   # in the order of the core's enum
 DROP_REASONS = ("over_max_retained", "aged_out", "trimmed", "closed")
 
 
@@ -412,32 +406,17 @@ cdef class PoolBase:
 
     cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved):
         """As `refusal_error`, with the bytes in use and reserved at the time of the refusal."""
-        state = f"({amount(used)} in use, {amount(max(used, reserved) - used)} idle)"
-        if why == Refusal.closed:
-            return ClosedError(
-                f"pool {self.name!r} is closed{f': requested {amount(nbytes)}' if nbytes else ''} {state}"
-            )
-        if why == Refusal.too_large:
-            return SizeError(
-                f"pool {self.name!r}: requested {amount(nbytes)}; the largest block has {amount(kMaxBlock)}"
-            )
-        block_bytes = class_size(class_of(nbytes or 1))
-        asked, block = amount(nbytes), amount(block_bytes)
-        if why == Refusal.limit:
-            limit = amount(self.arena.config.limit)
-            if limit in (asked, block) and self.arena.config.limit not in (nbytes, block_bytes):
-                # Rounded they look the same.
-                asked, block, limit = [exact(each) for each in (nbytes, block_bytes, self.arena.config.limit)]
-            rounded = "" if asked == block else f" (a block of {block})"
-            text = f"pool {self.name!r}: requested {asked}{rounded}; the pool's limit is {limit} {state}"
-            if waited is None:
-                return LimitError(text)
-            return LimitTimeoutError(f"{text}; waited {waited:.3g} s")
-        if why == Refusal.not_lockable:
-            return MemoryLockError(
-                f"pool {self.name!r}: the system refused to lock {block} in memory; see 'ulimit -l' {state}"
-            )
-        return OutOfMemoryError(f"pool {self.name!r}: the system has no memory for {block} {state}")
+        return _refusal(
+            self.name,
+            REFUSALS[<int>why],
+            nbytes=nbytes,
+            block_bytes=0 if why == Refusal.too_large else class_size(class_of(nbytes or 1)),
+            largest=kMaxBlock,
+            limit=self.arena.config.limit,
+            used=used,
+            reserved=reserved,
+            waited=waited,
+        )
 
     # --- life and readings ---
 
