@@ -151,4 +151,32 @@ RECIPES = (
         "",
         Suite("resources/test_sqlalchemy.py -k dispose"),
     ),
+    Bug(
+        "clients wait for a server that is down",
+        SQLALCHEMY,
+        '            "backoff": None,',
+        '            "backoff": (0.05, 10.0),',
+        Suite("resources/test_sqlalchemy.py -k while_a_server_is_down"),
+    ),
+    Bug(
+        "a full pool that does not wait raises an error of its own",
+        SQLALCHEMY,
+        "except (PoolTimeoutError, PoolExhaustedError) as error:",
+        "except PoolTimeoutError as error:",
+        Suite("resources/test_sqlalchemy.py -k a_full_pool"),
+    ),
+    Bug(
+        "the pool logs under the name of its module",
+        SQLALCHEMY,
+        "_sqla_logger_namespace = ",
+        "_logger_namespace = ",
+        Suite("resources/test_sqlalchemy.py -k logs_are_those"),
+    ),
+    Bug(
+        "SQLAlchemy refuses an asynchronous engine, and does not say what to use",
+        SQLALCHEMY,
+        "if self._dialect.is_async:",
+        "if False:",
+        Suite("resources/test_sqlalchemy.py -k asynchronous_engines"),
+    ),
 )
