@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from bufpool import Pool
 from bufpool.errors import FactoryError, PoolExhaustedError, PoolTimeoutError
 from tests.support.clients import (
+    PATIENCE,
     Client,
     Failing,
     Gate,
@@ -191,6 +193,31 @@ def test_pauses_double_up_to_the_longest() -> None:
     factory.error = None
     assert usable(pool)
     assert pool._core.engine.backoff.pause == 0
+
+
+def test_without_a_backoff_each_client_calls_the_factory() -> None:
+    factory = Failing(OSError("down"))
+    pool = Pool(factory, max_size=2, backoff=None)
+    for ask in (pool.acquire, pool.try_acquire, lambda: pool.acquire(0), pool.lease().__enter__):
+        with pytest.raises(OSError, match="down"):
+            ask()
+    assert factory.calls == pool.stats().failures == 4
+    factory.error = None
+    assert usable(pool)
+
+
+def test_without_a_backoff_clients_fail_side_by_side() -> None:
+    """As many at once as there is room for. Others wait for a slot, and no longer."""
+    pair = threading.Barrier(2)
+
+    def factory() -> Thing:
+        pair.wait(PATIENCE / 3)
+        raise OSError("down")
+
+    pool = Pool(factory, max_size=2, backoff=None)
+    clients = [Client(pool.acquire) for _ in range(6)]
+    assert [type(client.error()) for client in clients] == [OSError] * 6
+    assert balanced(pool)
 
 
 def test_a_factory_that_returns_nothing_is_an_error() -> None:

@@ -48,7 +48,7 @@ WRONG_KIND: dict[str, tuple[str, list[Any]]] = {
     "max_idle": ("must be a number of seconds or None", ["1"]),
     "max_lifetime": ("must be a number of seconds or None", [b"1"]),
     "max_uses": ("must be a whole number", [1.0]),
-    "backoff": ("must be two numbers of seconds", [1, None, (1,), (1, 2, 3)]),
+    "backoff": ("must be two numbers of seconds or None", [1, (1,), (1, 2, 3)]),
     "discard_on": (
         "must be an exception type or a tuple of them",
         [1, "OSError", OSError(), [OSError], (OSError, 1)],

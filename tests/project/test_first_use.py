@@ -157,7 +157,7 @@ def test_recipes_are_there_without_an_import() -> None:
 
 
 def test_every_recipe_is_in_the_list() -> None:
-    found = {path.stem for path in Path(bufpool.resources.__file__ or "").parent.glob("*.py")} - {"__init__"}
+    found = {path.stem for path in Path(bufpool.resources.__file__ or "").parent.glob("[!_]*.py")}
     assert found == set(dir(bufpool.resources)) - {"Settings"}
 
 

@@ -57,7 +57,8 @@ class Name(NamedTuple):
 
 def modules() -> list[ModuleType]:
     """The public ones. Recipes for packages that are not installed raise `ImportError`."""
-    recipes = [each.name for each in pkgutil.iter_modules(bufpool.resources.__path__, "bufpool.resources.")]
+    names = [each.name for each in pkgutil.iter_modules(bufpool.resources.__path__)]
+    recipes = [f"bufpool.resources.{name}" for name in names if not name.startswith("_")]
     return [import_module(name) for name in ("bufpool", "bufpool.errors", "bufpool.resources", *recipes)]
 
 

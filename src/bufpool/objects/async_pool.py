@@ -72,7 +72,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
         max_idle: float | None = None,
         max_lifetime: float | None = None,
         max_uses: int | None = None,
-        backoff: tuple[float, float] = (0.05, 10.0),
+        backoff: tuple[float, float] | None = (0.05, 10.0),
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         leak_threshold: float | None = None,
         debug: bool | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bufpool.objects.maintenance_thread import log
 from bufpool.objects.native import _checkout as checkouts
 from bufpool.objects.native import _held_object as held
+from bufpool.objects.native._pool_state import MOST
 
 if TYPE_CHECKING:
     from bufpool.objects.native._checkout import Checkout
@@ -21,7 +22,10 @@ MOST_TOLD = 20  # types of error, since some are made at run time
 
 
 class FactoryBackoff:
-    """Leaves the factory alone for a while after it failed; the pause doubles with each failure."""
+    """Leaves the factory alone for a while after it failed; the pause doubles with each failure.
+
+    With ``longest == 0`` there is no pause.
+    """
 
     def __init__(self, first: float, longest: float) -> None:
         self.failure: Exception | None = None  # what the factory raised last; None once it succeeds again
@@ -31,7 +35,9 @@ class FactoryBackoff:
         self._longest = longest
 
     def creation_limit(self, now: float) -> int:
-        """Return how many objects may be in creation at once while the factory fails: one try, or none."""
+        """Return how many objects may be in creation at once while the factory fails."""
+        if not self._longest:
+            return MOST
         return 1 if now >= self.retry_at else 0
 
     def wake_at(self, now: float, deadline: float | None) -> float | None:

@@ -67,9 +67,10 @@ class Pool(ThreadFront[T], Readings[T]):
         `max_lifetime`: replace an object of that age, or up to a tenth younger, to spread the work.
     max_uses : int, optional
         Checkouts after which an object is replaced.
-    backoff : (float, float), default (0.05, 10.0)
+    backoff : (float, float) or None, default (0.05, 10.0)
         Seconds without a call of the factory after a failure: the first pause and the maximum. The pause doubles with
-        each failure.
+        each failure, and then one client at a time calls the factory. None: no pause; each client that has room for
+        an object calls the factory, and gets its error at once.
     discard_on : exception type or tuple of them
         If such an exception leaves the block of a lease, the object is closed.
     leak_threshold : float, optional
@@ -125,7 +126,7 @@ class Pool(ThreadFront[T], Readings[T]):
         max_idle: float | None = None,
         max_lifetime: float | None = None,
         max_uses: int | None = None,
-        backoff: tuple[float, float] = (0.05, 10.0),
+        backoff: tuple[float, float] | None = (0.05, 10.0),
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         leak_threshold: float | None = None,
         debug: bool | None = None,

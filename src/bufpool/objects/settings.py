@@ -57,7 +57,7 @@ class Settings(TypedDict, Generic[T], total=False):
     max_idle: float | None
     max_lifetime: float | None
     max_uses: int | None
-    backoff: tuple[float, float]
+    backoff: tuple[float, float] | None
     discard_on: type[BaseException] | tuple[type[BaseException], ...]
     leak_threshold: float | None
     debug: bool | None
@@ -84,7 +84,7 @@ class PoolSettings(NamedTuple):
     max_idle: float | None
     max_lifetime: float | None
     max_uses: int | None
-    backoff: tuple[float, float]
+    backoff: tuple[float, float]  # both 0.0: no back-off
     discard_on: tuple[type[BaseException], ...]
     leak_threshold: float | None
     debug: bool
@@ -196,10 +196,12 @@ def _moments(value: str | Collection[str], name: str, checks: bool) -> frozenset
 
 
 def _backoff(value: Any, name: str) -> tuple[float, float]:
+    if value is None:
+        return 0.0, 0.0
     try:
         first, longest = value
     except (TypeError, ValueError):
-        raise TypeError(f"pool {name!r}: backoff must be two numbers of seconds, not {value!r}") from None
+        raise TypeError(f"pool {name!r}: backoff must be two numbers of seconds or None, not {value!r}") from None
     pair = _validate.seconds("backoff", first, name), _validate.seconds("backoff", longest, name)
     if pair[0] is None or pair[1] is None or not 0 < pair[0] <= pair[1]:
         raise SettingError(

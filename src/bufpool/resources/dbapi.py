@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack
 
+from bufpool.errors import SettingError
 from bufpool.objects.async_pool import AsyncPool
 from bufpool.objects.pool import Pool
 from bufpool.objects.settings import Settings
+from bufpool.resources._transactions import LeftOpen, is_idle, is_left_open
 
 if TYPE_CHECKING:
     import os
@@ -32,27 +34,28 @@ class Connection(Protocol):
 
 
 class AsyncConnection(Protocol):
-    """What a pool needs of an asynchronous connection; those of psycopg and aiosqlite have it."""
+    """What a pool needs of an asynchronous connection; those of psycopg, aiosqlite and asyncpg have it.
+
+    To end a transaction it also needs ``rollback()`` or, as in asyncpg, ``reset()``.
+    """
 
     async def execute(self, query: Any, /) -> Any:
-        """Give a cursor that can be closed."""
-
-    async def rollback(self) -> Any:
-        """End the transaction, if there is one."""
+        """Run a query. The result, if it is a cursor, is closed."""
 
     async def close(self) -> Any:
         """End the connection."""
 
-
-#: What libpq calls a connection without a transaction.
-_IDLE = 0
 
 C = TypeVar("C", bound=Connection)
 A = TypeVar("A", bound=AsyncConnection)
 
 
 def connections(
-    connect: Callable[[], C], *, test: str = "SELECT 1", **settings: Unpack[Settings[C]]
+    connect: Callable[[], C],
+    *,
+    test: str = "SELECT 1",
+    on_return: Literal["rollback", "commit"] | Callable[[C], object] = "rollback",
+    **settings: Unpack[Settings[C]],
 ) -> Pool[C]:
     """Pool of database connections for threads.
 
@@ -65,6 +68,10 @@ def connections(
         Makes a connection that any thread may use, one at a time.
     test
         The query: a cheap one that this database knows.
+    on_return : {'rollback', 'commit'} or callable
+        What to do with a connection that comes back. ``'commit'``: commit; but if an exception leaves the block of the
+        lease, close the connection, which undoes its work. A callable is called with the connection, and must end the
+        transaction.
     **settings
         Settings of `bufpool.Pool`. They replace those that this function makes. ``check_after=5`` spares the query for
         a connection that was used within the last five seconds.
@@ -73,11 +80,21 @@ def connections(
     -----
     With psycopg the query needs no transaction and is one round trip. With other drivers a rollback follows.
 
+    The pool reports each rollback of an open transaction, unless an exception leaves the block: with a
+    `ResourceWarning`, once for each place in the code where such a connection was returned, and in the log (logger
+    ``bufpool``, level INFO), with the number so far. psycopg, psycopg2, sqlite3, aiosqlite and asyncpg tell whether a
+    transaction is open. In psycopg one that only read is open too.
+
+    With psycopg, a connection that comes back in the middle of a stream or a COPY is closed at once. With other drivers
+    the rollback reads the rest, waits or fails.
+
     Commit what must stay. ``with connection:`` differs by driver: sqlite3 commits at its end, psycopg closes the
     connection. With psycopg use ``with connection.transaction():``.
 
     A rollback does not undo the state of a session: its settings, temporary tables and locks. If your clients change
-    it, pass a `reset` that rolls back and clears it.
+    it, pass an `on_return` that rolls back and clears it. A `reset` of yours replaces all of this.
+
+    If a commit on return fails, that is logged, and the connection is closed. The client does not hear of it.
 
     Examples
     --------
@@ -106,11 +123,24 @@ def connections(
         switch.autocommit = True
         # If it raises, nobody gets the connection: setting it back would hide the error, which may be an interrupt.
         ask(connection)
-        if not _is_idle(connection):
+        if not is_idle(connection):
             connection.rollback()  # the query began a transaction all the same
         switch.autocommit = False
 
-    own: Settings[C] = {"check": check, "reset": methodcaller("rollback"), "close": methodcaller("close")}
+    left_open = LeftOpen()
+
+    def roll_back(connection: C) -> None:
+        is_open = is_left_open(connection)
+        connection.rollback()
+        if is_open:
+            left_open.report()
+
+    own: Settings[C] = {
+        "check": check,
+        "reset": roll_back if on_return == "rollback" else _ends(on_return),
+        "close": methodcaller("close"),
+        "discard_on": _discarded_on(on_return),
+    }
     return Pool(connect, **own | settings)
 
 
@@ -118,6 +148,7 @@ def sqlite(
     database: str | os.PathLike[str],
     *,
     options: Mapping[str, Any] | None = None,
+    on_return: Literal["rollback", "commit"] | Callable[[sqlite3.Connection], object] = "rollback",
     **settings: Unpack[Settings[sqlite3.Connection]],
 ) -> Pool[sqlite3.Connection]:
     """Pool of connections to one SQLite database.
@@ -128,7 +159,7 @@ def sqlite(
         The file. With ``":memory:"`` each connection has a database of its own.
     options
         More arguments of `sqlite3.connect`. ``{"timeout": 20}`` waits 20 seconds for another writer.
-    **settings
+    on_return, **settings
         As for `connections`.
 
     Examples
@@ -151,11 +182,15 @@ def sqlite(
 
     # A connection belongs to one thread at a time, but not always to the thread that made it.
     connect = partial(sqlite3.connect, database, **{**(options or {}), "check_same_thread": False})
-    return connections(connect, **settings)
+    return connections(connect, on_return=on_return, **settings)
 
 
 def async_connections(
-    connect: Callable[[], Awaitable[A]], *, test: str = "SELECT 1", **settings: Unpack[Settings[A]]
+    connect: Callable[[], Awaitable[A]],
+    *,
+    test: str = "SELECT 1",
+    on_return: Literal["rollback", "commit"] | Callable[[A], object] = "rollback",
+    **settings: Unpack[Settings[A]],
 ) -> AsyncPool[A]:
     """Pool of database connections for tasks.
 
@@ -163,8 +198,14 @@ def async_connections(
     ----------
     connect
         A function whose result is awaited: ``functools.partial(psycopg.AsyncConnection.connect, "dbname=app")``.
-    test, **settings
-        As for `connections`.
+    test, on_return, **settings
+        As for `connections`. `on_return` may be a coroutine function.
+
+    Notes
+    -----
+    Connections of asyncpg have no ``rollback()``. ``'rollback'`` calls their ``reset()``, as asyncpg's own pool does.
+    It ends the transaction, resets the session, and costs a round trip. ``'commit'`` is not for asyncpg, whose clients
+    begin and end their transactions themselves.
 
     Examples
     --------
@@ -179,28 +220,59 @@ def async_connections(
 
     async def ask(connection: A) -> None:
         cursor = await connection.execute(test)
-        await cursor.close()
+        if hasattr(cursor, "close"):
+            await cursor.close()
 
     async def check(connection: A) -> None:
+        driver: Any = connection
         if not _switches(connection):
             await ask(connection)
-            await connection.rollback()
+            if hasattr(driver, "rollback"):  # with asyncpg the query has begun no transaction
+                await driver.rollback()
             return
-        switch: Any = connection
-        await switch.set_autocommit(True)
+        await driver.set_autocommit(True)
         await ask(connection)
-        if not _is_idle(connection):
-            await connection.rollback()
-        await switch.set_autocommit(False)
+        if not is_idle(connection):
+            await driver.rollback()
+        await driver.set_autocommit(False)
 
-    async def reset(connection: A) -> None:
-        await connection.rollback()
+    left_open = LeftOpen()
+
+    async def roll_back(connection: A) -> None:
+        driver: Any = connection
+        is_open = is_left_open(connection)
+        await (driver.rollback() if hasattr(driver, "rollback") else driver.reset())
+        if is_open:
+            left_open.report()
 
     async def close(connection: A) -> None:
         await connection.close()
 
-    own: Settings[A] = {"check": check, "reset": reset, "close": close}
+    own: Settings[A] = {
+        "check": check,
+        "reset": roll_back if on_return == "rollback" else _ends(on_return),
+        "close": close,
+        "discard_on": _discarded_on(on_return),
+    }
     return AsyncPool(connect, **own | settings)
+
+
+def _discarded_on(on_return: object) -> type[BaseException] | tuple[type[BaseException], ...]:
+    """Return which exceptions close the connection of a lease: a commit would keep half of what its client wanted."""
+    return BaseException if on_return == "commit" else ()
+
+
+def _ends(on_return: object) -> Callable[[Any], Any]:
+    """Return a reset that calls `on_return`, unless the connection is in the middle of a query."""
+    if not callable(on_return) and on_return != "commit":
+        raise SettingError(f"on_return must be 'rollback', 'commit' or a function, not {on_return!r}")
+    end: Callable[[Any], Any] = on_return if callable(on_return) else methodcaller("commit")
+
+    def reset(connection: Any) -> Any:
+        is_left_open(connection)  # raises if the connection is in the middle of a query
+        return end(connection)  # in a pool for tasks this may be a coroutine, which the pool awaits
+
+    return reset
 
 
 def _switches(connection: Any) -> bool:
@@ -209,10 +281,4 @@ def _switches(connection: Any) -> bool:
     psycopg tells the state of a connection without one, and changes `autocommit` without one. With other drivers that
     may be a query too.
     """
-    return _is_idle(connection) and connection.autocommit is False
-
-
-def _is_idle(connection: Any) -> bool:
-    """Whether the driver says that the connection is in no transaction; asks no server."""
-    info = getattr(connection, "info", None)
-    return getattr(info, "transaction_status", None) == _IDLE
+    return is_idle(connection) and connection.autocommit is False

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import exc, pool
 
 from bufpool._words import plural
-from bufpool.errors import PoolTimeoutError
+from bufpool.errors import ClosedError, PoolExhaustedError, PoolTimeoutError, ReentrantError
 from bufpool.objects.pool import Pool
 from bufpool.objects.settings import Settings
 
@@ -22,6 +22,11 @@ class BufpoolPool(pool.Pool):
     all events are SQLAlchemy's, unchanged. The pool decides who waits, how long and in which order. It is
     ``engine.pool.connections``: use its `stats` and `resize`.
 
+    Errors are SQLAlchemy's. A full pool raises `sqlalchemy.exc.TimeoutError`. While the server is down, a client that
+    needs a new connection gets `sqlalchemy.exc.OperationalError` as soon as the driver raises it. `create_async_engine`
+    gets `sqlalchemy.exc.ArgumentError`: waiting would block its event loop. The pool logs to
+    ``sqlalchemy.pool.BufpoolPool``.
+
     Parameters
     ----------
     creator
@@ -30,18 +35,20 @@ class BufpoolPool(pool.Pool):
         Maximum number of connections. There is no `max_overflow`: 15 here replaces 5 and 10 of ``QueuePool``. Set
         `max_idle` in `pool_settings` to close connections that stay idle.
     timeout : float
-        Seconds to wait for one (``pool_timeout=`` of `create_engine`), then `sqlalchemy.exc.TimeoutError`.
+        Seconds to wait for one (``pool_timeout=`` of `create_engine`).
     use_lifo : bool
         Whether the connection used last goes first (``pool_use_lifo=``).
     pool_settings : mapping
         Other settings of `bufpool.Pool`: ``{"fair": True, "max_idle": 300}``. ``{"overflow": "create"}`` is what
         SQLAlchemy calls ``max_overflow=-1``: at `pool_size` further ones are made, and closed when they come back.
+        ``{"backoff": (0.05, 10)}`` spares a server that is down: clients then wait for the next attempt.
     **kw
         As for `sqlalchemy.pool.Pool`.
     """
 
-    # Waiting blocks the thread: not for create_async_engine.
     _is_asyncio = False  # pyright: ignore[reportAssignmentType]
+    # Without it the logger has the name of this module, and what users set for "sqlalchemy.pool" does not reach it.
+    _sqla_logger_namespace = "sqlalchemy.pool.BufpoolPool"
 
     def __init__(
         self,
@@ -53,6 +60,11 @@ class BufpoolPool(pool.Pool):
         **kw: Any,
     ) -> None:
         super().__init__(creator, **kw)
+        if self._dialect.is_async:
+            raise exc.ArgumentError(
+                "BufpoolPool cannot be used with create_async_engine, because it blocks the event loop while it waits: "
+                "leave out poolclass there, or give sqlalchemy.pool.AsyncAdaptedQueuePool"
+            )
         self._own: dict[str, Any] = {
             "pool_size": pool_size,
             "timeout": timeout,
@@ -65,6 +77,7 @@ class BufpoolPool(pool.Pool):
             "lifo": use_lifo,
             "name": self._orig_logging_name,
             "close": methodcaller("close"),
+            "backoff": None,  # users of SQLAlchemy expect the driver's error, not a time-out
         }
         self.connections: Pool[pool.ConnectionPoolEntry] = Pool(
             self._create_connection, **own | (pool_settings or {})
@@ -73,8 +86,10 @@ class BufpoolPool(pool.Pool):
     def _do_get(self) -> pool.ConnectionPoolEntry:
         try:
             return self.connections.acquire()
-        except PoolTimeoutError as error:
+        except (PoolTimeoutError, PoolExhaustedError) as error:
             raise exc.TimeoutError(str(error)) from error
+        except (ClosedError, ReentrantError) as error:
+            raise exc.InvalidRequestError(str(error)) from error
 
     def _do_return_conn(self, record: pool.ConnectionPoolEntry) -> None:
         self.connections.release(record)
@@ -82,9 +97,11 @@ class BufpoolPool(pool.Pool):
     def dispose(self) -> None:
         """Close what is idle now, and the rest when it comes back."""
         self.connections.drain()
+        self.logger.info("Pool disposed. %s", self.status())
 
     def recreate(self) -> BufpoolPool:
         """Give an empty pool with the same settings, as SQLAlchemy asks for it after `dispose`."""
+        self.logger.info("Pool recreating")
         return type(self)(
             self._creator,
             recycle=self._recycle,

@@ -64,4 +64,5 @@ async def tasks(pool: bufpool.AsyncPool[bytearray], for_threads: bufpool.Pool[by
 def recipes() -> None:
     dbapi.sqlite("app.db", max_sise=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     dbapi.sqlite("app.db", max_size="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    dbapi.sqlite("app.db", on_return="keep")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     dbapi.connections(dict)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]

@@ -91,6 +91,8 @@ def test_recipes_say_what_they_pool(tmp_path: Path) -> None:
     path.write_bytes(b"bytes")
     assert_type(dbapi.sqlite(path, max_size=2, check_after=5.0), bufpool.Pool[sqlite3.Connection])
     assert_type(dbapi.connections(connect), bufpool.Pool[sqlite3.Connection])
+    assert_type(dbapi.connections(connect, on_return="commit"), bufpool.Pool[sqlite3.Connection])
+    assert_type(dbapi.sqlite(path, on_return=lambda c: c.commit()), bufpool.Pool[sqlite3.Connection])
     assert_type(files.readers(os.fspath(path)), bufpool.Pool[BinaryIO])
     assert_type(files.scratch(folder=tmp_path), bufpool.Pool[IO[bytes]])
     assert_type(http.connections("http://127.0.0.1:1"), bufpool.Pool[http.Connection])

@@ -198,6 +198,13 @@ OBJECTS = (
         "            pass\n",
         Suite("objects/test_callbacks.py -k rejects_everything"),
     ),
+    Bug(
+        "without a back-off one client at a time calls the factory",
+        CALLBACKS,
+        "        if not self._longest:\n            return MOST\n",
+        "",
+        Suite("objects/test_factory.py -k without_a_backoff"),
+    ),
     Bug("what is not known is shown", FIGURES, " if seconds == seconds]", "]", SHOWN),
     Bug("JSON has what is no number", FIGURES, "None if value != value else value", "value", SHOWN),
     Bug("a change is shown as a state", FIGURES, 'if self.state == "change":\n', "if not self:\n", SHOWN),
