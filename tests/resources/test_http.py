@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bufpool.resources import http as recipe
+from tests.support.silent_peer import FLOOD, silent_peer
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -137,6 +138,45 @@ def test_a_server_that_is_not_there_is_told_by_the_request() -> None:
         with pytest.raises(ConnectionRefusedError), pool.lease() as connection:
             connection.request("GET", "/")
         assert pool.size == 0
+
+
+@pytest.mark.parametrize("request_of", ["nothing", "answer", "flood"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_silent_server_delays_no_callback(
+    scheme: str, request_of: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = request.getfixturevalue("certificate") if scheme == "https" else None
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with silent_peer(certificate) as address:
+
+        def leave() -> None:
+            with recipe.connections(f"{scheme}://127.0.0.1:{address[1]}", wait=5.0, max_size=1) as pool:
+                connection = pool.acquire()
+                connection.connect()
+                assert connection.sock is not None
+                connection.sock.settimeout(0.2)
+                if request_of == "flood":
+                    with pytest.raises(TimeoutError):
+                        connection.request("POST", "/", FLOOD)
+                elif request_of == "answer":
+                    connection.request("GET", "/")
+                    with pytest.raises(TimeoutError):
+                        connection.getresponse()
+                pool.release(connection)
+                assert (connection.sock is None) == (request_of != "nothing")
+                with pool.lease() as again:
+                    assert again is connection
+                    again.request("GET", "/")
+                    pool.discard(again)
+                assert connection.sock is None
+                done.append(True)
+
+        # In a thread that the program need not wait for: the fault would be a hang.
+        done: list[bool] = []
+        thread = threading.Thread(target=leave, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert done
 
 
 def test_the_scheme_chooses_the_kind() -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-import shutil
 import socket
 import socketserver
 import ssl
 import struct
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import pytest
 
 from bufpool import AsyncPool
 from bufpool.resources import sockets
+from tests.support.silent_peer import FLOOD, silent_peer
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -193,23 +192,6 @@ def test_a_local_socket_is_made_by_a_function() -> None:
     peers[1].close()
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    if not shutil.which("openssl"):
-        pytest.skip("no openssl here to make a certificate")
-    path = tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path, "-out", path),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return path
-
-
 def test_connections_with_tls(certificate: Path) -> None:
     """After the handshake a TLS 1.3 server sends tickets, which are no word of the peer's."""
     ours, theirs = ssl.create_default_context(cafile=certificate), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -229,6 +211,56 @@ def test_connections_with_tls(certificate: Path) -> None:
             with pool.lease() as connection:
                 assert ask(connection, b"again\n") == b"again\n"
             assert pool.stats().discards["broken"] == 1
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_silent_peer_delays_no_callback(tls: bool, request: pytest.FixtureRequest) -> None:
+    certificate = request.getfixturevalue("certificate") if tls else None
+    ours = ssl.create_default_context(cafile=certificate)
+    with silent_peer(certificate) as address:
+
+        def connect() -> socket.socket:
+            plain = socket.create_connection(address, 20)
+            return ours.wrap_socket(plain, server_hostname="127.0.0.1") if tls else plain
+
+        def fill_and_close() -> None:
+            with sockets.connections(connect, wait=0.2, max_size=1) as pool:
+                connection = pool.acquire()
+                with pytest.raises(TimeoutError):
+                    connection.sendall(FLOOD)
+                pool.release(connection)
+                assert pool.acquire() is connection
+                pool.discard(connection)
+                assert connection.fileno() == -1
+                done.append(True)
+
+        # In a thread that the program need not wait for: the fault would be a hang.
+        done: list[bool] = []
+        thread = threading.Thread(target=fill_and_close, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert done
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full backlog refuses connections")
+def test_connecting_takes_no_longer_than_it_may() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as others:
+        for _ in range(3):  # nobody accepts them: the next one gets no answer
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(server.getsockname())
+
+        def connect() -> None:
+            with sockets.connections(server.getsockname(), wait=0.2) as pool:
+                with pytest.raises(TimeoutError):
+                    pool.acquire()
+                done.append(True)
+
+        done: list[bool] = []
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert done
 
 
 # Streams -------------------------------------------------------------------------------------------------------------
@@ -287,3 +319,85 @@ def test_a_stream_left_by_an_exception_is_closed(server: EchoServer) -> None:
             assert await ask_stream(another, b"again\n") == b"again\n"
 
     in_loop(server, follow)
+
+
+@contextlib.asynccontextmanager
+async def silent_stream(
+    certificate: Path | None,
+) -> AsyncIterator[tuple[AsyncPool[sockets.Stream], sockets.Stream]]:
+    ours = ssl.create_default_context(cafile=certificate) if certificate else None
+    host = "127.0.0.1" if certificate else None
+    with silent_peer(certificate) as address:
+
+        async def connect() -> sockets.Stream:
+            return await asyncio.open_connection(*address, ssl=ours, server_hostname=host)
+
+        async with sockets.streams(connect, max_size=1) as pool:
+            stream = await pool.acquire()
+            try:
+                yield pool, stream
+            finally:
+                stream[1].transport.abort()  # or a failure would be a hang
+
+
+@pytest.mark.parametrize("end", ["discard", "close"])
+@pytest.mark.parametrize("flood", [b"", FLOOD], ids=["idle", "flood"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_stream_to_a_silent_peer_is_aborted(
+    tls: bool, flood: bytes, end: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", 0.1)
+
+    async def main(certificate: Path | None) -> None:
+        async with asyncio.timeout(15), silent_stream(certificate) as (pool, stream):
+            connection = stream[1].get_extra_info("socket")
+            stream[1].write(flood)
+            if end == "discard":
+                await pool.discard(stream)
+            else:
+                await pool.release(stream)
+                await pool.close()
+            assert pool.size == 0
+            assert connection.fileno() == -1
+
+    asyncio.run(main(request.getfixturevalue("certificate") if tls else None))
+
+
+def test_a_cancelled_client_does_not_wait_for_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", 600.0)
+
+    async def main() -> None:
+        async with asyncio.timeout(15), silent_stream(None) as (pool, stream):
+            connection = stream[1].get_extra_info("socket")
+            stream[1].write(FLOOD)
+            client = asyncio.ensure_future(pool.discard(stream))
+            await asyncio.wait([client], timeout=0.05)
+            client.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await client
+            assert pool.size == 0
+            assert connection.fileno() == -1
+
+    asyncio.run(main())
+
+
+def test_a_slow_peer_gets_all_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", 20.0)
+    received = []
+
+    async def read_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        received.append(len(await reader.read()))
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(read_late, "127.0.0.1", 0)
+        async with asyncio.timeout(60), server, sockets.streams(server.sockets[0].getsockname()) as pool:
+            async with pool.lease() as (_, writer):
+                writer.write(FLOOD)
+            await pool.close()
+            while not received:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(main())
+    assert received == [len(FLOOD)]

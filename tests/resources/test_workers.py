@@ -110,19 +110,3 @@ def test_a_thread_keeps_what_must_stay_in_it() -> None:
         assert len(set(jobs)) == 60
         assert len({maker for maker, _ in jobs}) == pool.stats().created <= 2
     assert threading.active_count() == threads
-
-
-def test_an_abandoned_job_ends_before_the_next_client() -> None:
-    may_end = threading.Event()
-    done = []
-
-    def long_job() -> None:
-        assert may_end.wait(20)
-        done.append("left")
-
-    with workers.threads(max_size=1) as pool:
-        with pool.lease() as worker:
-            worker.submit(long_job)
-        threading.Timer(0.02, may_end.set).start()
-        with pool.lease():
-            assert done == ["left"]

@@ -17,6 +17,8 @@ from bufpool.objects.settings import Settings
 
 __all__ = ["Stream", "connections", "is_quiet", "is_quiet_stream", "streams"]
 
+PATIENCE = 0.5  # seconds that the peer of a closed stream may take to read what is on its way, and to end TLS
+
 Stream: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -54,7 +56,7 @@ def connections(
     b'hello'
     >>> peer.close(); server.close()
     """
-    connect = address if callable(address) else partial(socket.create_connection, address)
+    connect = address if callable(address) else partial(socket.create_connection, address, wait or None)
 
     def start() -> socket.socket:
         connection = connect()
@@ -115,6 +117,9 @@ def streams(
 ) -> AsyncPool[Stream]:
     r"""Pool of asyncio's streams, pairs of a reader and a writer, under the same rules as `connections`.
 
+    When a stream is closed, its peer has half a second to read what is still on its way, and to end TLS. Then the
+    connection is aborted, so that a peer that fell silent delays nobody for longer.
+
     Parameters
     ----------
     address
@@ -168,5 +173,11 @@ async def is_quiet_stream(stream: Stream) -> bool:
 async def _close_stream(stream: Stream) -> None:
     _, writer = stream
     writer.close()
-    with suppress(OSError):  # closing a connection that the peer has cut
-        await writer.wait_closed()
+    closed = asyncio.ensure_future(writer.wait_closed())
+    try:
+        # A silent peer would keep this waiting: for ever if it does not read, for 30 s if it does not end TLS.
+        await asyncio.wait([closed], timeout=PATIENCE)
+    finally:
+        writer.transport.abort()  # does nothing to a connection that is closed
+        with suppress(OSError):  # closing a connection that the peer has cut
+            await closed

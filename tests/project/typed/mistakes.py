@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bufpool
-from bufpool.resources import dbapi
+from bufpool.resources import dbapi, workers
 
 
 def wants_bytes(a: NDArray[np.uint8]) -> None: ...
@@ -66,3 +66,4 @@ def recipes() -> None:
     dbapi.sqlite("app.db", max_size="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     dbapi.sqlite("app.db", on_return="keep")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     dbapi.connections(dict)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    workers.threads(unfinished="kill")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

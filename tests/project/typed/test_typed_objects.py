@@ -99,6 +99,7 @@ def test_recipes_say_what_they_pool(tmp_path: Path) -> None:
     assert_type(sockets.connections(("127.0.0.1", 1)), bufpool.Pool[socket.socket])
     assert_type(sockets.streams(("127.0.0.1", 1)), bufpool.AsyncPool[sockets.Stream])
     assert_type(workers.threads(), bufpool.Pool[ThreadPoolExecutor])
+    assert_type(workers.threads(unfinished="wait"), bufpool.Pool[ThreadPoolExecutor])
     assert_type(workers.processes(max_size=1), bufpool.Pool[ProcessPoolExecutor])
 
 
