@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import threading
+import time
+from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.support.clients import (
     Client,
     Maker,
     Thing,
+    balanced,
     every_error,
     overdue,
     usable,
@@ -378,3 +381,64 @@ def test_any_error_of_a_check_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     failed = [each for each in caplog.records if "a check failed" in each.message]
     assert len(failed) == 20
     assert all(each.exc_info is not None and each.exc_info[0] is not None for each in failed)
+
+
+# --- configure and on_acquire ---
+
+
+def test_each_new_object_is_configured_and_each_checkout_prepared(maker: Maker) -> None:
+    told: list[tuple[str, Thing, int]] = []
+
+    def note(what: str) -> Callable[[Thing], None]:
+        return lambda thing: told.append((what, thing, threading.get_ident()))
+
+    pool = Pool(maker, max_size=1, configure=note("configure"), on_acquire=note("on_acquire"))
+    me = threading.get_ident()
+    for get in (pool.acquire, pool.try_acquire):
+        thing = get()
+        assert thing is not None
+        pool.release(thing)
+    with pool.lease() as thing:
+        assert [what for what, *_ in told] == ["configure", "on_acquire", "on_acquire", "on_acquire"]
+    assert {(thing, thread) for _, thing, thread in told} == {(maker.made[0], me)}
+    assert balanced(pool)
+
+
+@every_error
+@pytest.mark.parametrize("which", ["configure", "on_acquire"])
+def test_an_error_in_configure_or_on_acquire_goes_to_the_client_and_costs_the_object(
+    error: BaseException, which: str, maker: Maker
+) -> None:
+    fails = True
+
+    def callback(_: Thing) -> None:
+        if fails:
+            raise error
+
+    pool = Pool(maker, max_size=1, close=maker.close, backoff=(1e-6, 1e-6), **{which: callback})
+    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    for ask in (pool.acquire, pool.try_acquire, pool.lease().__enter__):
+        time.sleep(1e-4)
+        with pytest.raises(expected):
+            ask()
+    assert len(maker.made) == 3
+    assert maker.alive == []
+    fails = False
+    time.sleep(1e-4)
+    assert usable(pool)
+
+
+def test_an_idle_object_whose_preparation_fails_is_replaced(maker: Maker) -> None:
+    bad: list[Thing] = []
+
+    def prepare(thing: Thing) -> None:
+        if thing in bad:
+            raise ValueError("mine")
+
+    pool = Pool(maker, max_size=1, close=maker.close, on_acquire=prepare)
+    bad.append(pool.acquire())
+    pool.release(bad[0])
+    with pytest.raises(ValueError, match="mine"):
+        pool.acquire()
+    assert maker.closed == bad
+    assert pool.acquire() not in bad

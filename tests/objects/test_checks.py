@@ -176,3 +176,43 @@ def test_checkouts_are_those_that_got_an_object(check: Checked) -> None:
     use(pool)
     stats = pool.stats()
     assert (stats.checkouts, stats.created, stats.reuse_rate) == (2, 2, 0.0)
+
+
+@pytest.mark.parametrize("how", ["lease", "discard", "discard_on", "reset"])
+def test_one_broken_object_has_the_others_checked(how: str) -> None:
+    """Although they were used a moment ago."""
+    gone: list[Thing] = []
+    checked: list[Thing] = []
+
+    def check(thing: Thing) -> bool:
+        checked.append(thing)
+        return thing not in gone
+
+    def reset(thing: Thing) -> None:
+        if thing in gone:
+            raise OSError("gone")
+
+    pool = Pool(Thing, max_size=3, check=check, check_after=3600, reset=reset, discard_on=OSError)
+    things = [pool.acquire() for _ in range(3)]
+    for thing in things:
+        pool.release(thing)
+    with pool.lease():
+        assert checked == []
+    gone += things  # the server restarts
+    time.sleep(A_WHILE)
+    lease = pool.lease()
+    if how == "discard_on":
+        with pytest.raises(OSError, match="gone"), lease:
+            raise OSError("gone")
+    else:
+        with lease as thing:
+            if how == "discard":
+                pool.discard(thing)
+            elif how == "lease":
+                lease.discard()
+    assert pool.size == 2
+    with pool.lease() as thing:
+        assert thing not in gone
+    assert len(checked) == 2
+    with pool.lease():
+        assert len(checked) == 2

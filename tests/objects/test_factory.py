@@ -16,6 +16,7 @@ from tests.support.clients import (
     Client,
     Failing,
     Gate,
+    Maker,
     Thing,
     balanced,
     every_error,
@@ -26,7 +27,7 @@ from tests.support.clients import (
 
 
 @every_error
-@pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire", "wait", "enter"])
+@pytest.mark.parametrize("ask", ["acquire", "lease", "try_acquire", "wait"])
 def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> None:
     factory = Failing(error)
     pool = Pool(factory, max_size=2, min_size=1, backoff=(1e-6, 1e-6))
@@ -35,7 +36,6 @@ def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> No
         "lease": pool.lease().__enter__,
         "try_acquire": pool.try_acquire,
         "wait": lambda: pool.wait(1),
-        "enter": pool.__enter__,
     }
     expected = RuntimeError if isinstance(error, StopIteration) else type(error)
     for _ in range(3):
@@ -48,6 +48,23 @@ def test_an_error_of_the_factory_passes_on(error: BaseException, ask: str) -> No
     time.sleep(1e-4)
     assert usable(pool)
     assert pool.stats().failures == (3 if isinstance(error, Exception) else 0)
+
+
+@every_error
+def test_a_pool_that_cannot_be_entered_is_closed(error: BaseException, maker: Maker) -> None:
+    """And what it has created already."""
+
+    def factory() -> Thing:
+        if maker.made:
+            raise error
+        return maker()
+
+    pool = Pool(factory, min_size=2, close=maker.close)
+    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    with pytest.raises(expected), pool:
+        raise AssertionError("the block does not begin")
+    assert pool.closed
+    assert maker.alive == []
 
 
 def test_after_a_failure_the_factory_is_left_alone() -> None:

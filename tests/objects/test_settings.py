@@ -48,6 +48,8 @@ WRONG_KIND: dict[str, tuple[str, list[Any]]] = {
     "max_idle": ("must be a number of seconds or None", ["1"]),
     "max_lifetime": ("must be a number of seconds or None", [b"1"]),
     "max_uses": ("must be a whole number", [1.0]),
+    "configure": ("must be callable", [1]),
+    "on_acquire": ("must be callable", ["x"]),
     "backoff": ("must be two numbers of seconds or None", [1, (1,), (1, 2, 3)]),
     "discard_on": (
         "must be an exception type or a tuple of them",
@@ -144,7 +146,7 @@ def test_a_time_may_have_no_end(what: str, value: Any) -> None:
     "what", ["timeout", "max_lifetime", "leak_threshold", "check_after", "check_interval"]
 )
 def test_a_time_may_be_short_or_long(what: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda *_: None)
     pool = Pool(Thing, check=lambda thing: True, check_on=["checkout", "idle"], **{what: value})
     pool.release(pool.acquire())
     pool.maintain()

@@ -298,6 +298,7 @@ def test_a_slow_callback_hinders_nobody_else(role: str) -> None:
         has_lifetime=False,
         max_idle=0,
         checks_out=False,
+        prepares_out=False,
         check_after=0,
         handles_returns=False,
         max_uses=0,

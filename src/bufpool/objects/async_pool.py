@@ -25,7 +25,7 @@ T = TypeVar("T")
 class AsyncPool(TaskFront[T], Readings[T]):
     """A pool of objects for tasks of asyncio: as `Pool`, with the same settings, names and errors.
 
-    `factory`, `check`, `reset` and `close` are called in the loop; if they return an awaitable, it is awaited. Tasks of
+    `factory` and the other callbacks are called in the loop; if they return an awaitable, it is awaited. Tasks of
     several loops may share a pool, if its objects may go from loop to loop.
 
     If a waiting task is cancelled, no object is lost: one that was just given to it goes to the next client.
@@ -67,6 +67,8 @@ class AsyncPool(TaskFront[T], Readings[T]):
         check_on: str | Collection[str] = "checkout",
         check_after: float = 0.0,
         check_interval: float = 30.0,
+        configure: Callable[[T], object] | None = None,
+        on_acquire: Callable[[T], object] | None = None,
         reset: Callable[[T], object] | None = None,
         close: Callable[[T], object] | None = None,
         max_idle: float | None = None,
@@ -106,8 +108,12 @@ class AsyncPool(TaskFront[T], Readings[T]):
         await self._core.engine.close(timeout, self._runtime)
 
     async def __aenter__(self) -> Self:
-        """Create `min_size` objects. The end of the block closes the pool."""
-        await self.wait()
+        """Create `min_size` objects. The end of the block closes the pool, and so does a failure to create them."""
+        try:
+            await self.wait()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(

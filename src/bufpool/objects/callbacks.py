@@ -1,4 +1,7 @@
-"""The callbacks of a pool: check, reset and close, whose errors are logged; pauses for a factory that fails."""
+"""The callbacks of a pool beside its factory, and the pauses for a factory that fails.
+
+Errors of `check`, `reset` and `close` are logged. Those of `configure` and `on_acquire` pass on.
+"""
 
 from __future__ import annotations
 
@@ -106,6 +109,23 @@ class Callbacks:
             type(error).__name__,
             exc_info=True,
         )
+
+    async def configure(self, thing: Any, runtime: Runtime) -> None:
+        """Set up a new object; close it if that fails, and raise what it raised."""
+        if self.settings.configure is None or thing is None:  # None is no object to pool, as `install` says
+            return
+        try:
+            await runtime.call(self, self.settings.configure, thing)
+        except BaseException:
+            await self.close(thing, runtime)
+            raise
+
+    async def prepare(self, checkout: Checkout, runtime: Runtime) -> None:
+        """Prepare an object for the client that gets it now; its errors are the client's."""
+        if self.settings.on_acquire is None or checkouts.is_from_parent(checkout):
+            return
+        await runtime.call(self, self.settings.on_acquire, held.begin_callback(checkout))
+        held.end_callback(checkout)
 
     async def reset(self, checkout: Checkout, runtime: Runtime) -> str:
         """Make the object ready for the next client; return the reason to close it if that failed."""

@@ -56,6 +56,9 @@ REASONS = (
     "closed",
 )
 
+#: Reasons that let one doubt of the other objects: the server may have gone away.
+SUSPICIOUS = ("broken", "failed_reset", "discarded")
+
 JITTER = 0.1  # of a lifetime, so that objects created together do not end together
 BATCH = 32  # idle objects closed in one go
 RETRY = 0.1  # seconds after which `wait` looks again whether it must create objects itself
@@ -154,9 +157,12 @@ class Engine:
         limit = self.settings.timeout if timeout is ... else timeout
         deadline = None if limit is None else monotonic() + limit
         try:
-            if checkouts.holds_object(checkout) and await self._is_sound(checkout, runtime):
-                return None
-            return await self._wait_or_create(checkout, limit, deadline, runtime)
+            if not checkouts.holds_object(checkout) or not await self._is_sound(checkout, runtime):
+                error = await self._wait_or_create(checkout, limit, deadline, runtime)
+                if error is not None:
+                    return error
+            await self.callbacks.prepare(checkout, runtime)
+            return None
         except BaseException:
             await self.abort(checkout, runtime)
             raise
@@ -229,6 +235,7 @@ class Engine:
         drains = core.drains()
         try:
             made = await runtime.call(self.callbacks, self.factory, undo=self.settings.close)
+            await self.callbacks.configure(made, runtime)
             held.install(checkout, made, self._lifetime(), drains)
         except Exception as error:
             self.failures.add()
@@ -282,6 +289,8 @@ class Engine:
             return
         thing = held.remove(checkout)
         self.ended[reason].add()
+        if reason in SUSPICIOUS:
+            checkouts.core_of(checkout).distrust()
         try:
             await self.callbacks.close(thing, runtime)
         finally:

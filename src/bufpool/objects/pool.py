@@ -55,8 +55,14 @@ class Pool(ThreadFront[T], Readings[T]):
         When objects are checked.
     check_after : float, default 0.0
         An object that was used less than so many seconds ago is not checked on checkout. 0.0: each one is checked.
+        Once an object is found broken, or discarded, all that are idle at that moment are checked before they go out.
     check_interval : float, default 30.0
         Seconds from one check of an idle object to the next.
+    configure : callable, optional
+        Called with each new object. If it raises, the object is closed, and the factory has failed.
+    on_acquire : callable, optional
+        Called with an object at each checkout, of a new object too: sets the role of a connection, say. If it raises,
+        the object is closed, and the exception passes to the client.
     reset : callable, optional
         Called with an object that comes back, to prepare it for the next client. If it raises, the object is closed.
     close : callable, optional
@@ -121,6 +127,8 @@ class Pool(ThreadFront[T], Readings[T]):
         check_on: str | Collection[str] = "checkout",
         check_after: float = 0.0,
         check_interval: float = 30.0,
+        configure: Callable[[T], object] | None = None,
+        on_acquire: Callable[[T], object] | None = None,
         reset: Callable[[T], object] | None = None,
         close: Callable[[T], object] | None = None,
         max_idle: float | None = None,
@@ -285,8 +293,12 @@ class Pool(ThreadFront[T], Readings[T]):
         return share(self._core)
 
     def __enter__(self) -> Self:
-        """Create `min_size` objects. The end of the block closes the pool."""
-        self.wait()
+        """Create `min_size` objects. The end of the block closes the pool, and so does a failure to create them."""
+        try:
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

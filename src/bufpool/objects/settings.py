@@ -52,6 +52,8 @@ class Settings(TypedDict, Generic[T], total=False):
     check_on: str | Collection[str]
     check_after: float
     check_interval: float
+    configure: Callable[[T], object] | None
+    on_acquire: Callable[[T], object] | None
     reset: Callable[[T], object] | None
     close: Callable[[T], object] | None
     max_idle: float | None
@@ -79,6 +81,8 @@ class PoolSettings(NamedTuple):
     check_on: frozenset[str]  # empty without a check
     check_after: float
     check_interval: float
+    configure: Callable[[Any], Any] | None
+    on_acquire: Callable[[Any], Any] | None
     reset: Callable[[Any], Any] | None
     close: Callable[[Any], Any] | None
     max_idle: float | None
@@ -109,7 +113,7 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         name = f"objects-{next(_numbers)}"
     elif not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
-    for what in ("factory", "check", "reset", "close"):
+    for what in ("factory", "check", "configure", "on_acquire", "reset", "close"):
         value = factory if what == "factory" else chosen[what]
         if not callable(value) and (what == "factory" or value is not None):
             raise TypeError(f"pool {name!r}: {what} must be callable, not {value!r}")
@@ -146,6 +150,8 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         check_on=_moments(chosen["check_on"], name, chosen["check"] is not None),
         check_after=finite("check_after"),
         check_interval=finite("check_interval"),
+        configure=chosen["configure"],
+        on_acquire=chosen["on_acquire"],
         reset=chosen["reset"],
         close=chosen["close"],
         max_idle=seconds("max_idle"),
@@ -174,6 +180,7 @@ def new_core(settings: PoolSettings, engine: object) -> PoolCore:
         has_lifetime=settings.max_lifetime is not None,
         max_idle=0 if settings.max_idle is None else max(1, int(1e9 * settings.max_idle)),
         checks_out="checkout" in settings.check_on,
+        prepares_out=settings.on_acquire is not None,
         check_after=int(1e9 * settings.check_after),
         handles_returns=settings.reset is not None or "return" in settings.check_on,
         max_uses=settings.max_uses or 0,

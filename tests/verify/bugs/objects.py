@@ -19,6 +19,50 @@ SHOWN = Suite("objects/test_stats_shown.py")
 
 OBJECTS = (
     Bug(
+        "objects older than a broken one are trusted",
+        CORE,
+        " or node.since.load_relaxed() < self.distrusted\n",
+        "\n",
+        Suite("objects/test_checks.py -k one_broken_object"),
+    ),
+    Bug(
+        "a client's own finding says nothing of the other objects",
+        ENGINE,
+        'SUSPICIOUS = ("broken", "failed_reset", "discarded")\n',
+        'SUSPICIOUS = ("broken", "failed_reset")\n',
+        Suite("objects/test_checks.py -k one_broken_object"),
+    ),
+    Bug(
+        "an object that is found idle is not prepared",
+        CORE,
+        "        if self.prepares_out:\n            return True\n",
+        "",
+        Suite("objects/test_callbacks.py -k each_checkout_prepared"),
+    ),
+    Bug(
+        "an object whose preparation failed is used again",
+        CALLBACKS,
+        "        await runtime.call(self, self.settings.on_acquire, held.begin_callback(checkout))\n"
+        "        held.end_callback(checkout)\n",
+        "        thing = held.begin_callback(checkout)\n        held.end_callback(checkout)\n"
+        "        await runtime.call(self, self.settings.on_acquire, thing)\n",
+        Suite("objects/test_callbacks.py -k whose_preparation_fails"),
+    ),
+    Bug(
+        "an object that could not be configured stays open",
+        CALLBACKS,
+        "        except BaseException:\n            await self.close(thing, runtime)\n            raise\n",
+        "        except BaseException:\n            raise\n",
+        Suite("objects/test_callbacks.py -k configure_or_on_acquire"),
+    ),
+    Bug(
+        "a pool that cannot be entered stays open",
+        "objects/pool.py",
+        "        except BaseException:\n            self.close()\n            raise\n",
+        "        except BaseException:\n            raise\n",
+        Suite("objects/test_factory.py -k cannot_be_entered"),
+    ),
+    Bug(
         "every client tries a factory that fails",
         CALLBACKS,
         "        return 1 if now >= self.retry_at else 0\n",

@@ -88,7 +88,7 @@ def needs_check(Checkout checkout not None):
     """Return whether an object must be checked before it goes out."""
     cdef ObjectNode* node = node_of(checkout)
     cdef PoolCore core = checkout.core
-    return node != NULL and core.checks_out and coarse_ns() >= node.checked + core.check_after
+    return node != NULL and core.needs_check(node, coarse_ns())
 
 
 def end_of_life(Checkout checkout not None):

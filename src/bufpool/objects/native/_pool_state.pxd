@@ -44,14 +44,18 @@ cdef class PoolCore:
     cdef bint keeps_times          # times of use are needed: objects age, or are checked
     cdef bint has_lifetime
     cdef uint64_t max_idle         # ns; 0: no bound
+    cdef bint acts_out             # something may have to be done on checkout
+    cdef bint prepares_out         # a callback prepares each object on checkout
     cdef bint checks_out           # objects are checked on checkout, ...
-    cdef uint64_t check_after      # ... after so many ns idle
+    cdef uint64_t check_after      # ... after so many ns idle, ...
+    cdef uint64_t distrusted       # ... or if they have been idle since before then (coarse ns)
     cdef bint handles_returns      # objects are reset or checked on return
     cdef uint32_t max_uses         # 0: no bound
     cdef uint32_t drain_count
     cdef object __weakref__
 
     cdef bint is_due_out(self, ObjectNode* node) noexcept
+    cdef bint needs_check(self, ObjectNode* node, uint64_t now) noexcept
     cdef bint is_stale(self, ObjectNode* node, uint64_t now) noexcept
     cdef bint is_due_in(self, ObjectNode* node) noexcept
     cdef bint is_over(self, ObjectNode* node) noexcept

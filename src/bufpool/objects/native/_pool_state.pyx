@@ -119,13 +119,15 @@ cdef class PoolCore:
         return self.pool
 
     def configure(self, *, bint debug, bint keeps_times, bint has_lifetime, uint64_t max_idle, bint checks_out,
-                  uint64_t check_after, bint handles_returns, uint32_t max_uses):
+                  bint prepares_out, uint64_t check_after, bint handles_returns, uint32_t max_uses):
         """Set what the fast paths need to know of the settings. The fields say what each means."""
         self.debug = debug
         self.keeps_times = keeps_times
         self.has_lifetime = has_lifetime
         self.max_idle = max_idle
         self.checks_out = checks_out
+        self.prepares_out = prepares_out
+        self.acts_out = has_lifetime or checks_out or prepares_out or max_idle != 0
         self.check_after = check_after
         self.handles_returns = handles_returns
         self.max_uses = max_uses
@@ -136,13 +138,21 @@ cdef class PoolCore:
         """Return whether the engine must check or close an idle object before it goes out."""
         if node.drain_count != self.drain_count:
             return True                        # a drain that was interrupted has not reached this object
-        if not self.has_lifetime and not self.checks_out and self.max_idle == 0:
+        if not self.acts_out:
             return False
+        if self.prepares_out:
+            return True
         cdef uint64_t now = coarse_ns()
         return (
             now >= node.expires
-            or (self.checks_out and now >= node.checked + self.check_after)
+            or self.needs_check(node, now)
             or self.is_stale(node, now)
+        )
+
+    cdef bint needs_check(self, ObjectNode* node, uint64_t now) noexcept:
+        """Return whether an idle object must be checked before it goes out."""
+        return self.checks_out and (
+            now >= node.checked + self.check_after or node.since.load_relaxed() < self.distrusted
         )
 
     cdef bint is_stale(self, ObjectNode* node, uint64_t now) noexcept:
@@ -250,6 +260,10 @@ cdef class PoolCore:
     def drain(self):
         """Count one more drain. Objects created before it are not handed out any more."""
         self.drain_count += 1
+
+    def distrust(self):
+        """Have all objects that are idle now checked before they go out: one was found broken."""
+        self.distrusted = coarse_ns()
 
     def drains(self):
         """Return how many drains there were. Without the GIL two at once may count as one, which does no harm."""
