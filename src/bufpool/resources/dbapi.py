@@ -262,7 +262,7 @@ def _discarded_on(on_return: object) -> type[BaseException] | tuple[type[BaseExc
     return BaseException if on_return == "commit" else ()
 
 
-def _ends(on_return: object) -> Callable[[Any], Any]:
+def _ends(on_return: Any) -> Callable[[Any], Any]:
     """Return a reset that calls `on_return`, unless the connection is in the middle of a query."""
     if not callable(on_return) and on_return != "commit":
         raise SettingError(f"on_return must be 'rollback', 'commit' or a function, not {on_return!r}")
