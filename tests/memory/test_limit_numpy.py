@@ -88,6 +88,7 @@ def test_garbage_makes_room_while_numpy_waits(full: tuple[BufferPool, list[Any]]
 
 
 def test_numpy_and_the_pool_wait_in_one_queue(full: tuple[BufferPool, list[Any]]) -> None:
+    """In the order in which they came, unless nothing is released for 20 ms: then the pool lets one overtake."""
     pool, held = full
     served: list[int] = []
 
@@ -100,13 +101,23 @@ def test_numpy_and_the_pool_wait_in_one_queue(full: tuple[BufferPool, list[Any]]
         served.append(number)
         del block
 
-    clients = []
-    for number in range(6):
-        clients.append(client(get, number))
-        waits(pool, number + 1)
-    held.clear()
-    for each in clients:
-        each.join()
+    gc.freeze()  # the first request collects garbage, which takes long where there are many objects
+    for _ in range(200):
+        began = time.monotonic()
+        clients = []
+        for number in range(6):
+            clients.append(client(get, number))
+            waits(pool, number + 1)
+        quick = time.monotonic() - began < 0.015
+        held.clear()
+        for each in clients:
+            each.join()
+        if quick:
+            break
+        served.clear()
+        held.append(pool.empty(4 * MIB, "u1"))
+    gc.unfreeze()
+    assert quick, "the machine was never fast enough"
     assert served == sorted(served)
 
 
