@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.postgres_server import Server, psycopg_or_skip
 
 
 @pytest.fixture
@@ -25,3 +29,17 @@ def certificate(tmp_path: Path) -> Path:
         timeout=60,
     )
     return path
+
+
+@pytest.fixture
+def psycopg() -> Any:
+    return psycopg_or_skip()
+
+
+@pytest.fixture
+def admin(psycopg: Any, postgres: Server) -> Iterator[Any]:
+    """A connection outside of any pool, and an empty table."""
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS event")
+        connection.execute("CREATE TABLE event (what TEXT)")
+        yield connection

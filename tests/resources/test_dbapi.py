@@ -7,7 +7,6 @@ import functools
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from bufpool.resources import dbapi
-from tests.support.postgres_server import Server, psycopg_or_skip
+from tests.support.postgres_server import Server
 
 # SQLite --------------------------------------------------------------------------------------------------------------
 
@@ -262,20 +261,6 @@ def test_a_cancelled_check_cancels_its_client() -> None:
 # PostgreSQL ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def psycopg() -> Any:
-    return psycopg_or_skip()
-
-
-@pytest.fixture
-def admin(psycopg: Any, postgres: Server) -> Iterator[Any]:
-    """A connection outside of any pool, and an empty table."""
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS event")
-        connection.execute("CREATE TABLE event (what TEXT)")
-        yield connection
-
-
 def terminate(admin: Any, pid: int) -> None:
     """Kill a client's server process, and wait until it is gone."""
     assert admin.execute("SELECT pg_terminate_backend(%s)", (pid,)).fetchone() == (True,)
@@ -283,6 +268,26 @@ def terminate(admin: Any, pid: int) -> None:
     while admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is not None:
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def test_the_end_of_all_connections_costs_one_client_an_error(psycopg: Any, postgres: Server, admin: Any) -> None:
+    """Although all were used a moment ago, so that none is due to be checked."""
+    errors = 0
+    with dbapi.connections(lambda: psycopg.connect(postgres.dsn), max_size=5, check_after=3600) as pool:
+        held = [pool.acquire() for _ in range(5)]
+        pids = [each.info.backend_pid for each in held]
+        for each in held:
+            pool.release(each)
+        time.sleep(0.05)  # the clock by which objects age moves in steps of some milliseconds
+        for pid in pids:
+            terminate(admin, pid)
+        for _ in range(10):
+            try:
+                with pool.lease() as connection:
+                    connection.execute("SELECT 1")
+            except psycopg.OperationalError:
+                errors += 1
+        assert errors == 1
 
 
 def pid_of(connection: Any) -> int:

@@ -18,7 +18,7 @@ from bufpool import Pool
 from bufpool.errors import SettingError
 from bufpool.resources import dbapi
 from tests.support.clients import Client, until
-from tests.support.postgres_server import Server, psycopg_or_skip
+from tests.support.postgres_server import Server
 
 INSERT = "INSERT INTO event VALUES ('new')"
 
@@ -210,20 +210,6 @@ def test_aiosqlite(database: Path, told: list[warnings.WarningMessage]) -> None:
 
 
 # PostgreSQL -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def psycopg() -> Any:
-    return psycopg_or_skip()
-
-
-@pytest.fixture
-def admin(psycopg: Any, postgres: Server) -> Iterator[Any]:
-    """A connection outside of any pool, and an empty table."""
-    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS event")
-        connection.execute("CREATE TABLE event (what TEXT)")
-        yield connection
 
 
 ENDS: list[Any] = ["rollback", "commit", lambda connection: connection.rollback()]

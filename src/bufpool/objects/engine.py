@@ -56,7 +56,7 @@ REASONS = (
     "closed",
 )
 
-#: Reasons that let one doubt of the other objects: the server may have gone away.
+#: Reasons to doubt the other objects as well: the server may have gone away.
 SUSPICIOUS = ("broken", "failed_reset", "discarded")
 
 JITTER = 0.1  # of a lifetime, so that objects created together do not end together
