@@ -176,7 +176,7 @@ def test_a_programs_advice_on_one_array_does_not_spread(pool: BufferPool) -> Non
     def not_inherited() -> int:
         """Bytes of this process that a child of a fork would not have."""
         found = size = 0
-        for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+        for line in Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("Size:"):
                 size = int(line.split()[1]) << 10
             elif line.startswith("VmFlags:") and " dc" in line:
