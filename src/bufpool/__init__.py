@@ -127,9 +127,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
     def __getattr__(name):
         if name == "resources":
             return __import__("bufpool.resources").resources
-        home = _HOME_OF.get(name)
-        if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        try:
+            # Not `get`: without the GIL it has a lock, which the child of a fork may find shut.
+            home = _HOME_OF[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name) from None
         try:
             if home in _BEFORE:
                 __import__(_BEFORE[home])

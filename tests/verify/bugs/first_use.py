@@ -60,8 +60,8 @@ FIRST_USE = (
     Bug(
         "a missing name is a KeyError",
         NAMES,
-        "        home = _HOME_OF.get(name)\n",
-        "        home = _HOME_OF[name]\n",
+        "        except KeyError:\n",
+        "        except NameError:\n",
         Suite("project/test_first_use.py -k is_missed"),
     ),
     Bug(
