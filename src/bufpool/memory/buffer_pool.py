@@ -339,8 +339,12 @@ def default_pool() -> BufferPool:
     >>> bufpool.default_pool() is bufpool.default_pool()
     True
     """
-    # No lock, which a fork could leave shut in the child: of two that are made at once one is dropped.
-    return _default.get("pool") or _default.setdefault("pool", BufferPool(name="default"))
+    # No lock, which a fork could leave shut in the child: of two that are made at once one is dropped. And not `get`:
+    # without the GIL it takes the dictionary's lock.
+    try:
+        return _default["pool"]
+    except KeyError:
+        return _default.setdefault("pool", BufferPool(name="default"))
 
 
 def make_default(pool: BufferPool) -> None:

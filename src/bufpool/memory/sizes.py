@@ -48,7 +48,8 @@ def parse_size(text: str) -> int:
     whole, fraction, unit = match["whole"], match["fraction"] or "", (match["unit"] or "").lower()
     if unit == "%":
         return _share(text, int(whole + fraction), 100 * 10 ** len(fraction))
-    factor = _UNITS.get(unit)
+    # Not `get`: without the GIL it has a lock, which the child of a fork may find shut.
+    factor = _UNITS[unit] if unit in _UNITS else None  # noqa: SIM401
     if factor is None or (fraction and factor == 1):
         raise ValueError(f"must be {ALLOWED}, not {text!r}")
     size: int = int(whole + fraction) * factor // 10 ** len(fraction)
