@@ -372,6 +372,26 @@ def test_repr_tells_the_state(pool: BufferPool) -> None:
     assert repr(buffer) == f"<Buffer of {N} bytes, pool 'tested', released>"
 
 
+def test_repr_never_names_another_pool() -> None:
+    """The arena of a pool that is gone may have another pool by then."""
+    out = run_python("""
+        import bufpool
+        pool = bufpool.BufferPool(name="first")
+        kept, released = pool.buffer(10), pool.buffer(10)
+        released.release()
+        del pool
+        print(repr(kept).split(" at ")[0])
+        kept.release()
+        others = [bufpool.BufferPool(name="next") for _ in range(3)]
+        print(repr(released))
+        print(repr(kept))
+    """)
+    assert out.splitlines() == [
+        "<Buffer of 10 bytes, pool 'first',",
+        *2 * ["<Buffer of 10 bytes, a pool that is gone, released>"],
+    ]
+
+
 def test_wrong_alignment_loses_nothing(pool: BufferPool) -> None:
     with pytest.raises(AlignmentError, match="tested.*3"):
         pool.buffer(N, alignment=3)

@@ -92,9 +92,16 @@ READINGS = (
     Bug(
         "the name of a pool that is gone is kept for ever",
         ARENA,
-        "        Py_XDECREF(<PyObject*>arena.set_name(<void*>interned))\n",
-        "        arena.set_name(<void*>interned)\n",
+        "        Py_XDECREF(<PyObject*>arena.set_name(<void*>name))\n",
+        "        arena.set_name(<void*>name)\n",
         ALL_POOLS,
+    ),
+    Bug(
+        "a released buffer has the name of another pool",
+        ARENA,
+        "return name if identity.serial == serial else None",
+        "return name",
+        Suite("memory/test_buffer.py -k repr_never"),
     ),
     Bug(
         "memory without a pool is not counted",

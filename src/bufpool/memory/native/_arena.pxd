@@ -8,6 +8,7 @@ cdef class PoolBase:
     cdef Arena* arena              # never null: a pool that was never set up has the closed arena
     cdef readonly str name
     cdef readonly object timeout   # seconds to wait at the limit; None: for ever
+    cdef uint64_t serial           # of this pool in the process; 0 until __init__
     cdef bint owns_arena           # false until __init__, and after the arena was abandoned
     cdef Callers callers
     cdef object __weakref__
@@ -17,6 +18,8 @@ cdef class PoolBase:
     cdef void* acquire_slow(self, size_t nbytes, size_t alignment, Block refused, bint* zeroed) except NULL
     cdef object refusal_error(self, size_t nbytes, Refusal why, object waited)
     cdef object refusal_error_at(self, size_t nbytes, Refusal why, object waited, uint64_t used, uint64_t reserved)
+
+cdef str name_of(Arena* arena, uint64_t serial)
 
 # What the hooks of NumPy's allocator and the objects' deallocators call: no GIL, no Python object.
 cdef Block arena_acquire(Arena* arena, size_t nbytes, size_t alignment) noexcept nogil

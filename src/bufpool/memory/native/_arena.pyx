@@ -6,7 +6,6 @@ through the functions that ``_arena.pxd`` declares.
 
 import gc
 import operator
-from sys import intern
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetInterrupt
 from cpython.object cimport PyObject
@@ -263,6 +262,16 @@ cdef dict all_of(Arena* arena, ArenaIdentity identity, str name):
     return reading
 
 
+cdef str name_of(Arena* arena, uint64_t serial):
+    """Return the name of the pool with this serial number; None if another pool has its arena by now."""
+    cdef ArenaIdentity identity = arena.identify(add_reference)
+    if identity.name == NULL:
+        return None
+    name = <str>identity.name
+    Py_DECREF(name)
+    return name if identity.serial == serial else None
+
+
 def read_pools():
     """A reading of each pool of the process, oldest first: `PoolBase._read_all` as a dict.
 
@@ -324,7 +333,6 @@ cdef class PoolBase:
         """Make the arena. `limit` and `max_retained` in bytes or None; the caller has checked all ranges."""
         if self.owns_arena:
             raise RuntimeError(f"pool {self.name!r} is set up already")
-        cdef str interned = intern(name)   # each buffer refers to it; without the GIL interned strings are not counted
         cdef ArenaConfig config
         config.limit = kUnlimited if limit is None else <uint64_t>limit
         config.max_retained = kUnlimited if max_retained is None else <uint64_t>max_retained
@@ -345,10 +353,11 @@ cdef class PoolBase:
         )
         self.arena = arena
         self.owns_arena = True
-        self.name = interned
+        self.name = name
         self.timeout = timeout
-        Py_INCREF(interned)
-        Py_XDECREF(<PyObject*>arena.set_name(<void*>interned))
+        Py_INCREF(name)
+        Py_XDECREF(<PyObject*>arena.set_name(<void*>name))
+        self.serial = arena.identify().serial
 
     # --- blocks ---
 

@@ -1,5 +1,11 @@
+from libc.stdint cimport uint64_t
+
+from bufpool.memory.core.arena cimport Arena
+
+
 cdef class Buffer:
-    cdef str name                  # the pool's, for messages
+    cdef Arena* arena              # of its pool; null in a buffer that was never set up
+    cdef uint64_t serial           # of its pool: another one may have the arena after the release
     cdef void* block               # null once released
     cdef readonly size_t nbytes    # as requested
     cdef Py_ssize_t exports        # memoryviews and other exports of the buffer protocol

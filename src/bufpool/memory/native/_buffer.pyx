@@ -12,7 +12,7 @@ from cpython.ref cimport Py_REFCNT, PyObject
 
 cimport cython
 
-from bufpool.memory.native._arena cimport PoolBase, arena_release
+from bufpool.memory.native._arena cimport PoolBase, arena_release, name_of
 from bufpool.memory.native._calls cimport bind_calls
 from bufpool.memory.native._frames cimport names_in_caller
 from bufpool.memory.native._block_sizes cimport checked_alignment
@@ -33,7 +33,7 @@ cdef extern from "Python.h":
 cdef char* FORMAT = b"B"
 
 
-# A buffer has no reference to its pool: without the GIL all threads would contend for that one reference count
+# A buffer has no reference to its pool or its name: without the GIL all threads would contend for that one count
 # (measured: two threads on one pool did 0.33 of twice the work of one). Like an array it may outlive the pool.
 @cython.final
 cdef class Buffer:
@@ -208,7 +208,11 @@ cdef class Buffer:
             state = "released"
         else:
             state = f"at {<size_t>self.block:#x}, {exports}"
-        return f"<Buffer of {self.nbytes} {plural(self.nbytes, 'byte')}, pool {self.name or '?'!r}, {state}>"
+        pool = "no pool"                       # never set up
+        if self.arena != NULL:
+            name = name_of(self.arena, self.serial)
+            pool = "a pool that is gone" if name is None else f"pool {name!r}"
+        return f"<Buffer of {self.nbytes} {plural(self.nbytes, 'byte')}, {pool}, {state}>"
 
 
 bind_calls(Buffer, ("release", "__exit__"))
@@ -257,7 +261,8 @@ cdef class BufferMaker(PoolBase):
         cdef bint zeroed = False
         # The wrapper first: if there is no memory for it, no block is lost.
         cdef Buffer buffer = Buffer.__new__(Buffer)
-        buffer.name = self.name
+        buffer.arena = self.arena
+        buffer.serial = self.serial
         buffer.nbytes = <size_t>wanted
         buffer.block = self.acquire_block(buffer.nbytes, aligned, &zeroed)
         track(buffer.block, buffer.nbytes)
