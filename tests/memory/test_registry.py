@@ -217,7 +217,7 @@ def test_the_child_of_a_fork_reads_its_own() -> None:
     ids=["default pool", "names", "sizes as text"],
 )
 def test_the_child_of_a_fork_finds_no_lock_shut(use: str) -> None:
-    """Without the GIL lookups in dictionaries and in Python's table of strings take locks, held by the parent's threads."""
+    """Without the GIL lookups in dictionaries and in Python's table of strings take locks."""
     out = run_python(f"""
         import itertools, os, signal, threading, time, warnings, bufpool
         warnings.simplefilter("ignore", DeprecationWarning)       # 3.12: fork in a program with threads

@@ -28,4 +28,4 @@ def maker() -> Maker:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No maintenance thread: only the test maintains its pools."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool, within=None: None)

@@ -174,7 +174,7 @@ def test_what_a_callback_has_at_the_end_is_closed_too(
 ) -> None:
     """Nothing idle is left in a pool that was closed meanwhile."""
     settings, use = BUSY_WITH[what]
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool, within=None: None)
     gate = Gate()
     pool = Pool(maker, close=maker.close, **{("check" if settings else "reset"): gate}, **settings)
     pool.wait(1)

@@ -262,7 +262,8 @@ def test_waiting_for_objects_sees_a_smaller_pool() -> None:
 
 ON_CHECKOUTS: dict[Any, tuple[Any, ...]] = {
     _checkout.request: (True, 1),
-    _checkout.request_slot: (1,),
+    _checkout.request_slot: (1, 1),
+    _checkout.split_slot: (),
     _checkout.add_extra_slot: (),
     _checkout.wait_for: (1,),
     _checkout.block: (0.0,),

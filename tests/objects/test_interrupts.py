@@ -68,7 +68,7 @@ PATHS: dict[str, tuple[Callable[[], Pool[Any]], Callable[[Pool[Any]], None]]] = 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A lease that the interrupt kept from its `with` block is dropped, and says so; a coroutine never started, too."""
-    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool: None)
+    monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool, within=None: None)
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

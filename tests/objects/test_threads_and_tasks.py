@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -292,3 +293,22 @@ def test_async_with_on_a_plain_lease_names_async_pool() -> None:
 
     asyncio.run(main())
     assert whole(pool)
+
+
+def test_tasks_return_objects_while_the_executor_of_the_loop_is_full() -> None:
+    """Of threads that wait for just those objects, say."""
+    pool = Pool(object, max_size=1, reset=lambda _: None, check=lambda _: True)
+
+    async def main() -> object:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        shared = pool.as_async()
+        for _ in range(2):  # the second checks what the first left
+            async with shared.lease():
+                waiting = loop.run_in_executor(None, pool.acquire, 20.0)
+                while not pool.waiting:
+                    await asyncio.sleep(0.001)
+            pool.release(await waiting)
+        return pool.idle
+
+    assert asyncio.run(main()) == 1

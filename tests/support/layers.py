@@ -67,8 +67,11 @@ LAYERS: dict[str, Layer] = {
     # From what callbacks run in to what a pool says of itself.
     "objects": layer(
         "objects native, shared",
-        "objects/runtimes.* objects/tracing.* objects/settings.* objects/maintenance_thread.*",
+        "objects/settings.* objects/maintenance_thread.*",
+        "objects/workers.*",
+        "objects/runtimes.* objects/tracing.*",
         "objects/callbacks.* objects/refusals.*",
+        "objects/creation.* objects/orders.*",
         "objects/engine.*",
         "objects/maintenance.* objects/stats.*",
         "objects/advice.*",

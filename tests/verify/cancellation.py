@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bufpool import AsyncPool, ClosedError, PoolTimeoutError
-from bufpool.objects import callbacks, engine, maintenance, runtimes
+from bufpool.objects import callbacks, creation, engine, maintenance, orders, runtimes
 from tests.verify.check import Check, Found
 from tests.verify.stepping_loop import SteppingLoop
 
@@ -44,6 +44,7 @@ class World:
         self.closed: Counter[Thing] = Counter()
         self.hands: Counter[Thing] = Counter()
         self.fails = scenario.fails
+        self.in_background = bool(scenario.settings.get("workers"))
         callbacks = {name: getattr(self, name) for name in scenario.callbacks}
         self.pool: AsyncPool[Thing] = AsyncPool(
             self.make_slowly if scenario.slow else self.make,
@@ -184,7 +185,7 @@ class World:
         if not pool.closed:
             things = []
             for _ in range(pool.max_size):
-                thing = await pool.try_acquire()
+                thing = await (pool.acquire(timeout=1.0) if self.in_background else pool.try_acquire())
                 if thing is None:
                     self.wrong.append(f"of {pool.max_size} objects {len(things)} can be had: {pool!r}")
                     break
@@ -194,6 +195,10 @@ class World:
             for thing in things:
                 await pool.release(thing)
         await pool.close()
+
+    def check_end(self) -> None:
+        """Everything was closed, once."""
+        pool = self.pool
         for thing in self.made:
             if self.closed[thing] != 1:
                 self.wrong.append(f"an object was closed {self.closed[thing]} times")
@@ -262,6 +267,7 @@ class Scenario:
 
 
 ONE, ONE_FAIR, TWO = {"max_size": 1}, {"max_size": 1, "fair": True}, {"max_size": 2}
+ORDERED: dict[str, Any] = {"workers": 2}
 ACQUIRING = (World.acquires,) * 3
 LEASING = (World.leases,) * 3
 CLOSING = (World.leases_until_closed, World.leases_until_closed, World.closes)
@@ -306,6 +312,24 @@ SCENARIOS = (
     Scenario("a factory that fails, fair", (World.leases_or_fails,) * 3, TWO | {"fair": True}, fails=2),
     Scenario("time-outs", (World.leases, *(World.leases_for_a_second,) * 2), ONE, slow=False, timers=1),
     Scenario("nested time-outs", (World.leases, *(World.leases_within_a_second,) * 2), ONE_FAIR, timers=1),
+    Scenario("ordered, one object", LEASING, ONE | ORDERED),
+    Scenario("ordered, two objects", ACQUIRING, TWO | ORDERED),
+    Scenario("ordered, fair", LEASING, TWO | {"fair": True, "workers": 1}),
+    Scenario("ordered, checked and reset", LEASING, ONE | ORDERED, CHECKS),
+    Scenario("ordered, beyond the size", LEASING, ONE | ORDERED | {"overflow": "create"}),
+    Scenario("ordered, used once", LEASING, ONE_FAIR | ORDERED | {"max_uses": 1}),
+    Scenario("ordered, discarded", (World.discards, World.leases, World.discards), ONE_FAIR | ORDERED),
+    Scenario("ordered, closed", CLOSING, ONE_FAIR | ORDERED, ("reset",), first=1),
+    Scenario("ordered, drained", (World.leases, World.leases, World.drains), TWO | ORDERED, first=2),
+    Scenario("ordered, shrunk", (World.leases, World.leases, World.shrinks), TWO | ORDERED, first=2),
+    Scenario("ordered, kept ready", LEASING, TWO | ORDERED | {"min_size": 1, "max_uses": 1}),
+    Scenario("ordered, waited for", (World.leases, World.waits, World.waits), TWO | ORDERED),
+    Scenario("ordered, a factory that fails", (World.leases_or_fails,) * 3, ONE | ORDERED, fails=1),
+    Scenario(
+        "ordered, two that fail, fair", (World.leases_or_fails,) * 3, TWO | ORDERED | {"fair": True}, fails=2
+    ),
+    Scenario("ordered, waited out", (World.leases,) * 3, TWO | ORDERED | {"on_failure": "wait"}, fails=2),
+    Scenario("ordered, time-outs", (World.leases, *(World.leases_for_a_second,) * 2), ONE | ORDERED, timers=1),
 )
 
 #: The order in which tasks run, with one cancellation.
@@ -339,8 +363,10 @@ def run(scenario: Scenario, departures: tuple[Departure, ...]) -> Ran:
     with (
         SteppingLoop() as loop,
         mock.patch.object(callbacks, "monotonic", loop.time),
+        mock.patch.object(creation, "monotonic", loop.time),
         mock.patch.object(engine, "monotonic", loop.time),
         mock.patch.object(maintenance, "monotonic", loop.time),
+        mock.patch.object(orders, "monotonic", loop.time),
         mock.patch.object(runtimes, "monotonic", loop.time),
     ):
         world = World(scenario)
@@ -377,9 +403,14 @@ def run(scenario: Scenario, departures: tuple[Departure, ...]) -> Ran:
                     loop.fire()
                 loop.step()
             at += 1
+        while loop.ready and world.in_background:  # what clients that have gone have ordered
+            loop.step()
         _judge(world, tasks, doomed, stray)
         try:
             loop.run(world.take_all())
+            while loop.ready and world.in_background:
+                loop.step()
+            world.check_end()
         except BaseException as error:
             world.wrong.append(f"afterwards: {error!r}")
         world.wrong += loop.complaints

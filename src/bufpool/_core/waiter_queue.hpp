@@ -9,6 +9,7 @@
 namespace bufpool {
 
 constexpr std::uint64_t kHandoffDelay = 1000000;    // ns: a waiter that has waited for less may be overtaken
+constexpr std::uint32_t kUntilClosed = 0xFFFFFFFEu; // Waiter::goal: until no object is being closed
 constexpr std::uint32_t kUntilEmpty = 0xFFFFFFFFu;  // Waiter::goal: until nothing is left of a closed pool
 
 // A waiter. It is part of an object of the layer above, to which the queue holds a reference while `kept`.
@@ -19,9 +20,10 @@ struct Waiter {
     Waiter* after = nullptr;
     void* owner = nullptr;
     std::uint64_t since = 0;         // ns: when it began to wait; 0: it has not waited yet
-    std::uint32_t goal = 0;          // what it waits for; 0: an object; else until so many exist, or kUntilEmpty
+    std::uint32_t goal = 0;          // what it waits for; 0: an object; else until so many exist, or one of the above
     std::uint32_t index = kNone;     // of the object that it was given
     State state = off;
+    bool ordered = false;            // an object is in creation for it, so that it needs no slot
     bool kept = false;
 };
 
@@ -37,11 +39,14 @@ class WaiterQueue {
         last_ = &waiter;
         ++length_;
     }
-    void prepend(Waiter& waiter) noexcept {
-        waiter.before = nullptr;
-        waiter.after = first_;
-        (first_ == nullptr ? last_ : first_->before) = &waiter;
-        first_ = &waiter;
+    // At its place among those that have waited for longer and for less.
+    void insert(Waiter& waiter) noexcept {
+        Waiter* previous = last_;
+        while (previous != nullptr && previous->since > waiter.since) previous = previous->before;
+        waiter.before = previous;
+        waiter.after = previous == nullptr ? first_ : previous->after;
+        (previous == nullptr ? first_ : previous->after) = &waiter;
+        (waiter.after == nullptr ? last_ : waiter.after->before) = &waiter;
         ++length_;
     }
     void remove(Waiter& waiter) noexcept {

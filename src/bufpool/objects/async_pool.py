@@ -61,6 +61,8 @@ class AsyncPool(TaskFront[T], Readings[T]):
         timeout: float | None = 30.0,
         max_waiting: int | None = None,
         overflow: Literal["wait", "fail", "create"] = "wait",
+        workers: int = 0,
+        on_failure: Literal["raise", "wait"] = "raise",
         fair: bool = False,
         lifo: bool = True,
         check: Callable[[T], object] | None = None,
@@ -82,6 +84,7 @@ class AsyncPool(TaskFront[T], Readings[T]):
     ) -> None:
         self._attach(new_pool(factory, checked(factory, locals(), in_threads=False)))
         self._attach_runtime(TaskRuntime())
+        self._core.engine.refill(self._runtime)
 
     async def discard(self, item: T, /) -> None:
         """Close an object that is broken, as `Pool.discard`."""
@@ -129,5 +132,6 @@ def share(core: PoolCore) -> AsyncPool[Any]:
     """Return an `AsyncPool` of the objects of a pool for threads."""
     shared: AsyncPool[Any] = AsyncPool.__new__(AsyncPool)  # pyright: ignore[reportUnknownVariableType]
     shared._attach(core)
-    shared._attach_runtime(ExecutorRuntime())
+    engine = core.engine
+    shared._attach_runtime(ExecutorRuntime(lambda: engine.background))
     return shared

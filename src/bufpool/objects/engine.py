@@ -10,31 +10,28 @@ from __future__ import annotations
 import reprlib
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from bufpool import _validate
 from bufpool._words import plural
-from bufpool.errors import ClosedError, PoolExhaustedError, PoolTimeoutError, ReentrantError
+from bufpool.errors import ClosedError, FactoryError, PoolExhaustedError, PoolTimeoutError, ReentrantError
 from bufpool.objects import maintenance_thread, tracing
 from bufpool.objects.callbacks import Callbacks, FactoryBackoff
+from bufpool.objects.creation import wait_or_create
+from bufpool.objects.maintenance_thread import log
 from bufpool.objects.native import _checkout as checkouts
 from bufpool.objects.native import _held_object as held
-from bufpool.objects.native._checkout import (
-    CLOSED,
-    DUE,
-    FREE_SLOT,
-    FULL,
-    OBJECT,
-    QUEUED,
-    UNTIL_EMPTY,
-    Checkout,
-)
+from bufpool.objects.native._checkout import CLOSED, UNTIL_CLOSED, UNTIL_EMPTY, Checkout
 from bufpool.objects.native._histogram import Count, Times
 from bufpool.objects.native._pool_state import MOST
+from bufpool.objects.orders import wait_or_order
 from bufpool.objects.refusals import refusal
 from bufpool.objects.runtimes import THREADS, Runtime, in_callback_of, run
 from bufpool.objects.settings import PoolSettings, new_core
+from bufpool.objects.workers import Background
 
 if TYPE_CHECKING:
     from bufpool.objects.maintenance_thread import Maintained
@@ -61,6 +58,8 @@ SUSPICIOUS = ("broken", "failed_reset", "discarded")
 
 JITTER = 0.1  # of a lifetime, so that objects created together do not end together
 BATCH = 32  # idle objects closed in one go
+CLOSING = 5.0  # seconds for idle objects to be closed, when the pool is
+PAUSE = 0.05  # least seconds until a failed factory is tried again in the background
 RETRY = 0.1  # seconds after which `wait` looks again whether it must create objects itself
 
 
@@ -89,6 +88,8 @@ class Engine:
         self.failures: Count = Count()
         self.first_uses: Count = Count()
         self.rejected: Count = Count()
+        self._refill_at = (0.0, 0)  # the end of the pause after which maintenance refills the pool, and where
+        self._background = Background(settings.workers)
         # The core has the only strong reference of the two, so that a pool goes as soon as it is dropped.
         self._core: Callable[[], PoolCore | None] = lambda: None
 
@@ -105,6 +106,13 @@ class Engine:
         if core is None:
             raise ReferenceError(f"pool {self.name!r} is gone")
         return core
+
+    @property
+    def background(self) -> Background:
+        """The workers of the pool. Those of the parent of a fork are not in its child."""
+        if self._background.creating.are_parents:
+            self._background = Background(self.settings.workers)
+        return self._background
 
     # --- what compiled code calls in a thread ---
 
@@ -157,8 +165,13 @@ class Engine:
         limit = self.settings.timeout if timeout is ... else timeout
         deadline = None if limit is None else monotonic() + limit
         try:
-            if not checkouts.holds_object(checkout) or not await self._is_sound(checkout, runtime):
-                error = await self._wait_or_create(checkout, limit, deadline, runtime)
+            if not checkouts.holds_object(checkout) or not await self.is_sound(checkout, runtime):
+                if in_callback_of(self.callbacks):
+                    raise ReentrantError(
+                        f"pool {self.name!r}: a callback of the pool asked it for an object, and would wait for itself"
+                    )
+                get = wait_or_order if self.settings.workers else wait_or_create
+                error = await get(self, checkout, limit, deadline, runtime)
                 if error is not None:
                     return error
             await self.callbacks.prepare(checkout, runtime)
@@ -167,49 +180,18 @@ class Engine:
             await self.abort(checkout, runtime)
             raise
 
-    async def _wait_or_create(
-        self, checkout: Checkout, limit: float | None, deadline: float | None, runtime: Runtime
+    def creation_limit(self, now: float) -> int:
+        """Return how many objects may be in creation at once."""
+        return MOST if self.backoff.failure is None else self.backoff.creation_limit(now)
+
+    def overflows(self) -> bool:
+        """Return whether a client may create an object beyond the pool's size now."""
+        return self.settings.overflow == "create" and self.core.size >= self.core.max_size
+
+    async def create_for_client(
+        self, checkout: Checkout, limit: float | None, runtime: Runtime
     ) -> Exception | None:
-        """Wait for a sound object, or create one; return the error if the pool has none."""
-        if in_callback_of(self.callbacks):
-            raise ReentrantError(
-                f"pool {self.name!r}: a callback of the pool asked it for an object, and would wait for itself"
-            )
-        may_wait = limit != 0 and self.settings.overflow == "wait"
-        if may_wait:
-            runtime.prepare(checkout)
-        waited = 0.0
-        try:
-            while True:
-                now = monotonic()
-                over = deadline is not None and now >= deadline
-                creation_limit = self._creation_limit(now)
-                answer = checkouts.request(checkout, may_wait and not over, creation_limit)
-                if answer == QUEUED:
-                    failing = creation_limit != MOST
-                    began = perf_counter()
-                    try:
-                        await runtime.wait(checkout, self.backoff.wake_at(now, deadline) if failing else deadline)
-                    finally:
-                        waited += perf_counter() - began
-                    continue
-                if answer == OBJECT:
-                    return None
-                if answer == DUE:
-                    if await self._is_sound(checkout, runtime, keep_slot=True):
-                        return None
-                    if not self._may_replace():
-                        checkouts.release_all(checkout)
-                        continue
-                elif answer == FULL and creation_limit and self.settings.overflow == "create":
-                    checkouts.add_extra_slot(checkout)
-                elif answer != FREE_SLOT:
-                    checkouts.release_all(checkout)
-                    return refusal(self.core, answer, limit)
-                break
-        finally:
-            if waited:
-                self.waits.add(waited)
+        """Create an object for the client of the checkout, which has a slot; return the error if the pool is closed."""
         await self._create(checkout, runtime)
         if self.core.closed:
             await self.close_object(checkout, "closed", runtime)
@@ -217,18 +199,27 @@ class Engine:
         self.first_uses.add()
         return None
 
-    def _creation_limit(self, now: float) -> int:
-        """Return how many objects may be in creation at once."""
-        return MOST if self.backoff.failure is None else self.backoff.creation_limit(now)
+    async def create_for_others(self, checkout: Checkout, runtime: Runtime) -> None:
+        """Create an object for the slot of the checkout; it goes to the first client that waits, or becomes idle."""
+        try:
+            await self._create(checkout, runtime, for_others=True)
+            if reason := held.release_new(checkout):
+                await self.close_object(checkout, reason, runtime)
+        except BaseException:
+            await self.abort(checkout, runtime)
+            if self.settings.workers:
+                self.refill_later(runtime)
+            raise
+        checkouts.core_of(checkout).resume_creation()  # only now: whoever got this object needs no other
+        if self.settings.workers:
+            self.refill(runtime)
 
-    def _may_replace(self) -> bool:
-        """Return whether a client whose object was not sound may create another one instead of waiting again."""
-        core = self.core
-        if core.closed or core.size > core.max_size or not self._creation_limit(monotonic()):
-            return False
-        return not core.idle or core.waiting > 0
+    def count_first_use(self) -> None:
+        """Count a client that got a new object from a worker."""
+        self.first_uses.add()
+        self.core.count_first_use()
 
-    async def _create(self, checkout: Checkout, runtime: Runtime) -> None:
+    async def _create(self, checkout: Checkout, runtime: Runtime, for_others: bool = False) -> None:
         """Create an object for the slot that the checkout has."""
         began = perf_counter()
         core = checkouts.core_of(checkout)
@@ -236,14 +227,15 @@ class Engine:
         try:
             made = await runtime.call(self.callbacks, self.factory, undo=self.settings.close)
             await self.callbacks.configure(made, runtime)
-            held.install(checkout, made, self._lifetime(), drains)
+            held.install(checkout, made, self._lifetime(), drains, for_others)
         except Exception as error:
             self.failures.add()
             self.backoff.failed(error)
             raise
         self.created.add(perf_counter() - began)
         self.backoff.succeeded()
-        core.resume_creation()
+        if not for_others:
+            core.resume_creation()
         runtime.schedule(self.maintenance)
 
     def _lifetime(self) -> int:
@@ -255,11 +247,12 @@ class Engine:
 
         return max(1, int(1e9 * most * (1 - JITTER * random())))
 
-    async def _is_sound(self, checkout: Checkout, runtime: Runtime, keep_slot: bool = False) -> bool:
+    async def is_sound(self, checkout: Checkout, runtime: Runtime, keep_slot: bool = False) -> bool:
         """Check an object before a client gets it; close it if it is not sound."""
         reason = held.overdue(checkout)
-        if not reason and held.needs_check(checkout) and not await self.callbacks.check(checkout, runtime):
-            reason = "broken"
+        if not reason and held.needs_check(checkout) and not (self.settings.workers and held.is_fresh(checkout)):
+            # What a worker has just created needs no check, as what a client has created itself.
+            reason = "" if await self.callbacks.check(checkout, runtime) else "broken"
         if reason:
             self.rejected.add()
             await self.close_object(checkout, reason, runtime, keep_slot)
@@ -291,11 +284,25 @@ class Engine:
         self.ended[reason].add()
         if reason in SUSPICIOUS:
             checkouts.core_of(checkout).distrust()
+        if self.settings.workers:
+            slot = checkouts.split_slot(checkout)
+            close = partial(self._close_and_free, thing, slot)
+            if self.settings.close is None or not runtime.start(self.background.closing, close):
+                await close(runtime)
+            self.refill(runtime)
+            return
         try:
             await self.callbacks.close(thing, runtime)
         finally:
             if not keep_slot:
                 checkouts.release_all(checkout)
+
+    async def _close_and_free(self, thing: Any, slot: Checkout, runtime: Runtime) -> None:
+        """Close an object that is out of the pool, and free the slot."""
+        try:
+            await self.callbacks.close(thing, runtime)
+        finally:
+            checkouts.release_all(slot)
 
     async def abort(self, checkout: Checkout, runtime: Runtime) -> None:
         """End a checkout after an exception: return an untouched object, close one that a callback had."""
@@ -315,18 +322,49 @@ class Engine:
 
     async def fill(self, wanted: int, runtime: Runtime) -> None:
         """Create objects until `wanted` exist or are being created by others."""
-        while True:
-            checkout = Checkout(self.core)
-            if not checkouts.request_slot(checkout, min(wanted, self.core.max_size)):
-                checkouts.release_all(checkout)
-                return
-            try:
-                await self._create(checkout, runtime)
-                if reason := held.release(checkout):
-                    await self.close_object(checkout, reason, runtime)
-            except BaseException:
-                await self.abort(checkout, runtime)
+        while slot := self._slot_for(wanted, MOST):
+            await self.create_for_others(slot, runtime)
+
+    def refill(self, runtime: Runtime, wanted: int = 0) -> bool:
+        """Have workers create objects until `wanted` exist, or `min_size`; return False if there are no workers."""
+        wanted = max(wanted, self.min_size)
+        if not self.settings.workers or self.core.size >= wanted:
+            return bool(self.settings.workers)
+        while slot := self._slot_for(wanted, min(self.settings.workers, self.creation_limit(monotonic()))):
+            if not runtime.start(self.background.creating, partial(self._refill, slot, wanted)):
+                checkouts.release_all(slot)
+                return False
+        if not self.creation_limit(monotonic()):
+            self.refill_later(runtime)
+        return True
+
+    async def _refill(self, slot: Checkout | None, wanted: int, runtime: Runtime) -> None:
+        """Create objects in a worker, until `wanted` exist or the factory fails."""
+        try:
+            while slot is not None:
+                await self.create_for_others(slot, runtime)
+                slot = self._slot_for(wanted, self.settings.workers)
+        except BaseException as error:  # there is no client to raise it
+            if runtime.ends_work(error):
                 raise
+            if not isinstance(error, Exception):
+                self.backoff.failed(FactoryError(f"pool {self.name!r}: the factory raised {error!r}"))
+                self.refill_later(runtime)
+            log().warning("pool %r: no object could be created, to be tried again: %s", self.name, self.show(error))
+
+    def refill_later(self, runtime: Runtime) -> None:
+        """Have maintenance refill the pool after the pause, once a pause."""
+        moment = self.backoff.retry_at, runtime.place()
+        if self._refill_at == moment or self.core.size >= self.min_size:
+            return
+        with suppress(RuntimeError):  # no loop runs
+            runtime.schedule(self.maintenance, max(PAUSE, self.backoff.retry_at - monotonic()))
+            self._refill_at = moment
+
+    def _slot_for(self, wanted: int, limit: int) -> Checkout | None:
+        """Return a checkout with a slot if fewer than `wanted` objects exist, fewer than `limit` in creation."""
+        checkout = Checkout(self.core)
+        return checkout if checkouts.request_slot(checkout, min(wanted, self.core.max_size), limit) else None
 
     async def wait(self, ready: Any, timeout: Any, runtime: Runtime) -> None:
         """Create objects until `ready` exist, and wait for those that others create."""
@@ -345,19 +383,22 @@ class Engine:
         runtime.prepare(checkout)
         try:
             while True:
-                if goal != UNTIL_EMPTY:
+                if goal <= MOST:
                     goal = min(goal, self.core.max_size)  # the pool may have been resized
-                    await self.fill(goal, runtime)
+                    if not self.refill(runtime, goal):
+                        await self.fill(goal, runtime)
                 if checkouts.wait_for(checkout, goal):
                     return
                 now = monotonic()
                 if deadline is not None and now >= deadline:
+                    failure = self.backoff.failure if goal <= MOST else None
+                    why = f"; the factory fails: {self.show(failure)}" if failure else ""
                     raise PoolTimeoutError(
                         f"pool {self.name!r}: {otherwise} after {limit:g} s: {self.core.in_use} in use, "
-                        f"{self.core.idle} idle"
-                    )
+                        f"{self.core.idle} idle{why}"
+                    ) from failure
                 # Others may fail to create the objects that we wait for. Then we create them.
-                again = deadline if goal == UNTIL_EMPTY else now + RETRY
+                again = now + RETRY if goal <= MOST else deadline
                 await runtime.wait(
                     checkout, again if deadline is None or again is None else min(again, deadline)
                 )
@@ -371,6 +412,7 @@ class Engine:
         self.min_size = self.count("min_size", self.min_size if min_size is None else min_size, 0, most)
         core.set_max_size(most)
         runtime.schedule(self.maintenance)  # the new bounds may need it
+        self.refill(runtime)
         while (surplus := core.size - core.max_size) > 0:
             size = min(surplus, BATCH)
             if not await self._close_batch(size, "", runtime, {"idle_before": core.now() + 1, "most": size}):
@@ -386,10 +428,14 @@ class Engine:
         limit = self.seconds("timeout", timeout)
         core = self.core
         core.close()
+        self.background.end()
         runtime.schedule(self.maintenance)
         await self.close_idle(runtime, "closed", idle_before=core.now() + 1, most=MOST)
         if limit != 0:
             await self._wait_for(UNTIL_EMPTY, limit, runtime, "not all objects came back")
+        elif self.settings.workers and not in_callback_of(self.callbacks):
+            with suppress(PoolTimeoutError):
+                await self._wait_for(UNTIL_CLOSED, CLOSING, runtime, "not all objects were closed")
 
     async def close_idle(self, runtime: Runtime, reason: str, **which: int) -> None:
         """Close idle objects that are drained, expired, or chosen by `which`: the arguments of `collect_idle`."""

@@ -48,8 +48,24 @@ class PoolMaintenance:
         return core is None or core.closed
 
     def run_in_thread(self) -> None:
-        """Do one round for the maintenance thread."""
-        run(self.run_quietly(THREADS))
+        """Do one round for the maintenance thread: with workers one of them does it, since a callback may hang."""
+        core = self._core()
+        if core is None or not core.engine.settings.workers:
+            run(self.run_quietly(THREADS))
+            return
+        background = core.engine.background
+        if not background.in_maintenance:
+            background.in_maintenance = True  # first: a worker may be done before `start` returns
+            if not THREADS.start(background.maintaining, self._run_in_worker):
+                background.in_maintenance = False
+
+    async def _run_in_worker(self, runtime: Runtime) -> None:
+        core = self._core()
+        if core is not None:
+            try:
+                await self.run_quietly(runtime)
+            finally:
+                core.engine.background.in_maintenance = False
 
     async def run_quietly(self, runtime: Runtime) -> None:
         """Do one round where no client would see an error: it is logged."""
@@ -74,7 +90,11 @@ async def maintain(engine: Engine, runtime: Runtime) -> None:
         await engine.close_idle(runtime, "max_idle", idle_before=idle, most=surplus)
     if "idle" in settings.check_on:
         await _check_idle(engine, runtime, max(0, now - int(1e9 * settings.check_interval)))
-    if core.size < engine.min_size and monotonic() >= engine.backoff.retry_at:
+    if settings.workers and core.waiting and engine.backoff.failure is not None:
+        runtime.schedule(engine.maintenance, engine.backoff.pause)  # clients try the factory, and learn what it raises
+    elif settings.workers:
+        engine.refill(runtime)
+    elif core.size < engine.min_size and monotonic() >= engine.backoff.retry_at:
         await engine.fill(engine.min_size, runtime)
     if settings.leak_threshold is not None:
         _report_leaks(engine, settings.leak_threshold)

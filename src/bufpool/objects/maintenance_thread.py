@@ -57,6 +57,7 @@ class MaintenanceThread:
 
     def __init__(self) -> None:
         self._due: dict[weakref.ref[Maintained], float] = {}
+        self._sooner: dict[weakref.ref[Maintained], float] = {}  # wanted before the period is over
         self._thread: threading.Thread | None = None  # the one that took over last
         self._ended = False  # the interpreter ends
         self._failed = False  # to start the thread, the last time
@@ -70,15 +71,18 @@ class MaintenanceThread:
 
     # --- for other threads: never waits ---
 
-    def register(self, pool: Maintained) -> None:
-        """Maintain this pool until it is over or gone."""
+    def register(self, pool: Maintained, within: float | None = None) -> None:
+        """Maintain this pool until it is over or gone, the next time within so many seconds."""
         period = None if pool.over else pool.period
         known = weakref.ref(pool, self._forget)
         if period is None:
             self._forget(known)
             return
-        if known not in self._due:
-            self._due[known] = monotonic() + period
+        due = monotonic() + (period if within is None else min(period, within))
+        if within is not None:
+            self._sooner[known] = due  # first: a round that is about to end sets the time of the next one
+        if known not in self._due or (within is not None and due < self._due.get(known, inf)):
+            self._due[known] = due
             self._ring()
         self.ensure_running()
 
@@ -118,8 +122,10 @@ class MaintenanceThread:
 
     def _forget(self, known: weakref.ref[Maintained]) -> None:
         # Also when a pool is collected, wherever that happens: in a child, or when this module's names are gone.
-        if not self._is_over and self._due.pop(known, None) is not None:
-            self._ring()
+        if not self._is_over:
+            self._sooner.pop(known, None)
+            if self._due.pop(known, None) is not None:
+                self._ring()
 
     def _ring(self) -> None:
         try:  # not `suppress`, which may be gone
@@ -162,6 +168,8 @@ class MaintenanceThread:
 
     def _round(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
+        if self._sooner.get(known, inf) <= monotonic():
+            self._sooner.pop(known, None)
         if pool is not None:
             try:
                 pool.run_in_thread()
@@ -174,6 +182,8 @@ class MaintenanceThread:
             self._due.pop(known, None)
         elif known in self._due:
             self._due[known] = monotonic() + period
+            if (sooner := self._sooner.get(known, inf)) < self._due.get(known, inf):
+                self._due[known] = sooner
 
 
 _of_process = MaintenanceThread()
@@ -187,9 +197,9 @@ def _now() -> MaintenanceThread:
     return _of_process
 
 
-def register(pool: Maintained) -> None:
-    """Maintain this pool from now on; if it is over, stop that."""
-    _now().register(pool)
+def register(pool: Maintained, within: float | None = None) -> None:
+    """Maintain this pool from now on, the next time within so many seconds; if it is over, stop that."""
+    _now().register(pool, within)
 
 
 def ensure_running() -> None:

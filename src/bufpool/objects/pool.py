@@ -35,13 +35,23 @@ class Pool(ThreadFront[T], Readings[T]):
     min_size, max_size : int, default 0 and 10
         Number of objects that are kept ready, and maximum number of objects.
     timeout : float or None, default 30.0
-        Seconds that a client waits for an object; None: for ever; 0: not at all. The time of the factory is not
-        limited by it.
+        Seconds that a client waits for an object; None: for ever; 0: not at all. Without `workers` the time of the
+        factory is not limited by it.
     max_waiting : int, optional
         Maximum number of clients that wait; others get `TooManyWaitersError` at once. Default: no bound.
     overflow : {'wait', 'fail', 'create'}
-        What to do while `max_size` objects are in use: wait; raise `PoolExhaustedError`; create an object that is
-        closed when it comes back.
+        What to do while `max_size` objects are in use: wait; raise `PoolExhaustedError`; create an object, in the
+        client's own thread, that is closed when it comes back.
+    workers : int, default 0
+        Threads of the pool (of an `AsyncPool`: tasks) that create and close its objects, and do its maintenance. No
+        client waits for a callback then, other than `check`, `reset` and `on_acquire`. It takes whichever comes first,
+        a returned object or a new one, and its time-out covers creation. At most so many objects are in creation at
+        once, and `min_size` objects exist from the start on. Threads start when they are needed, and end after five
+        seconds without work. 0: clients call `factory` and `close` themselves, which objects that are bound to one
+        thread need.
+    on_failure : {'raise', 'wait'}
+        What a client does if the creation of its object failed: raise the exception of the factory; or wait for an
+        object until its time-out, while the factory is tried again and again. 'wait' needs `workers` and `backoff`.
     fair : bool, default False
         Serve clients strictly in order. If False, a running thread may overtake a client that has waited for less than
         a millisecond. That costs much less.
@@ -121,6 +131,8 @@ class Pool(ThreadFront[T], Readings[T]):
         timeout: float | None = 30.0,
         max_waiting: int | None = None,
         overflow: Literal["wait", "fail", "create"] = "wait",
+        workers: int = 0,
+        on_failure: Literal["raise", "wait"] = "raise",
         fair: bool = False,
         lifo: bool = True,
         check: Callable[[T], object] | None = None,
@@ -141,6 +153,7 @@ class Pool(ThreadFront[T], Readings[T]):
         name: str | None = None,
     ) -> None:
         self._attach(new_pool(factory, checked(factory, locals(), in_threads=True)))
+        self._core.engine.refill(THREADS)
 
     def discard(self, item: T, /) -> None:
         """Close an object that you have, because it is broken. The pool creates another one when it is needed.
@@ -214,12 +227,14 @@ class Pool(ThreadFront[T], Readings[T]):
         ready : int, optional
             How many. Default: `min_size`.
         timeout : float or None, optional
-            Seconds to wait for objects that other clients are creating; None: for ever. Default: the pool's.
+            Seconds to wait for objects that other clients or workers are creating; None: for ever. Default: the
+            pool's. Workers try again during this time if the factory fails.
 
         Raises
         ------
         PoolTimeoutError
-            Other clients took longer than `timeout` seconds to create their objects. A `TimeoutError`.
+            They took longer than `timeout` seconds. If the factory failed, its exception is the ``__cause__``. A
+            `TimeoutError`.
         ClosedError
             The pool is closed.
 
@@ -236,8 +251,8 @@ class Pool(ThreadFront[T], Readings[T]):
     def maintain(self) -> None:
         """Do one round of maintenance now. The maintenance thread does such rounds from time to time.
 
-        It closes objects whose time is over, checks idle ones, creates missing ones and reports leaks. Exceptions of
-        the factory pass on.
+        It closes objects whose time is over, checks idle ones, creates missing ones and reports leaks. Without
+        `workers` exceptions of the factory pass on.
 
         Examples
         --------
@@ -255,12 +270,14 @@ class Pool(ThreadFront[T], Readings[T]):
         Parameters
         ----------
         timeout : float or None, default 0.0
-            Seconds to wait for objects in use; None: for ever; 0: not at all.
+            Seconds to wait for objects in use; None: for ever; 0: not at all. Workers close idle objects side by side;
+            if it is 0, the call waits for them for up to five seconds.
 
         Raises
         ------
         PoolTimeoutError
-            Objects were still in use after `timeout` seconds, where that is not 0. The pool is closed all the same.
+            Objects were still in use or being closed after `timeout` seconds, where that is not 0. The pool is closed
+            all the same.
 
         Examples
         --------
@@ -276,7 +293,7 @@ class Pool(ThreadFront[T], Readings[T]):
     def as_async(self) -> AsyncPool[T]:
         """Return an `AsyncPool` of the same objects, so that threads and tasks share them, and one bound.
 
-        Callbacks block, so for tasks they run in the loop's executor. It is one pool: closing either closes both.
+        Callbacks block, so for tasks they run in threads of the pool. It is one pool: closing either closes both.
 
         Examples
         --------

@@ -19,8 +19,11 @@ __all__ = ["refusal"]
 SHOWN = 3  # holders that an error names
 
 
-def refusal(core: PoolCore, answer: int, limit: float | None) -> Exception:
-    """Count a client that gets no object, and return its error; `limit` is its time-out in seconds."""
+def refusal(core: PoolCore, answer: int, limit: float | None, *, waited_for_its_own: bool = False) -> Exception:
+    """Count a client that gets no object, and return its error; `limit` is its time-out in seconds.
+
+    `waited_for_its_own`: an object was in creation for it.
+    """
     engine = core.engine
     settings: PoolSettings = engine.settings
     bound = f"{core.max_size} {plural(core.max_size, 'object')}"
@@ -36,14 +39,14 @@ def refusal(core: PoolCore, answer: int, limit: float | None) -> Exception:
     may_create = core.size < core.max_size or settings.overflow == "create"
     failure = engine.backoff.failure if may_create else None
     why = f"the factory fails: {engine.show(failure)}" if failure else "leases() says who has them"
-    if settings.overflow == "fail":
+    if settings.overflow == "fail" and not waited_for_its_own:
         engine.refused.add()
         error: Exception = PoolExhaustedError(
             f"pool {engine.name!r} is exhausted, and does not wait: {state}; {why}"
         )
     else:
         engine.timeouts.add()
-        within = f" within {limit:g} s" if settings.overflow == "wait" else ""
+        within = f" within {limit:g} s" if settings.overflow == "wait" or waited_for_its_own else ""
         # Whoever did not wait may ask often, so that error is cheap.
         if limit != 0 and failure is None:
             why = _holders(core)

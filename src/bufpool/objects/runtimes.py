@@ -6,15 +6,17 @@ nothing that the runtime of threads awaits ever suspends.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.objects import maintenance_thread
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from bufpool.objects.maintenance_thread import Maintained
     from bufpool.objects.native._checkout import Checkout
+    from bufpool.objects.workers import Background, Workers
 
 __all__ = [
     "ExecutorRuntime",
@@ -38,6 +41,9 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+
+#: Work in the background.
+Work: TypeAlias = "Callable[[Runtime], Coroutine[Any, Any, None]]"
 
 #: Callbacks that this thread or task is in.
 _callbacks: ContextVar[tuple[RunningCallback, ...]] = ContextVar("bufpool_callbacks", default=())
@@ -64,8 +70,20 @@ class Runtime(Protocol):
     def prepare(self, checkout: Checkout) -> None:
         """Prepare a checkout that may have to wait."""
 
-    def schedule(self, pool: Maintained) -> None:
-        """Maintain the pool from now on; if it is over, stop that."""
+    def schedule(self, pool: Maintained, within: float | None = None) -> None:
+        """Maintain the pool from now on, the next time within so many seconds; if it is over, stop that."""
+
+    def start(self, workers: Workers, work: Work, done: Callable[[], None] | None = None) -> bool:
+        """Begin work that no client waits for; False if that is not possible now. At its end `done` is called."""
+        ...
+
+    def place(self) -> int:
+        """Return a number of what runs work in the background: it changes when that is another process or loop."""
+        ...
+
+    def ends_work(self, error: BaseException) -> bool:
+        """Return whether `error` ended work from outside, so that it is no error of a callback."""
+        ...
 
 
 def imported_asyncio() -> Any:
@@ -169,9 +187,29 @@ class ThreadRuntime:
     def prepare(self, checkout: Checkout) -> None:
         """Do nothing: a checkout has all that a thread needs."""
 
-    def schedule(self, pool: Maintained) -> None:
+    def schedule(self, pool: Maintained, within: float | None = None) -> None:
         """Leave it to the maintenance thread."""
-        maintenance_thread.register(pool)
+        maintenance_thread.register(pool, within)
+
+    def start(self, workers: Workers, work: Work, done: Callable[[], None] | None = None) -> bool:
+        """Have a worker do it."""
+
+        def do() -> None:
+            try:
+                run(work(self))
+            finally:
+                if done is not None:
+                    done()
+
+        return workers.start(do)
+
+    def place(self) -> int:
+        """Return the number of the process."""
+        return os.getpid()
+
+    def ends_work(self, error: BaseException) -> bool:  # noqa: ARG002 - nothing ends a thread
+        """Return False."""
+        return False
 
     async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Block the thread."""
@@ -207,17 +245,55 @@ class TaskRuntime:
 
     def prepare(self, checkout: Checkout) -> None:
         """Set what wakes this task."""
+        self._drop_dead_tasks()
         checkouts.set_waker(checkout, Waker())
 
     async def wait(self, checkout: Checkout, until: float | None) -> None:
         """Suspend the task."""
         await checkouts.waker_of(checkout).wait(until)
 
-    def schedule(self, pool: Maintained) -> None:
+    def schedule(self, pool: Maintained, within: float | None = None) -> None:
         """Start a timer in each loop that creates objects: the timers of a loop that is over never fire."""
         self._loop = loop = asyncio_now().get_running_loop()
+        if within is not None:
+            loop.call_later(within, self._start_extra_round, weakref.ref(pool), context=Context())
         if loop not in self._maintaining:
             self._start_timer(weakref.ref(pool))
+
+    def _start_extra_round(self, known: weakref.ref[Maintained]) -> None:
+        pool = known()
+        if pool is not None and not pool.over:
+            self._start(pool.run_quietly(self))
+
+    def start(
+        self,
+        workers: Workers,  # noqa: ARG002 - tasks need no threads
+        work: Work,
+        done: Callable[[], None] | None = None,
+    ) -> bool:
+        """Start a task."""
+        try:
+            asyncio_now().get_running_loop()
+        except RuntimeError:  # a coroutine that is collected: its loop has ended
+            return False
+        task = self._start(work(self))
+        if done is not None:  # not in the coroutine: a task that is cancelled before its first step never enters it
+            task.add_done_callback(lambda _: done())
+        return True
+
+    def place(self) -> int:
+        """Return the number of the loop."""
+        return id(asyncio_now()._get_running_loop())
+
+    def ends_work(self, error: BaseException) -> bool:
+        """Return whether the task was cancelled, or is collected."""
+        asyncio = asyncio_now()
+        if isinstance(error, GeneratorExit):
+            return True
+        if not isinstance(error, asyncio.CancelledError) or asyncio._get_running_loop() is None:
+            return False
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
 
     def _start_timer(self, known: weakref.ref[Maintained]) -> None:
         pool = known()
@@ -240,6 +316,16 @@ class TaskRuntime:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+    def _drop_dead_tasks(self) -> None:
+        """End tasks of loops that were closed: nothing will run them, and they hold slots."""
+        for task in [each for each in self._background if each.get_loop().is_closed()]:
+            self._background.discard(task)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+            work: Any = task.get_coro()
+            if work is not None:
+                with suppress(Exception):  # a callback that awaits at its end
+                    work.close()
 
     def release_later(self, checkout: Checkout) -> None:
         """Return the object of a dropped lease: in this loop, in the pool's loop, or else without callbacks."""
@@ -265,14 +351,27 @@ class TaskRuntime:
 
 
 class ExecutorRuntime(TaskRuntime):
-    """For tasks that share a pool with threads. Callbacks block, so they run in the loop's executor.
+    """For tasks that share a pool with threads. Callbacks block, so they run in threads of their own.
 
-    A task that is cancelled meanwhile waits until the thread is done with the object, as in anyio, and ends then.
+    Not in the loop's executor: threads that wait for an object may fill it. A task that is cancelled meanwhile waits
+    until the thread is done with the object, as in anyio, and ends then.
     """
 
-    def schedule(self, pool: Maintained) -> None:
+    def __init__(self, background: Callable[[], Background]) -> None:
+        super().__init__()
+        self._workers = background
+
+    def schedule(self, pool: Maintained, within: float | None = None) -> None:
         """Leave it to the maintenance thread, as for a pool that serves threads alone."""
-        THREADS.schedule(pool)
+        THREADS.schedule(pool, within)
+
+    def start(self, workers: Workers, work: Work, done: Callable[[], None] | None = None) -> bool:
+        """Have a worker do it, as for a pool that serves threads alone."""
+        return THREADS.start(workers, work, done)
+
+    def place(self) -> int:
+        """Return the number of the process."""
+        return THREADS.place()
 
     def _release_outside_loop(self, checkout: Checkout, start: Callable[[], None]) -> None:  # noqa: ARG002 - it needs no loop
         checkouts.core_of(checkout).engine.release_in_thread(checkout)
@@ -289,20 +388,43 @@ class ExecutorRuntime(TaskRuntime):
 
         if asyncio._get_running_loop() is None:  # the loop has ended, and the task with it is collected
             return _call(owner, function, args)
-        work = _in_thread(owner, function, args)
+        work = self._in_thread(owner, function, args)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             await _finish(work)
             if not work.cancelled() and work.exception() is None and undo is not None:
-                await _finish(_in_thread(owner, undo, (work.result(),)))
+                await _finish(self._in_thread(owner, undo, (work.result(),)))
             raise
 
+    def _in_thread(self, owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> asyncio.Future[Any]:
+        loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        context = copy_context()
 
-def _in_thread(owner: object, function: Callable[..., Any], args: tuple[object, ...]) -> asyncio.Future[Any]:
-    loop: asyncio.AbstractEventLoop = asyncio_now().get_running_loop()
-    run_here = copy_context().run
-    return loop.run_in_executor(None, run_here, _call, owner, function, args)  # pyright: ignore[reportArgumentType]
+        def work() -> None:
+            try:
+                tell = partial(_set_result, future, context.run(_call, owner, function, args))
+            except BaseException as error:  # noqa: BLE001 - the task raises it
+                tell = partial(_set_error, future, error)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(tell)
+
+        if not self._workers().calling.start(work):
+            work()
+        return future
+
+
+def _set_result(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_error(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        if isinstance(error, StopIteration):  # a future cannot hold it
+            error = RuntimeError(f"a callback raised {error!r}")
+        future.set_exception(error)
 
 
 async def _finish(work: asyncio.Future[Any]) -> None:

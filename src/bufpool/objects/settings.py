@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 MOMENTS = ("checkout", "return", "idle")
 OVERFLOWS = ("wait", "fail", "create")
+ON_FAILURE = ("raise", "wait")
 
 CO_COROUTINE = 0x80  # of a code object: `inspect.CO_COROUTINE`
 #: What is never a coroutine function.
@@ -46,6 +47,8 @@ class Settings(TypedDict, Generic[T], total=False):
     timeout: float | None
     max_waiting: int | None
     overflow: Literal["wait", "fail", "create"]
+    workers: int
+    on_failure: Literal["raise", "wait"]
     fair: bool
     lifo: bool
     check: Callable[[T], object] | None
@@ -75,6 +78,8 @@ class PoolSettings(NamedTuple):
     timeout: float | None
     max_waiting: int | None
     overflow: str
+    workers: int  # 0: clients create and close objects themselves
+    on_failure: str
     fair: bool
     lifo: bool
     check: Callable[[Any], Any] | None
@@ -137,6 +142,11 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
 
     max_size = _validate.count("max_size", chosen["max_size"], name, 1, MOST)
     debug = chosen["debug"]
+    workers = _validate.count("workers", chosen["workers"], name, 0, MOST)
+    on_failure = _validate.choice("on_failure", chosen["on_failure"], name, ON_FAILURE)
+    if on_failure == "wait" and (not workers or chosen["backoff"] is None):
+        lack = "backoff is None" if workers else "workers is 0"
+        raise SettingError(f"pool {name!r}: on_failure='wait' needs workers and a backoff, and {lack}")
     return PoolSettings(
         name=name,
         min_size=_validate.count("min_size", chosen["min_size"], name, 0, max_size),
@@ -144,6 +154,8 @@ def checked(factory: Any, chosen: dict[str, Any], *, in_threads: bool) -> PoolSe
         timeout=seconds("timeout"),
         max_waiting=whole("max_waiting", 0),
         overflow=_validate.choice("overflow", chosen["overflow"], name, OVERFLOWS),
+        workers=workers,
+        on_failure=on_failure,
         fair=_validate.flag("fair", chosen["fair"], name),
         lifo=_validate.flag("lifo", chosen["lifo"], name),
         check=chosen["check"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.verify.bugs.arrays import ARRAYS_AND_LEASES
+from tests.verify.bugs.background import BACKGROUND
 from tests.verify.bugs.first_use import FIRST_USE
 from tests.verify.bugs.huge_pages import HUGE_PAGES
 from tests.verify.bugs.life import LIFE_OF_ALL
@@ -24,4 +25,4 @@ from tests.verify.bugs.waiting import WAITING
 
 CORE = (*PATHS, *PAGE_HEAP, *HUGE_PAGES, *SHARING, *LIFE_OF_ALL, *ORDERS, *WAITING, *LIMIT_QUEUE)
 NATIVE = (*POOLS, *ARRAYS_AND_LEASES, *SCRATCHES)
-BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *FIRST_USE)
+BUGS = (*CORE, *NATIVE, *READINGS, *PYTHON, *READ, *RECIPES, *OBJECTS, *MAINTAINED, *TASKS, *BACKGROUND, *FIRST_USE)

@@ -95,8 +95,8 @@ MAINTAINED = (
     Bug(
         "a fork's child takes a pool off the parent's list",
         MAINTENANCE,
-        "        if not self._is_over and self._due.pop(known",
-        "        if self._due.pop(known",
+        "        if not self._is_over:\n            self._sooner",
+        "        if True:\n            self._sooner",
         Suite("objects/test_maintenance_thread.py -k a_child_needs_no_lock_of_the_parents_pools"),
         without_gil=True,
         before=(3, 14),

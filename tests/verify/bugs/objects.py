@@ -199,9 +199,9 @@ OBJECTS = (
     ),
     Bug(
         "waits in vain are not counted",
-        ENGINE,
-        "            if waited:\n",
-        "            if waited and answer == OBJECT:\n",
+        "objects/creation.py",
+        "        if waited:\n",
+        "        if waited and answer == OBJECT:\n",
         Suite("objects/test_measures.py -k waits_in_vain"),
     ),
     Bug("the holders of the shortest time are named", REFUSALS, "reverse=True", "reverse=False", TOLD),

@@ -41,8 +41,8 @@ WAITING = (
     Bug(
         "a newcomer is served before an overdue waiter",
         POOL,
-        "if (head != nullptr && head != &waiter && is_overdue(*head, now)) return AcquireResult::queued;",
-        "(void)head;",
+        "const bool in_turn = head == nullptr || head == &waiter || !is_overdue(*head, now);",
+        "const bool in_turn = true;\n        (void)head;",
         SEEN,
     ),
     Bug(
@@ -83,7 +83,7 @@ WAITING = (
     Bug(
         "more clients wait than max_waiting",
         POOL,
-        "        if (waiters_.length() >= max_waiting_) return AcquireResult::too_many;\n",
+        "        if (waiters_.length() - ordered_ >= max_waiting_) return AcquireResult::too_many;\n",
         "",
         SEEN,
     ),

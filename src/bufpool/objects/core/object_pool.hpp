@@ -6,6 +6,9 @@
 //                    │    ├─► a free slot: the caller creates an object and installs it
 //                    │    └─► the queue: an object is given to the first waiter, or it is woken to acquire again
 //
+// A client that orders its object from a worker keeps its place in the queue, and takes whichever comes first: an object
+// that is returned, or a new one.
+//
 // A waiter is `off` until acquire or wait_for makes it `queued`. next_to_wake makes it `woken`, to acquire again (and
 // to be queued again if there is nothing), `given` an object, or `refused` because the pool is closed. acquire and
 // withdraw lead back to `off`.
@@ -34,6 +37,21 @@ enum class AcquireResult : std::uint32_t {
     full = 3,      // neither an object nor a slot
     too_many = 4,  // the queue has its maximum length
     closed = 5
+};
+
+// What a client would do with a free slot.
+enum class SlotUse : std::uint32_t {
+    create = 0,    // create an object itself, in its turn: it leaves the queue
+    order = 1,     // order an object from a worker, out of turn, and wait for any object
+    none = 2       // it has ordered one already, or does not want any
+};
+
+// On which terms a client asks for an object.
+struct Terms {
+    bool may_wait;                   // for objects of others
+    bool may_wait_for_order;         // for any object while its own is in creation
+    SlotUse slot_use;
+    std::uint32_t creation_limit;    // so many objects may be in creation at once
 };
 
 enum class ReleaseResult : std::uint32_t {
@@ -101,19 +119,16 @@ class ObjectPool {
             return reject(index);
         }
         LockGuard guard(lock_);
-        if (closed_ || size_.load_relaxed() > max_size_.load_relaxed()) return reject(index);
-        idle_.push(table, index);
-        return ReleaseResult::wake;
+        return release_under_lock(index);
     }
 
     bool needs_slow_path() const noexcept { return slow_path_.load_relaxed() != 0; }
 
     // --- waiting ---
 
-    // An object or a slot for `waiter`, which may be in the queue already. `creation_limit`: how many objects may be in
-    // creation at once. After any result but `queued` the waiter is in no queue.
-    AcquireResult acquire(Waiter& waiter, std::uint64_t now, bool may_wait, std::uint32_t creation_limit,
-                          std::uint32_t& index) noexcept {
+    // An object or a slot for `waiter`, which may be in the queue already. It is in the queue after `queued`, and after
+    // `slot` if it orders an object and waits; otherwise it is in no queue.
+    AcquireResult acquire(Waiter& waiter, std::uint64_t now, const Terms& terms, std::uint32_t& index) noexcept {
         LockGuard guard(lock_);
         if (waiter.state == Waiter::given) {
             waiter.state = Waiter::off;
@@ -129,29 +144,28 @@ class ObjectPool {
             waiter.state = Waiter::queued;
             --woken_;
         }
-        const AcquireResult result = try_serve(waiter, now, creation_limit, index);
+        set_ordered(waiter, terms.slot_use == SlotUse::none && waiter.ordered);
+        const AcquireResult result = try_serve(waiter, now, terms, index);
         if (result != AcquireResult::queued) return result;
-        if (!may_wait) {
+        if (!(waiter.ordered ? terms.may_wait_for_order : terms.may_wait)) {
             remove_waiter(waiter);
             waiter.since = 0;
             return AcquireResult::full;
         }
         if (waiter.state == Waiter::queued) return AcquireResult::queued;
-        if (waiters_.length() >= max_waiting_) return AcquireResult::too_many;
-        // A waiter that was given an unsound object does not begin again at the end.
-        if (waiter.since == 0) {
-            waiter.since = now;
-            waiters_.append(waiter);
-        } else {
-            waiters_.prepend(waiter);
-        }
-        waiter.state = Waiter::queued;
-        update_slow_path_flag();
+        if (waiters_.length() - ordered_ >= max_waiting_) return AcquireResult::too_many;
+        enqueue(waiter, now);
         fence_seq_cst();   // see release()
-        return try_serve(waiter, now, creation_limit, index);
+        return try_serve(waiter, now, terms, index);
     }
 
-    // Queues a waiter until `goal` objects exist, or kUntilEmpty. True: that is so already.
+    // An object that `waiter` may have at once, or kNone.
+    std::uint32_t acquire_at_once(Waiter& waiter, std::uint64_t now) noexcept {
+        std::uint32_t index = kNone;
+        return acquire(waiter, now, Terms{false, false, SlotUse::none, 0}, index) == AcquireResult::found ? index : kNone;
+    }
+
+    // Queues a waiter until `goal` objects exist, kUntilClosed or kUntilEmpty. True: that is so already.
     bool wait_for(Waiter& waiter, std::uint32_t goal) noexcept {
         LockGuard guard(lock_);
         waiter.goal = goal;
@@ -204,9 +218,9 @@ class ObjectPool {
         // keep a loop of tasks from ever running the first.
         if (head->state == Waiter::woken && is_overdue(*head, now)) return nullptr;
         if (woken_ >= available()) return nullptr;
-        // Woken waiters are before the others, and are no more than there are objects.
+        // A waiter that has ordered an object has no use for a slot.
         for (Waiter* each = head; each != nullptr; each = each->after) {
-            if (each->state == Waiter::queued) {
+            if (each->state == Waiter::queued && (!each->ordered || woken_ < idle())) {
                 each->state = Waiter::woken;
                 ++woken_;
                 add_reference_(each->owner);
@@ -225,19 +239,20 @@ class ObjectPool {
         peak_.raise_relaxed(size_.load_relaxed() + extra_);
     }
 
-    // A slot, if fewer than `wanted` are in use.
-    bool acquire_slot(std::uint32_t wanted) noexcept {
+    // A slot, if fewer than `wanted` are in use, and fewer than `creation_limit` objects are in creation.
+    bool acquire_slot(std::uint32_t wanted, std::uint32_t creation_limit) noexcept {
         LockGuard guard(lock_);
         const std::uint32_t size = size_.load_relaxed();
         if (closed_ || size >= wanted || size >= max_size_.load_relaxed()) return false;
+        if (in_creation() >= creation_limit) return false;
         size_.store_relaxed(size + 1);
         ++empty_slots_;
         return true;
     }
 
-    // Puts an object into the slot that the caller has. The caller holds it then. kNone: no memory; kOwned: the pool
-    // has that object already.
-    std::uint32_t install(void* address, bool extra) noexcept {
+    // Puts an object into the slot that the caller has. The caller holds it then. `for_others`: it will call release_new.
+    // kNone: no memory; kOwned: the pool has that object already.
+    std::uint32_t install(void* address, bool extra, bool for_others) noexcept {
         LockGuard guard(lock_);
         if (table.find(address) != kNone) return kOwned;
         const std::uint32_t index = table.add(address);
@@ -247,8 +262,17 @@ class ObjectPool {
         node.uses.store_relaxed(0);
         node.extra = extra;
         node.traced = false;
+        node.on_its_way = for_others;
+        on_their_way_ += for_others ? 1 : 0;
         if (!extra) --empty_slots_;
         return index;
+    }
+
+    // Releases a new object that no client had yet, as `release` does.
+    ReleaseResult release_new(std::uint32_t& index) noexcept {
+        LockGuard guard(lock_);
+        note_arrival(table[index]);
+        return release_under_lock(index);
     }
 
     // Removes an object that the caller holds. The caller has its slot then: see release_slot. True: that slot is one
@@ -256,6 +280,7 @@ class ObjectPool {
     bool remove(std::uint32_t index) noexcept {
         LockGuard guard(lock_);
         const bool extra = table[index].extra;
+        note_arrival(table[index]);
         if (!extra) ++empty_slots_;
         table.remove(index);
         return extra;
@@ -263,14 +288,25 @@ class ObjectPool {
 
     void release_slot(bool extra) noexcept {
         LockGuard guard(lock_);
-        if (extra) {
-            --extra_;
-        } else {
-            --empty_slots_;
-            size_.store_relaxed(size_.load_relaxed() - 1);
-            stalled_ = false;
-        }
-        update_slow_path_flag();
+        free_slot(extra);
+    }
+
+    // Frees the slot of an object that is being closed, so that another one can be created meanwhile. False: so many are
+    // being closed that the caller keeps the slot, until end_closing.
+    bool begin_closing(bool extra) noexcept {
+        LockGuard guard(lock_);
+        const bool frees = closing_ < max_size_.load_relaxed();
+        if (frees) free_slot(extra);
+        else if (!extra) ++full_closing_;
+        ++closing_;
+        return frees;
+    }
+    void end_closing(bool freed, bool extra) noexcept {
+        LockGuard guard(lock_);
+        --closing_;
+        if (freed) return;
+        if (!extra) --full_closing_;
+        free_slot(extra);
     }
 
     // Up to `room` idle objects that match the filter. The caller holds them then.
@@ -358,8 +394,14 @@ class ObjectPool {
     std::uint32_t idle() noexcept { return idle_.size(table); }
     std::uint32_t peak() const noexcept { return peak_.load_relaxed(); }
     std::uint32_t extra() noexcept { LockGuard guard(lock_); return extra_; }
+    std::uint32_t closing() noexcept { LockGuard guard(lock_); return closing_; }
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
     std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }
+    // A new object that was popped is none that is used again.
+    void count_first_use() noexcept {
+        LockGuard guard(lock_);
+        idle_.count_internal_pop();
+    }
     bool closed() noexcept { LockGuard guard(lock_); return closed_; }
     // Without the lock: for a fork's child, in which a thread of the parent may have left it locked.
     bool was_closed() const noexcept { return closed_; }
@@ -394,27 +436,72 @@ class ObjectPool {
     }
 
     // An object or a slot for `waiter`, unless an overdue waiter is before it; otherwise `queued`.
-    AcquireResult try_serve(Waiter& waiter, std::uint64_t now, std::uint32_t creation_limit,
-                            std::uint32_t& index) noexcept {
+    AcquireResult try_serve(Waiter& waiter, std::uint64_t now, const Terms& terms, std::uint32_t& index) noexcept {
         const Waiter* const head = waiters_.first();
-        if (head != nullptr && head != &waiter && is_overdue(*head, now)) return AcquireResult::queued;
-        index = pop_under_lock();
-        if (index != kNone) {
-            table[index].set_state(ObjectState::busy);
-            remove_waiter(waiter);
-            return AcquireResult::found;
+        const bool in_turn = head == nullptr || head == &waiter || !is_overdue(*head, now);
+        if (in_turn) {
+            index = pop_under_lock();
+            if (index != kNone) {
+                table[index].set_state(ObjectState::busy);
+                remove_waiter(waiter);
+                return AcquireResult::found;
+            }
+        }
+        // An ordered object goes to whoever is first in the queue then, so that orders need no order.
+        if (terms.slot_use == SlotUse::none || (terms.slot_use == SlotUse::create && !in_turn)) {
+            return AcquireResult::queued;
         }
         const std::uint32_t size = size_.load_relaxed();
         if (size >= max_size_.load_relaxed()) return AcquireResult::queued;
-        if (empty_slots_ >= creation_limit) {
+        if (in_creation() >= terms.creation_limit) {
             if (waiter.state == Waiter::queued) stalled_ = true;
             return AcquireResult::queued;
         }
         size_.store_relaxed(size + 1);
         ++empty_slots_;
         peak_.raise_relaxed(size + 1);
-        remove_waiter(waiter);
+        if (terms.slot_use == SlotUse::order && terms.may_wait_for_order) {
+            if (waiter.state == Waiter::off) enqueue(waiter, now);
+            set_ordered(waiter, true);
+        } else {
+            remove_waiter(waiter);
+        }
         return AcquireResult::slot;
+    }
+
+    // Slots without an object that a worker does not keep for an old one. Without workers some are of objects that clients
+    // close, and then create anew.
+    std::uint32_t in_creation() const noexcept { return empty_slots_ - full_closing_; }
+
+    void enqueue(Waiter& waiter, std::uint64_t now) noexcept {
+        // One that was given an unsound object does not begin again at the end.
+        if (waiter.since == 0) waiter.since = now;
+        waiters_.insert(waiter);
+        waiter.state = Waiter::queued;
+        update_slow_path_flag();
+    }
+
+    void set_ordered(Waiter& waiter, bool ordered) noexcept {
+        if (waiter.ordered == ordered) return;
+        waiter.ordered = ordered;
+        ordered_ += ordered ? 1u : -1u;
+    }
+
+    void note_arrival(ObjectNode& node) noexcept {
+        if (!node.on_its_way) return;
+        node.on_its_way = false;
+        --on_their_way_;
+    }
+
+    void free_slot(bool extra) noexcept {
+        if (extra) {
+            --extra_;
+        } else {
+            --empty_slots_;
+            size_.store_relaxed(size_.load_relaxed() - 1);
+            stalled_ = false;
+        }
+        update_slow_path_flag();
     }
 
     // Objects and slots that a waiter could have.
@@ -424,8 +511,9 @@ class ObjectPool {
     }
 
     bool goal_reached(const Waiter& watcher) const noexcept {
-        if (watcher.goal == kUntilEmpty) return closed_ && size_.load_relaxed() == 0 && extra_ == 0;
-        return closed_ || table.known() >= watcher.goal;
+        if (watcher.goal == kUntilClosed) return closing_ == 0;
+        if (watcher.goal == kUntilEmpty) return closed_ && size_.load_relaxed() == 0 && extra_ == 0 && closing_ == 0;
+        return closed_ || table.known() - on_their_way_ >= watcher.goal;
     }
 
     // Removes it from its queue, if it is in one. It keeps the queue's reference.
@@ -433,6 +521,7 @@ class ObjectPool {
         if (waiter.state != Waiter::queued && waiter.state != Waiter::woken) return;
         if (waiter.state == Waiter::woken) --woken_;
         (waiter.goal == 0 ? waiters_ : watchers_).remove(waiter);
+        set_ordered(waiter, false);
         waiter.state = Waiter::off;
         stalled_ = false;
         update_slow_path_flag();
@@ -444,6 +533,12 @@ class ObjectPool {
         waiter.state = state;
         waiter.kept = false;
         return &waiter;
+    }
+
+    ReleaseResult release_under_lock(std::uint32_t index) noexcept {
+        if (closed_ || size_.load_relaxed() > max_size_.load_relaxed()) return reject(index);
+        idle_.push(table, index);
+        return ReleaseResult::wake;
     }
 
     // Marks an object that is not kept.
@@ -483,6 +578,10 @@ class ObjectPool {
     std::uint32_t woken_ = 0;            // waiters that were woken and have not acquired yet
     std::uint32_t empty_slots_ = 0;          // without an object in the table: it is being created or closed
     std::uint32_t extra_ = 0;            // slots beyond the size
+    std::uint32_t closing_ = 0;          // objects that workers close
+    std::uint32_t full_closing_ = 0;     // those of them that keep their slot
+    std::uint32_t ordered_ = 0;          // waiters for which an object is in creation
+    std::uint32_t on_their_way_ = 0;     // new objects that are not idle yet
     // A waiter was told that no object may be created now. It tries again by itself, so until something changes no
     // waiter is woken for a slot.
     bool stalled_ = false;

@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogil:
     const uint32_t kNone           # no object
     const uint32_t kOwned          # install: the pool has that one already
+    const uint32_t kUntilClosed    # a goal: no object is being closed
     const uint32_t kUntilEmpty     # a goal: nothing is left of a closed pool
 
     cdef enum class ObjectState "bufpool::ObjectState":
@@ -20,6 +21,17 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         full
         too_many
         closed
+
+    cdef enum class SlotUse "bufpool::SlotUse":
+        create
+        order
+        none
+
+    cdef struct Terms:
+        bint may_wait              # for objects of others
+        bint may_wait_for_order    # for any object while its own is in creation
+        SlotUse slot_use
+        uint32_t creation_limit
 
     cdef enum class ReleaseResult "bufpool::ReleaseResult":
         kept
@@ -54,6 +66,7 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         uint64_t checked       # coarse ns: created, used or checked last
         uint32_t drain_count   # of the pool when it was created
         bint extra             # beyond the pool's size
+        bint on_its_way        # new, and not idle yet
         bint traced            # the stack of this checkout is kept
         void* address          # borrowed from the pool's own table
 
@@ -96,16 +109,19 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         uint32_t try_acquire() noexcept
         ReleaseResult release(uint32_t& index) noexcept        # surplus, closed: perhaps of another object
         bint needs_slow_path() noexcept
-        AcquireResult acquire(Waiter& waiter, uint64_t now, bint may_wait, uint32_t creation_limit,
-                              uint32_t& index) noexcept
+        AcquireResult acquire(Waiter& waiter, uint64_t now, const Terms& terms, uint32_t& index) noexcept
+        uint32_t acquire_at_once(Waiter& waiter, uint64_t now) noexcept   # kNone: there is none
         bint wait_for(Waiter& waiter, uint32_t goal) noexcept
         bint withdraw(Waiter& waiter, uint32_t& index) noexcept
         Waiter* next_to_wake(uint64_t now) noexcept
         void add_extra_slot() noexcept
-        bint acquire_slot(uint32_t wanted) noexcept
-        uint32_t install(void* address, bint extra) noexcept
+        bint acquire_slot(uint32_t wanted, uint32_t creation_limit) noexcept
+        uint32_t install(void* address, bint extra, bint for_others) noexcept
+        ReleaseResult release_new(uint32_t& index) noexcept    # as `release`
         bint remove(uint32_t index) noexcept                   # whether its slot is one beyond the size
         void release_slot(bint extra) noexcept
+        bint begin_closing(bint extra) noexcept                # whether that freed the slot
+        void end_closing(bint freed, bint extra) noexcept
         uint32_t collect_idle(const IdleFilter& filter, uint32_t* indices, uint32_t room) noexcept
         ReleaseResult release_unused(uint32_t index, bint in_any_case) noexcept
         void close() noexcept
@@ -119,8 +135,10 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         uint32_t idle() noexcept
         uint32_t peak() noexcept
         uint32_t extra() noexcept
+        uint32_t closing() noexcept
         uint32_t waiting() noexcept
         uint32_t existing() noexcept
+        void count_first_use() noexcept                        # of a new object that was popped
         bint closed() noexcept
         bint was_closed() noexcept
         uint64_t reused() noexcept

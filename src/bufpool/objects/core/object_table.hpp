@@ -35,6 +35,7 @@ struct ObjectNode {
     std::uint64_t checked;           // coarse ns; created, used or checked last
     std::uint32_t drain_count;       // of the pool when the object was created
     bool extra;                      // created beyond the pool's size, and not kept
+    bool on_its_way;                 // new, and not idle yet; changed under the pool's lock
     bool traced;                     // the stack of this checkout is kept
     void* address;                   // of the object; changed under the pool's lock only
 

@@ -38,6 +38,8 @@ cdef class Checkout:
     cdef uint64_t word             # of the object's node, while it is leased
     cdef uint32_t fork_count       # when it got what it owns
     cdef bint extra                # its slot is one beyond the pool's size
+    cdef bint closing              # a worker closes the object that had the slot
+    cdef bint freed                # then: the slot is free for another object already
     cdef bint surplus              # the pool was made smaller, and the object has no slot any more
     cdef Word entered              # a lease: its block has begun
     cdef bint over                 # its client had an object and has it no more

@@ -20,7 +20,10 @@ from bufpool.objects.core.object_pool cimport (
     ObjectPool,
     ObjectState,
     ReleaseResult,
+    SlotUse,
+    Terms,
     kNone,
+    kUntilClosed,
     kUntilEmpty,
 )
 from bufpool.objects.native._pool_state cimport PoolCore, fork_count, set_wake
@@ -57,6 +60,12 @@ TOO_MANY = <int>AcquireResult.too_many
 CLOSED = <int>AcquireResult.closed
 DUE = CLOSED + 1                   # an object that must be checked or closed
 
+# What a client would do with a free slot.
+CREATE = <int>SlotUse.create
+ORDER = <int>SlotUse.order
+NOTHING = <int>SlotUse.none
+
+UNTIL_CLOSED = <object>kUntilClosed
 UNTIL_EMPTY = <object>kUntilEmpty
 
 cdef uint64_t FOREVER = <uint64_t>-1   # ns
@@ -266,13 +275,20 @@ cdef class Checkout:
         if self.state == HELD and not self.touched and not core.is_over(&core.pool.table[self.index]):
             if core.pool.table[self.index].traced:
                 core.untrace(self.index)
-            result = core.release(&self.index)
+            if core.pool.table[self.index].on_its_way:
+                result = core.pool.release_new(self.index)
+            else:
+                result = core.release(&self.index)
             if result == ReleaseResult.kept or result == ReleaseResult.wake:
                 self.state = NEW
         if self.state == HELD:
             self.remove_object()
         if self.state == SLOT:
-            core.pool.release_slot(self.extra)
+            if self.closing:
+                core.pool.end_closing(self.freed, self.extra)
+            else:
+                core.pool.release_slot(self.extra)
+        self.closing = False
         self.state = NEW
 
 
@@ -332,22 +348,42 @@ def is_from_parent(Checkout checkout not None):
 
 # --- for the engine: objects, slots and waiting ---
 
-def request(Checkout checkout not None, bint may_wait, uint32_t creation_limit):
+def request(
+    Checkout checkout not None,
+    bint may_wait,
+    uint32_t creation_limit,
+    int slot_use=CREATE,
+    bint may_wait_for_order=False,
+    Checkout order=None,
+):
     """Ask for an object, or for a slot for one; return one of the answers above.
 
-    `creation_limit` is how many objects may be in creation at once. After QUEUED a thread calls `block`.
+    `creation_limit` is how many objects may be in creation at once. After QUEUED a thread calls `block`. With ORDER it
+    is the checkout `order` that gets the slot, and the client keeps its place in the queue if it may wait for that.
     """
     cdef uint32_t index = kNone
     cdef ObjectPool* pool = checkout.begin_here()
-    if may_wait:
+    cdef Terms terms
+    terms.may_wait = may_wait
+    terms.may_wait_for_order = may_wait_for_order
+    terms.slot_use = <SlotUse>slot_use
+    terms.creation_limit = creation_limit
+    if order is not None:
+        order.begin_here()
+    elif terms.slot_use == SlotUse.order:
+        raise TypeError("a checkout for the order is missing")
+    if may_wait or may_wait_for_order:
         checkout.prepare_to_wait()
-    cdef AcquireResult result = pool.acquire(checkout.waiter, precise_ns(), may_wait, creation_limit, index)
+    cdef AcquireResult result = pool.acquire(checkout.waiter, precise_ns(), terms, index)
+    cdef Checkout owner = order if terms.slot_use == SlotUse.order else checkout
     if result == AcquireResult.found:
         checkout.hold(index, False)
     elif result == AcquireResult.slot:
-        checkout.extra = False
-        checkout.state = SLOT
-    checkout.queued = result == AcquireResult.queued
+        owner.extra = False
+        owner.state = SLOT
+    checkout.queued = result == AcquireResult.queued or (
+        result == AcquireResult.slot and owner is order and may_wait_for_order
+    )
     if not checkout.queued:
         checkout.leave_queue()
     checkout.core.wake_waiters()
@@ -356,9 +392,12 @@ def request(Checkout checkout not None, bint may_wait, uint32_t creation_limit):
     return <int>result
 
 
-def request_slot(Checkout checkout not None, uint32_t wanted):
-    """Get a slot if the pool has fewer than `wanted` objects; return whether it got one."""
-    if not checkout.begin_here().acquire_slot(wanted):
+def request_slot(Checkout checkout not None, uint32_t wanted, uint32_t creation_limit):
+    """Get a slot if the pool has fewer than `wanted` objects, and fewer than that limit are in creation.
+
+    Returns whether it got one.
+    """
+    if not checkout.begin_here().acquire_slot(wanted, creation_limit):
         return False
     checkout.extra = False
     checkout.state = SLOT
@@ -368,6 +407,31 @@ def request_slot(Checkout checkout not None, uint32_t wanted):
 def add_extra_slot(Checkout checkout not None):
     """Get a slot beyond the pool's size."""
     checkout.add_extra_slot()
+
+
+def split_slot(Checkout checkout not None):
+    """Move the slot of an object that is to be closed to a checkout of its own, and free it for another object."""
+    if checkout.state != SLOT:
+        raise RuntimeError("the checkout has no slot")
+    cdef Checkout other = Checkout(checkout.core)
+    other.begin_here()
+    other.fork_count = checkout.fork_count
+    other.extra = checkout.extra
+    other.state = SLOT
+    checkout.state = NEW
+    if not other.from_parent_process():
+        other.freed = other.core.pool.begin_closing(other.extra)
+        other.closing = True
+        other.core.wake_waiters()
+    return other
+
+
+def ring(Checkout checkout not None):
+    """Wake the client of a checkout, whether or not the queue has an object for it."""
+    if checkout.waker is not None:
+        checkout.waker()
+    elif checkout.bell is not None:
+        checkout.bell.ring()
 
 
 def wait_for(Checkout checkout not None, uint32_t goal):

@@ -11,6 +11,7 @@ from bufpool.objects.native._pool_state cimport PoolCore
 from bufpool.errors import FactoryError
 
 cdef uint64_t FOREVER = <uint64_t>-1   # ns on the coarse clock
+cdef uint64_t FRESH = 1000000000       # ns
 
 
 cdef int need(Checkout checkout, CheckoutState state) except -1:
@@ -28,15 +29,18 @@ cdef ObjectNode* node_of(Checkout checkout) except? NULL:
     return &checkout.core.pool.table[checkout.index]
 
 
-def install(Checkout checkout not None, item, uint64_t lifetime, uint32_t drain_count):
-    """Put a new object into the slot, for a lifetime in nanoseconds; 0: no end. The checkout holds it then."""
+def install(Checkout checkout not None, item, uint64_t lifetime, uint32_t drain_count, bint for_others=False):
+    """Put a new object into the slot, for a lifetime in nanoseconds; 0: no end. The checkout holds it then.
+
+    `for_others`: it is not for the client of this checkout, and `release_new` comes next.
+    """
     cdef PoolCore core = checkout.core
     need(checkout, SLOT)
     if item is None:
         raise FactoryError(f"pool {core.name!r}: the factory returned None, which is no object to pool")
     if checkout.from_parent_process():
         checkout.add_extra_slot()              # the factory has forked, and this is the child
-    cdef uint32_t index = core.pool.install(<void*>item, checkout.extra)
+    cdef uint32_t index = core.pool.install(<void*>item, checkout.extra, for_others)
     if index == kOwned:
         raise FactoryError(
             f"pool {core.name!r}: the factory returned an object that the pool has already: {core.engine.show(item)}"
@@ -108,7 +112,13 @@ def end_of_life(Checkout checkout not None):
     return "max_lifetime" if coarse_ns() >= node.expires else ""
 
 
-cdef str give_back(Checkout checkout, bint unused):
+cdef enum Release:
+    USED
+    UNUSED
+    UNTOUCHED
+
+
+cdef str give_back(Checkout checkout, Release kind):
     cdef PoolCore core = checkout.core
     cdef uint32_t index = checkout.index
     cdef ReleaseResult result
@@ -121,7 +131,12 @@ cdef str give_back(Checkout checkout, bint unused):
         return "drained"
     if core.pool.table[index].extra:
         return "overflow"
-    result = core.pool.release_unused(index, False) if unused else core.release(&checkout.index)
+    if kind == UNUSED:
+        result = core.pool.release_unused(index, False)
+    elif kind == UNTOUCHED:
+        result = core.pool.release_new(checkout.index)
+    else:
+        result = core.release(&checkout.index)
     if result == ReleaseResult.surplus:
         return "resized"
     if result == ReleaseResult.closed:
@@ -133,7 +148,24 @@ cdef str give_back(Checkout checkout, bint unused):
 
 def release(Checkout checkout not None):
     """Return the object to the pool, or return the reason why the pool does not keep it."""
-    return give_back(checkout, False)
+    return give_back(checkout, USED)
+
+
+def release_new(Checkout checkout not None):
+    """Return a new object that no client has used, as `release`."""
+    return give_back(checkout, UNTOUCHED)
+
+
+def is_fresh(Checkout checkout not None):
+    """Return whether the object was created within the last second, and no client has had it yet."""
+    cdef ObjectNode* node = node_of(checkout)
+    return (
+        node != NULL
+        and node.uses.load_relaxed() == 0
+        and coarse_ns() < node.checked + FRESH
+        and node.since.load_relaxed() >= checkout.core.distrusted
+        and node.drain_count == checkout.core.drain_count
+    )
 
 
 def release_unused(Checkout checkout not None, *, bint checked=False, bint in_any_case=False):
@@ -145,7 +177,7 @@ def release_unused(Checkout checkout not None, *, bint checked=False, bint in_an
     if checked and node != NULL:
         node.checked = coarse_ns()
     if node == NULL or not in_any_case:
-        return give_back(checkout, True)
+        return give_back(checkout, UNUSED)
     checkout.core.pool.release_unused(checkout.index, True)
     checkout.state = ENDED
     checkout.core.wake_waiters()

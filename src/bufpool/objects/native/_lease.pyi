@@ -151,6 +151,9 @@ class ThreadFront(PoolFront[_T]):
     def try_acquire(self) -> _T | None:
         """Check an object out if one is idle or there is room to make one; None if all are out. It never waits.
 
+        With `workers` the factory is not called here. If no object is idle, the result is None, and a worker creates
+        one if there is room.
+
         Raises
         ------
         PoolTimeoutError

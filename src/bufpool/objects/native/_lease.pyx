@@ -11,7 +11,7 @@ from types import GenericAlias
 cimport cython
 
 from bufpool._core.clock cimport precise_ns
-from bufpool.objects.core.object_pool cimport AcquireResult, ObjectPool, ObjectState, kNone
+from bufpool.objects.core.object_pool cimport ObjectPool, ObjectState, kNone
 from bufpool.objects.native._checkout cimport HELD, LEASED, NEW, Checkout
 from bufpool.objects.native._pool_state cimport PoolCore, is_finalizing
 
@@ -29,7 +29,8 @@ cdef bint acquire_idle(Checkout checkout) except -1:
         # Clients wait, or there is nothing. A running client may still be quicker than one that is being woken.
         if not pool.needs_slow_path():
             return False
-        if pool.acquire(checkout.waiter, precise_ns(), False, 0, index) != AcquireResult.found:
+        index = pool.acquire_at_once(checkout.waiter, precise_ns())
+        if index == kNone:
             return False
     checkout.hold(index, False)
     return not core.is_due_out(&pool.table[index])
@@ -339,6 +340,9 @@ cdef class ThreadFront(PoolFront):
 
     def try_acquire(self):
         """Check an object out if one is idle or there is room to make one; None if all are out. It never waits.
+
+        With `workers` the factory is not called here. If no object is idle, the result is None, and a worker creates
+        one if there is room.
 
         Raises
         ------

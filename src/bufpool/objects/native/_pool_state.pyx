@@ -242,6 +242,10 @@ cdef class PoolCore:
 
     # --- for the engine ---
 
+    def count_first_use(self):
+        """Count a checkout of an idle object that is new as no reuse."""
+        self.state().count_first_use()
+
     def resume_creation(self):
         """Wake waiters after the factory succeeded: more objects may be created again."""
         self.state().resume_creation()
@@ -328,6 +332,11 @@ cdef class PoolCore:
     def idle(self):
         """Objects ready to go out."""
         return self.state().idle()
+
+    @property
+    def closing(self):
+        """Objects that workers close."""
+        return self.state().closing()
 
     @property
     def in_use(self):
