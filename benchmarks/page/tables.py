@@ -30,6 +30,7 @@ SUBJECTS = {
     "connection": "a database connection",
     "objects-threads": "a million checkouts of two objects",
     "objects-held": "8 threads, two objects held 1 ms",
+    "objects-slow": "40 clients, a connect takes 100 ms",
     "objects-async": "an object, asyncio",
     "objects-waiters": "many waiters",
     "core same": "core, each its own",

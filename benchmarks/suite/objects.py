@@ -15,7 +15,7 @@ from benchmarks.harness.worker import Worker
 from benchmarks.peers import connection_pools
 from benchmarks.peers.async_pools import ASYNC_POOLS
 from benchmarks.peers.stdlib import STDLIB
-from benchmarks.workloads import hold_times, objects
+from benchmarks.workloads import hold_times, objects, slow_connects
 
 #: Pools of connections, which care for connections as ours does for any object.
 CONNECTION_POOLS = dict.fromkeys(connection_pools.BARE, speed(5.0))
@@ -119,6 +119,21 @@ def _measure_hold_times(checks: tuple[Check, ...], plan: Plan) -> list[Result]:
     ]
 
 
+def _measure_slow_connects(checks: tuple[Check, ...], plan: Plan) -> list[Result]:
+    hows = {check.ours for check in checks} | {check.theirs for check in checks}
+    missing = {"psycopg_pool": slow_connects.PSYCOPG.missing()}
+    probes: dict[str, Probe] = {
+        how: {"name": "slow connects", "how": how} for how in sorted(hows) if not missing.get(how)
+    }
+    found = _ask(probes, min(5, plan.rounds))
+    return [
+        Result(check, note=missing[check.theirs])
+        if missing.get(check.theirs)
+        else _figure(check, *([turn[check.label] for turn in found[how]] for how in (check.ours, check.theirs)))
+        for check in checks
+    ]
+
+
 def _measure_tasks(checks: tuple[Check, ...], plan: Plan) -> list[Result]:
     return _measure_waiters("waiting tasks", MANY_TASKS, checks, plan)
 
@@ -214,6 +229,24 @@ BENCHMARKS = (
                     Check("held", "lease", "own objects", reported("ms")),
                 ),
                 _measure_hold_times,
+            ),
+        ),
+    ),
+    Benchmark(
+        "objects-slow",
+        "forty clients on an empty pool; a connect takes 100 ms, a client 1 ms: their wait, and what the server sees",
+        (
+            Measurement(
+                "40 clients",
+                0,
+                (
+                    Check("median wait", "workers", "psycopg_pool", speed(1.0)),
+                    Check("median wait", "workers", "no workers", NO_TARGET),
+                    Check("at once", "workers", "psycopg_pool", at_most(float(slow_connects.WORKERS), "")),
+                    Check("connections", "workers", "psycopg_pool", reported("")),
+                    Check("connections", "workers", "no workers", reported("")),
+                ),
+                _measure_slow_connects,
             ),
         ),
     ),

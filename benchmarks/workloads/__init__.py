@@ -12,7 +12,17 @@ from typing import Any
 
 from benchmarks.harness.sampling import Sample
 from benchmarks.peers import arrays, connection_pools
-from benchmarks.workloads import footprint, hold_times, image_code, memory, misuse, objects, threads, waiters
+from benchmarks.workloads import (
+    footprint,
+    hold_times,
+    image_code,
+    memory,
+    misuse,
+    objects,
+    slow_connects,
+    threads,
+    waiters,
+)
 
 WORKLOADS: dict[str, Callable[[str, int], Sample]] = {
     "scratch": memory.scratch,
@@ -44,6 +54,7 @@ PROBES: dict[str, Callable[..., Any]] = {
     "checkouts by thread": objects.checkouts_by_thread,
     "hold times": hold_times.measure,
     "misuse": misuse.misuse,
+    "slow connects": slow_connects.burst,
     "waiting tasks": waiters.tasks,
     "waiting threads": waiters.threads,
 }

@@ -32,6 +32,10 @@ PROMISES = {
         ("throughput", "queue.LifoQueue", at_least(95.0, "%")),
         ("a checkout", "own objects", speed(0.95)),
     ],
+    "objects-slow": [
+        ("median wait", "psycopg_pool", speed(1.0)),
+        ("at once", "psycopg_pool", at_most(3.0, "")),
+    ],
     "objects-async": [
         ("async with lease()", "object-pool-async", speed(10.0)),
         ("async with lease()", "anopool, async", speed(5.0)),
