@@ -22,8 +22,9 @@ from tests.support.programs import Programs
 LONG = 20.0  # seconds that a job takes which nobody waits for
 
 
-def refuse_to_end() -> None:
+def refuse_to_end(told: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    told.touch()
     time.sleep(LONG)
 
 
@@ -68,13 +69,15 @@ def test_a_process_with_a_job_is_replaced(
     assert "a client returned the worker with 10 unfinished jobs; it is replaced" in caplog.text
 
 
-def test_a_process_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(workers, "GRACE", 0.1)
     with workers.processes(max_size=1) as pool:
         worker = pool.acquire()
         pid = pid_of(worker)
-        assert is_running(worker.submit(refuse_to_end))
-        time.sleep(0.2)  # the job needs a moment to ignore the signal
+        assert is_running(worker.submit(refuse_to_end, tmp_path / "ignores it"))
+        until = time.monotonic() + 20
+        while not (tmp_path / "ignores it").exists() and time.monotonic() < until:
+            time.sleep(0.01)
         pool.discard(worker)
         assert not psutil.pid_exists(pid)
 
