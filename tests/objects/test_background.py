@@ -1207,3 +1207,13 @@ def test_an_error_comes_at_once() -> None:
     with pytest.raises(OSError, match="down"):
         Pool(Steps(OSError("down")), max_size=1, workers=1).acquire(timeout=30)
     assert time.monotonic() - began < 15
+
+
+def test_a_creation_that_hangs_is_not_the_one_that_tries_again(gates: Gates) -> None:
+    """The factory fails beside it, and recovers."""
+    steps = Steps(gates(), OSError("down"))
+    pool = Pool(steps, max_size=3, workers=3, on_failure="wait", backoff=(0.05, 0.1))
+    with pytest.raises(PoolTimeoutError):
+        pool.acquire(timeout=0.1)
+    assert pool.acquire(timeout=10) is not None
+    assert steps.count == 3

@@ -34,6 +34,7 @@ class FactoryBackoff:
         self.failure: Exception | None = None  # what the factory raised last; None once it succeeds again
         self.pause: float = 0.0
         self.retry_at: float = 0.0
+        self.beside = 0
         self._first = first
         self._longest = longest
 
@@ -41,20 +42,21 @@ class FactoryBackoff:
         """Return how many objects may be in creation at once while the factory fails."""
         if not self._longest:
             return MOST
-        return 1 if now >= self.retry_at else 0
+        return self.beside + 1 if now >= self.retry_at else 0
 
     def wake_at(self, now: float, deadline: float | None) -> float | None:
         """Return when a waiter tries the factory again by itself."""
         retry = max(self.retry_at, now + self._first)
         return retry if deadline is None else min(deadline, retry)
 
-    def failed(self, error: Exception) -> None:
-        """Begin the next pause."""
+    def failed(self, error: Exception, beside: int = 0) -> None:
+        """Begin the next pause; `beside` so many other objects are in creation, and may be so for ever."""
         from random import random  # few pools need it, and it takes long to import
 
         self.pause = min(self._longest, 2 * self.pause) if self.pause else self._first
         # Full jitter would let a client try at once: between half of it and all.
         self.retry_at = monotonic() + self.pause * (1 - random() / 2)
+        self.beside = beside
         self.failure = error
 
     def succeeded(self) -> None:

@@ -230,7 +230,8 @@ class Engine:
             held.install(checkout, made, self._lifetime(), drains, for_others)
         except Exception as error:
             self.failures.add()
-            self.backoff.failed(error)
+            # Without workers a client that is in the factory is one that tries it again.
+            self.backoff.failed(error, max(0, core.creating - 1) if self.settings.workers else 0)
             raise
         self.created.add(perf_counter() - began)
         self.backoff.succeeded()

@@ -270,8 +270,8 @@ class Pool(ThreadFront[T], Readings[T]):
         Parameters
         ----------
         timeout : float or None, default 0.0
-            Seconds to wait for objects in use; None: for ever; 0: not at all. Workers close idle objects side by side;
-            if it is 0, the call waits for them for up to five seconds.
+            Seconds to wait for objects in use; None: for ever; 0: not at all. With workers
+            it is also the time for objects to be closed; if it is 0, up to five seconds for those that are idle.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bufpool.errors import FactoryError
 from bufpool.objects import maintenance_thread
@@ -42,8 +42,6 @@ __all__ = [
 
 R = TypeVar("R")
 
-#: Work in the background.
-Work: TypeAlias = "Callable[[Runtime], Coroutine[Any, Any, None]]"
 
 #: Callbacks that this thread or task is in.
 _callbacks: ContextVar[tuple[RunningCallback, ...]] = ContextVar("bufpool_callbacks", default=())
@@ -84,6 +82,10 @@ class Runtime(Protocol):
     def ends_work(self, error: BaseException) -> bool:
         """Return whether `error` ended work from outside, so that it is no error of a callback."""
         ...
+
+
+#: Work in the background.
+Work = Callable[[Runtime], Coroutine[Any, Any, None]]
 
 
 def imported_asyncio() -> Any:

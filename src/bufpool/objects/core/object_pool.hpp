@@ -394,6 +394,7 @@ class ObjectPool {
     std::uint32_t idle() noexcept { return idle_.size(table); }
     std::uint32_t peak() const noexcept { return peak_.load_relaxed(); }
     std::uint32_t extra() noexcept { LockGuard guard(lock_); return extra_; }
+    std::uint32_t creating() noexcept { LockGuard guard(lock_); return in_creation(); }
     std::uint32_t closing() noexcept { LockGuard guard(lock_); return closing_; }
     std::uint32_t waiting() noexcept { LockGuard guard(lock_); return waiters_.length(); }
     std::uint32_t existing() noexcept { LockGuard guard(lock_); return table.known(); }

@@ -334,6 +334,11 @@ cdef class PoolCore:
         return self.state().idle()
 
     @property
+    def creating(self):
+        """Objects in creation."""
+        return self.state().creating()
+
+    @property
     def closing(self):
         """Objects that workers close."""
         return self.state().closing()
