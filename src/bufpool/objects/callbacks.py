@@ -34,7 +34,7 @@ class FactoryBackoff:
         self.failure: Exception | None = None  # what the factory raised last; None once it succeeds again
         self.pause: float = 0.0
         self.retry_at: float = 0.0
-        self.beside = 0
+        self.beside: int = 0
         self._first = first
         self._longest = longest
 

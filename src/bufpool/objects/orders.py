@@ -35,9 +35,9 @@ class Order:
     __slots__ = ("_slots", "client", "done", "error")
 
     def __init__(self, client: Checkout | None, slot: Checkout) -> None:
-        self.client = client  # None once it has gone
+        self.client: Checkout | None = client  # None once it has gone
         self._slots = [slot]  # until somebody takes it: a list, so that of two threads one does
-        self.done = False
+        self.done: bool = False
         self.error: BaseException | None = None
 
     async def carry_out(self, engine: Any, runtime: Runtime) -> None:

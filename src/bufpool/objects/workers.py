@@ -31,11 +31,11 @@ class Background:
     """The workers of one pool, up to `most` of each kind: what hangs in one kind does not stop the others."""
 
     def __init__(self, most: int) -> None:
-        self.creating = Workers(most)
-        self.closing = Workers(most)
-        self.maintaining = Workers(1)
-        self.calling = Workers(CALLERS)  # callbacks for tasks
-        self.in_maintenance = False
+        self.creating: Workers = Workers(most)
+        self.closing: Workers = Workers(most)
+        self.maintaining: Workers = Workers(1)
+        self.calling: Workers = Workers(CALLERS)  # callbacks for tasks
+        self.in_maintenance: bool = False
 
     def __del__(self) -> None:
         self.end()
@@ -50,11 +50,11 @@ class Workers:
     """At most `most` threads of one pool that do one kind of work."""
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self.most: int = most
         self.work: deque[Callable[[], None]] = deque()
         self.asleep: deque[Worker] = deque()
         self.workers: set[Worker] = set()
-        self.over = False
+        self.over: bool = False
         self._failed = False  # to start a thread, the last time
         self._process = os.getpid()
         self._process_now = os.getpid  # kept here, because a finalizer may find `os` gone
@@ -137,7 +137,7 @@ class Worker:
         # The thread sleeps on this lock. Code that has work for it opens the lock, which never waits.
         self._bell = threading.Lock()
         self._bell.acquire()
-        self.thread = threading.Thread(target=self._run, name="bufpool-worker", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="bufpool-worker", daemon=True)
 
     def wake(self) -> None:
         """Let the thread look for work."""
