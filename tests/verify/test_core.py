@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.skipif(bool(LACKS_COMPILER), reason=LACKS_COMPILER), p
 #: The operations of a program in each round, and its rounds each way.
 PROGRAMS = {
     "freelist_ladder": (5, {"plain": 400_000, "thread": 60_000, "address": 100_000, "yields": 40_000}),
-    "object_pool_ladder": (11, {"plain": 60_000, "thread": 18_000, "address": 18_000, "yields": 6_000}),
+    "object_pool_ladder": (9, {"plain": 60_000, "thread": 18_000, "address": 18_000, "yields": 6_000}),
     "arena_ladder": (21, {"plain": 48_000, "thread": 12_000, "address": 24_000, "yields": 12_000}),
     "arena_rules": (4, {"plain": 3_000, "thread": 300, "address": 1_000}),
     "arena_life": (4, {"plain": 300, "thread": 60, "address": 200}),

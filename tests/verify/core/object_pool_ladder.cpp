@@ -475,7 +475,7 @@ int main(int argc, char** argv) {
     many_threads(4, rounds / 2, false, false);
     many_threads(4, rounds / 2, true, false);
     many_threads(3, rounds / 3, false, true);
-    many_threads(4, rounds / 2, false, false, true);
-    many_threads(3, rounds / 3, true, true, true);
-    std::printf("%u operations, 0 violations\n", rounds + 4 * (2 * rounds) + 2 * (3 * (rounds / 3)));
+    many_threads(4, rounds / 8, false, false, true);
+    many_threads(3, rounds / 6, true, true, true);
+    std::printf("%u operations, 0 violations\n", rounds + 6 * rounds + 3 * (rounds / 3) + 4 * (rounds / 8) + 3 * (rounds / 6));
 }
