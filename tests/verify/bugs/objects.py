@@ -65,7 +65,7 @@ OBJECTS = (
     Bug(
         "every client tries a factory that fails",
         CALLBACKS,
-        "        return 1 if now >= self.retry_at else 0\n",
+        "        return self.beside + 1 if now >= self.retry_at else 0\n",
         "        return MOST\n",
         Suite("objects/test_factory.py -k left_alone"),
     ),
