@@ -89,7 +89,7 @@ class Engine:
         self.first_uses: Count = Count()
         self.rejected: Count = Count()
         self._refill_at = (0.0, 0)  # the end of the pause after which maintenance refills the pool, and where
-        self._background = Background(settings.workers)
+        self._background: Background | None = None  # few pools need it
         # The core has the only strong reference of the two, so that a pool goes as soon as it is dropped.
         self._core: Callable[[], PoolCore | None] = lambda: None
 
@@ -110,9 +110,10 @@ class Engine:
     @property
     def background(self) -> Background:
         """The workers of the pool. Those of the parent of a fork are not in its child."""
-        if self._background.creating.are_parents:
-            self._background = Background(self.settings.workers)
-        return self._background
+        found = self._background
+        if found is None or found.creating.are_parents:
+            self._background = found = Background(self.settings.workers)
+        return found
 
     # --- what compiled code calls in a thread ---
 
@@ -429,7 +430,8 @@ class Engine:
         limit = self.seconds("timeout", timeout)
         core = self.core
         core.close()
-        self.background.end()
+        if self._background is not None:
+            self._background.end()
         runtime.schedule(self.maintenance)
         await self.close_idle(runtime, "closed", idle_before=core.now() + 1, most=MOST)
         if limit != 0:

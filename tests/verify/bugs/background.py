@@ -170,8 +170,8 @@ BACKGROUND = (
     Bug(
         "a child counts on its parent's workers",
         ENGINE,
-        "        if self._background.creating.are_parents:\n",
-        "        if False:\n",
+        "if found is None or found.creating.are_parents:",
+        "if found is None:",
         seen("in_the_child_of_a_fork"),
     ),
     Bug(
