@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.clients import Maker
+from tests.support.factories import Gates
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,3 +32,20 @@ def maker() -> Maker:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No maintenance thread: only the test maintains its pools."""
     monkeypatch.setattr("bufpool.objects.maintenance_thread.register", lambda pool, within=None: None)
+
+
+@pytest.fixture
+def gates() -> Iterator[Gates]:
+    """Gates that the end of the test opens, so that no thread stays behind."""
+    mine = Gates()
+    yield mine
+    mine.open()
+
+
+@pytest.fixture
+def collected_never() -> Iterator[None]:
+    """No cycle is collected while the test runs."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

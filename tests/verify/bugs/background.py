@@ -15,8 +15,8 @@ THREAD = "objects/maintenance_thread.py"
 SEEN = Ladder("object_pool_ladder", 6_000)
 
 
-def seen(word: str) -> Suite:
-    return Suite(f"objects/test_background.py -k {word}")
+def seen(file: str, word: str) -> Suite:
+    return Suite(f"objects/background/test_{file}.py -k {word}")
 
 
 BACKGROUND = (
@@ -81,112 +81,112 @@ BACKGROUND = (
         ORDERED,
         "            wants = order is None and error is None and (may_wait or not patient)\n",
         "            wants = error is None and (may_wait or not patient)\n",
-        seen("one_creation_at_a_time"),
+        seen("creation", "one_creation_at_a_time"),
     ),
     Bug(
         "an order that is carried out wakes nobody",
         ORDERED,
         "                checkouts.ring(client)\n",
         "                pass\n",
-        seen("an_error_comes_at_once"),
+        seen("failures", "an_error_comes_at_once"),
     ),
     Bug(
         "a failure is waited out without being asked to",
         ORDERED,
         'if isinstance(error, Exception) and settings.on_failure == "wait":',
         "if isinstance(error, Exception):",
-        seen("an_error_passes"),
+        seen("failures", "an_error_passes"),
     ),
     Bug(
         "whoever does not wait orders as many as there is room for",
         ORDERED,
         "settings.workers if patient else 1",
         "settings.workers",
-        seen("who_does_not_wait_starts_one"),
+        seen("creation", "who_does_not_wait_starts_one"),
     ),
     Bug(
         "the first use of an object is a reuse",
         ORDERED,
         "                    engine.count_first_use()\n",
         "",
-        Suite("objects/test_background.py -k stress"),
+        seen("stress", "stress"),
     ),
     Bug(
         "more is in creation than there are workers",
         ORDERED,
         "                min(creation_limit, settings.workers if patient else 1),\n",
         "                creation_limit,\n",
-        Suite("objects/test_background_tasks.py -k as_many_tasks_as_workers"),
+        seen("tasks", "as_many_tasks_as_workers"),
     ),
     Bug(
         "clients close objects",
         ENGINE,
         "if self.settings.close is None or not runtime.start(self.background.closing, close):",
         "if True:",
-        seen("close_is_not_called_by_the_client"),
+        seen("closing", "close_is_not_called_by_the_client"),
     ),
     Bug(
         "a lost object is not replaced",
         ENGINE,
         "                await close(runtime)\n            self.refill(runtime)\n",
         "                await close(runtime)\n",
-        seen("a_lost_object_is_replaced"),
+        seen("kept_ready", "a_lost_object_is_replaced"),
     ),
     Bug(
         "a failed refill is not tried again",
         ENGINE,
         "            if self.settings.workers:\n                self.refill_later(runtime)\n            raise\n",
         "            raise\n",
-        seen("tried_again_after_the_pause"),
+        seen("kept_ready", "tried_again_after_the_pause"),
     ),
     Bug(
         "the end of a pool does not wait for objects in closing",
         ENGINE,
         "await self._wait_for(UNTIL_CLOSED, CLOSING, runtime,",
         "await self._wait_for(UNTIL_CLOSED, 0.0, runtime,",
-        seen("waits_until_idle_objects_are_closed"),
+        seen("closing", "waits_until_idle_objects_are_closed"),
     ),
     Bug(
         "work is lost when no thread can start",
         WORKERS,
         "            return not self._withdraw(work)\n",
         "            return True\n",
-        seen("without_threads"),
+        seen("processes", "without_threads"),
     ),
     Bug(
         "workers never end",
         WORKERS,
         "            return bool(workers.work)\n        return bool",
         "            return True\n        return bool",
-        seen("workers_end"),
+        seen("processes", "workers_end"),
     ),
     Bug(
         "the end of a program waits for a callback that hangs",
         WORKERS,
         "worker.thread.join(max(0.0, until - monotonic()))",
         "worker.thread.join()",
-        seen("a_program_ends"),
+        seen("processes", "a_program_ends"),
     ),
     Bug(
         "a child counts on its parent's workers",
         ENGINE,
         "if found is None or found.creating.are_parents:",
         "if found is None:",
-        seen("in_the_child_of_a_fork"),
+        seen("processes", "in_the_child_of_a_fork"),
     ),
     Bug(
         "maintenance in the thread of all pools",
         MAINTENANCE,
         "if core is None or not core.engine.settings.workers:",
         "if True:",
-        seen("does_not_stop_the_maintenance"),
+        seen("processes", "does_not_stop_the_maintenance"),
     ),
     Bug(
         "a round that ends forgets what was wanted sooner",
         THREAD,
         "            if (sooner := self._sooner.get(known, inf)) < self._due.get(known, inf):\n",
         "            if (sooner := inf) < self._due.get(known, inf):\n",
-        seen("tried_again_after_the_pause"),
+        seen("kept_ready", "tried_again_after_the_pause"),
     ),
     Bug(
         "tasks call callbacks in asyncio's executor",
