@@ -136,7 +136,6 @@ cdef extern from "bufpool/objects/core/object_pool.hpp" namespace "bufpool" nogi
         uint32_t peak() noexcept
         uint32_t extra() noexcept
         uint32_t creating() noexcept
-        uint32_t closing() noexcept
         uint32_t waiting() noexcept
         uint32_t existing() noexcept
         void count_first_use() noexcept                        # of a new object that was popped

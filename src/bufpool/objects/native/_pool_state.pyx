@@ -339,11 +339,6 @@ cdef class PoolCore:
         return self.state().creating()
 
     @property
-    def closing(self):
-        """Objects that workers close."""
-        return self.state().closing()
-
-    @property
     def in_use(self):
         """Objects that are not idle, those beyond the maximum too."""
         cdef ObjectPool* pool = self.state()
