@@ -50,7 +50,7 @@ async def wait_or_create(
                 if not _may_replace(engine):
                     checkouts.release_all(checkout)
                     continue
-            elif answer == FULL and creation_limit and engine.overflows():
+            elif answer == FULL and creation_limit and engine.settings.overflow == "create":
                 checkouts.add_extra_slot(checkout)
             elif answer != FREE_SLOT:
                 checkouts.release_all(checkout)

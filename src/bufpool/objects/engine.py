@@ -185,10 +185,6 @@ class Engine:
         """Return how many objects may be in creation at once."""
         return MOST if self.backoff.failure is None else self.backoff.creation_limit(now)
 
-    def overflows(self) -> bool:
-        """Return whether a client may create an object beyond the pool's size now."""
-        return self.settings.overflow == "create" and self.core.size >= self.core.max_size
-
     async def create_for_client(
         self, checkout: Checkout, limit: float | None, runtime: Runtime
     ) -> Exception | None:

@@ -159,7 +159,7 @@ async def wait_or_order(
             checkouts.release_all(checkout)
             if error is not None:
                 raise error
-            if answer == FULL and creation_limit and may_wait and order is None and engine.overflows():
+            if answer == FULL and creation_limit and may_wait and order is None and _overflows(engine):
                 checkouts.add_extra_slot(checkout)
                 try:
                     refused: Exception | None = await engine.create_for_client(checkout, limit, runtime)
@@ -176,6 +176,12 @@ async def wait_or_order(
         del order, slot, error
         if waited:
             engine.waits.add(waited)
+
+
+def _overflows(engine: Any) -> bool:
+    """Return whether a client may create an object beyond the pool's size now."""
+    full: bool = engine.core.size >= engine.core.max_size
+    return full and engine.settings.overflow == "create"
 
 
 def _waits_for_others(engine: Any, creation_limit: int) -> bool:
